@@ -1,0 +1,109 @@
+"""Intervals and summaries that every reported number carries."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+BOOTSTRAP_REPLICATES = 2000
+
+
+def clopper_pearson(
+    successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Exact two-sided interval of a binomial proportion (Clopper and Pearson 1934).
+
+    Args:
+        successes, trials: integers of any equal or broadcastable shape, 0 <= successes <= trials.
+        confidence: level in (0, 1); each side gets half of what is left.
+
+    Returns:
+        Lower and upper limits, of the broadcast shape.
+
+    Raises:
+        ValueError: counts or level out of range.
+    """
+    k, n = np.broadcast_arrays(np.asarray(successes, float), np.asarray(trials, float))
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie in (0, 1), found {confidence}")
+    if np.any((k < 0) | (k > n) | (n < 1)):
+        raise ValueError("counts must satisfy 0 <= successes <= trials and trials >= 1")
+    alpha = 1 - confidence
+    # betaincinv needs positive parameters; the limits at 0 and n are known.
+    low = np.where(k > 0, special.betaincinv(np.maximum(k, 1), n - k + 1, alpha / 2), 0.0)
+    high = np.where(k < n, special.betaincinv(k + 1, np.maximum(n - k, 1), 1 - alpha / 2), 1.0)
+    return low, high
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and median of a sample, each with its uncertainty.
+
+    Attributes:
+        n: values. clusters: independent groups among them.
+        mean, standard_error: the standard error is robust to dependence within clusters.
+        mean_low, mean_high: Student interval of the mean, clusters less one degrees of freedom.
+        median, median_low, median_high: percentile bootstrap over clusters.
+    """
+
+    n: int
+    clusters: int
+    mean: float
+    standard_error: float
+    mean_low: float
+    mean_high: float
+    median: float
+    median_low: float
+    median_high: float
+
+
+def summarize(values: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95, seed: int = 0) -> Summary:
+    """Summarize values that may be dependent within clusters.
+
+    Nine adversarial images made from one digit are not nine independent images: with `clusters` naming
+    the digit, the standard error of the mean is the cluster-robust one (Liang and Zeger 1986), with the
+    factor G / (G - 1) for G clusters.
+
+    Args:
+        values: finite numbers [n].
+        clusters: a label for each value [n]; every value its own cluster when left out.
+        confidence: level of the intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: no values, not finite, or lengths that differ.
+    """
+    x = np.asarray(values, float)
+    labels = np.arange(len(x)) if clusters is None else np.asarray(clusters)
+    if x.ndim != 1 or len(x) == 0 or len(labels) != len(x):
+        raise ValueError(f"expected at least one value and a cluster for each, found {x.shape} and {labels.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError("values must be finite")
+    groups, index = np.unique(labels, return_inverse=True)
+    count = len(groups)
+    mean = float(x.mean())
+    median = float(np.median(x))
+    if count == 1:
+        nan = float("nan")
+        return Summary(len(x), 1, mean, nan, nan, nan, median, nan, nan)
+    residual_sums = np.bincount(index, x - mean, minlength=count)
+    error = float(np.sqrt(count / (count - 1) * np.sum(residual_sums**2)) / len(x))
+    half = error * float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    medians = _bootstrap_medians(x, index, count, np.random.default_rng(seed))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(medians, [tail, 1 - tail])
+    return Summary(len(x), count, mean, error, mean - half, mean + half, median, float(low), float(high))
+
+
+def _bootstrap_medians(
+    x: NDArray[np.float64], index: NDArray[np.intp], count: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Medians over resampled clusters, as weighted medians of the sorted values: [replicates]."""
+    order = np.argsort(x, kind="stable")
+    weights = generator.multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_REPLICATES)
+    cumulative = np.cumsum(weights[:, index[order]], axis=1)
+    half = cumulative[:, -1:] / 2
+    lower = x[order][np.argmax(cumulative >= half, axis=1)]
+    upper = x[order][np.argmax(cumulative > half, axis=1)]
+    return (lower + upper) / 2

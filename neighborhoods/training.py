@@ -1,0 +1,128 @@
+"""Training of classifiers by mini-batch gradient descent on data that is held in memory."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+log = logging.getLogger(__name__)
+
+
+class TrainingError(ValueError):
+    """Training cannot go on; the text is one sentence."""
+
+
+@dataclass
+class History:
+    """What happened in each epoch: lists of one number an epoch.
+
+    Attributes:
+        loss: mean cross-entropy in nats over the epoch's batches, as seen while training.
+        penalty: mean penalty over the epoch's batches.
+        train_accuracy, test_accuracy: share of correct images after the epoch.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    penalty: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    test_accuracy: list[float] = field(default_factory=list)
+
+
+def weight_penalty(network: nn.Module, strengths: Sequence[float]) -> Tensor:
+    """Sum over layers of lambda ||W||_2^2 / units (Szegedy et al. 2014; Bell, section 5.1.2, as corrected).
+
+    Units are a layer's outputs: neurons of a linear layer, channels of a convolution. Biases are free.
+
+    Args:
+        network: its linear and convolutional layers are penalized, in order.
+        strengths: one lambda for all layers or one for each.
+
+    Raises:
+        ValueError: neither one strength nor one a layer.
+    """
+    weights = [m.weight for m in network.modules() if isinstance(m, (nn.Linear, nn.modules.conv._ConvNd))]
+    lambdas = list(strengths) * len(weights) if len(strengths) == 1 else list(strengths)
+    if len(lambdas) != len(weights):
+        raise ValueError(f"expected 1 penalty or {len(weights)}, one for each layer with weights, found {len(lambdas)}")
+    terms = [lam * w.square().sum() / w.shape[0] for lam, w in zip(lambdas, weights, strict=True) if lam]
+    return torch.stack(terms).sum() if terms else torch.zeros((), device=weights[0].device)
+
+
+def train(
+    network: nn.Module,
+    x_train: Tensor,
+    y_train: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    *,
+    optimizer: str = "adam",
+    learning_rate: float = 1e-3,
+    batch_size: int = 100,
+    epochs: int = 21,
+    penalty: Sequence[float] = (0.0,),
+    seed: int = 0,
+) -> History:
+    """Minimize cross-entropy plus `weight_penalty`, in place.
+
+    Args:
+        network: images [B, ...] to logits [B, classes], on the device of the data.
+        x_train, x_test: images in [0, 1], [N, ...], float.
+        y_train, y_test: labels [N], int64.
+        optimizer: "adam" or "sgd" (momentum 0.9).
+        seed: of the order of the images; the start is the network's own.
+
+    Raises:
+        TrainingError: the loss is no longer finite; the sentence says when and what to try.
+        ValueError: unknown optimiser or wrong number of penalties.
+    """
+    match optimizer:
+        case "adam":
+            stepper: torch.optim.Optimizer = torch.optim.Adam(network.parameters(), learning_rate)
+        case "sgd":
+            stepper = torch.optim.SGD(network.parameters(), learning_rate, momentum=0.9)
+        case _:
+            raise ValueError(f"unknown optimizer {optimizer!r}, expected adam or sgd")
+    order = torch.Generator().manual_seed(seed)
+    history = History()
+    for epoch in range(1, epochs + 1):
+        network.train()
+        losses, penalties = [], []
+        for batch in torch.randperm(len(x_train), generator=order).to(x_train.device).split(batch_size):
+            loss = functional.cross_entropy(network(x_train[batch]), y_train[batch])
+            extra = weight_penalty(network, penalty)
+            stepper.zero_grad()
+            (loss + extra).backward()
+            stepper.step()
+            losses.append(loss.detach() * len(batch))
+            penalties.append(extra.detach() * len(batch))
+        history.loss.append(float(torch.stack(losses).sum()) / len(x_train))
+        history.penalty.append(float(torch.stack(penalties).sum()) / len(x_train))
+        if not math.isfinite(history.loss[-1] + history.penalty[-1]):
+            raise TrainingError(
+                f"the loss is not finite in epoch {epoch} of {epochs} ({optimizer}, learning_rate {learning_rate:g}); "
+                "try a smaller learning_rate"
+            )
+        history.train_accuracy.append(accuracy(network, x_train, y_train))
+        history.test_accuracy.append(accuracy(network, x_test, y_test))
+        log.info("epoch %d/%d: loss %.4f, test accuracy %.4f", epoch, epochs, history.loss[-1], history.test_accuracy[-1])
+    network.eval()
+    return history
+
+
+def predict(network: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
+    """Predicted classes [N] of images [N, ...], in evaluation mode (the mode is put back)."""
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        classes = [network(batch).argmax(1) for batch in x.split(batch_size)]
+    network.train(was_training)
+    return torch.cat(classes)
+
+
+def accuracy(network: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1024) -> float:
+    """Share of images [N, ...] whose predicted class is the label [N]."""
+    return float((predict(network, x, batch_size) == y).double().mean())

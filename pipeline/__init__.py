@@ -1,0 +1,1 @@
+"""What rules and scripts share: store, configuration, digests, seeds, devices. Free of torch."""

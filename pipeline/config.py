@@ -1,0 +1,251 @@
+"""The configuration: text to types, defaults filled in, every mistake found at once.
+
+`resolve` is the only way from what Snakemake read to what rules use. Values arrive as text from
+`--config` and from YAML's `1e-7`, so they are converted by the schema's type first; integers become
+floats where the schema says number, since 1 and 1.0 would count as a change.
+"""
+
+import copy
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from pipeline.errors import UserError
+
+SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
+MNIST5K_IMAGES = 5000
+
+
+class ConfigError(UserError):
+    """One or more mistakes in the configuration; `lines` holds a sentence for each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def load_schema(path: Path = SCHEMA) -> dict[str, Any]:
+    """The schema as plain data."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A complete configuration with the schema's types and every default written out.
+
+    Args:
+        config: what Snakemake read and merged; it is not changed.
+        schema: JSON schema; the project's own when left out.
+
+    Raises:
+        ConfigError: with one line for each mistake.
+    """
+    schema = load_schema() if schema is None else schema
+    resolved = _complete(copy.deepcopy(dict(config)), schema)
+    errors = sorted(Draft202012Validator(schema).iter_errors(resolved), key=lambda error: list(map(str, error.path)))
+    lines = [line for error in errors for line in _lines(error)]
+    lines += list(_cross_check(resolved))
+    if lines:
+        raise ConfigError(list(dict.fromkeys(f"configuration: {line}" for line in lines)))
+    return resolved
+
+
+def _complete(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Convert by the schema's types and fill in defaults, going down as far as both agree."""
+    if isinstance(value, Mapping):
+        known = schema.get("properties", {})
+        other = schema.get("additionalProperties")
+        filled = {key: copy.deepcopy(sub["default"]) for key, sub in known.items() if "default" in sub}
+        filled.update(value)
+        result = {}
+        for key, item in filled.items():
+            sub = known.get(key, other)
+            result[key] = _complete(item, sub) if isinstance(sub, Mapping) else item
+        return result
+    if isinstance(value, list) and isinstance(items := schema.get("items"), Mapping):
+        return [_complete(item, items) for item in value]
+    return _converted(value, schema.get("type"))
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    if kind == "number" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and kind in ("number", "integer"):
+        try:
+            return float(value) if kind == "number" else int(value)
+        except ValueError:
+            return value
+    if isinstance(value, str) and kind == "boolean" and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, str) and isinstance(kind, list) and "null" in kind and value.lower() in ("null", "none", ""):
+        return None
+    return value
+
+
+def _lines(error: ValidationError) -> Iterator[str]:
+    """One readable line a mistake; the wording of jsonschema shows whole sub-schemas."""
+    where = _where(error.absolute_path)
+    found = error.instance
+    limit: Any = error.validator_value
+    if error.validator == "additionalProperties":
+        valid = list(error.schema.get("properties", {}))
+        for key in sorted(set(found) - set(valid)):
+            yield f"{_join(where, key)}: unknown key{_nearest(key, valid)}"
+    elif error.validator == "required":
+        for key in limit:
+            if key not in found:
+                yield f"{_join(where, key)}: required key is missing"
+    elif error.validator == "enum":
+        yield f"{where}: expected one of {', '.join(map(str, limit))}, found {found!r}{_nearest(found, limit)}"
+    elif error.validator == "type":
+        names = " or ".join(limit) if isinstance(limit, list) else limit
+        yield f"{where}: expected {names}, found {found!r}"
+    elif error.validator in _BOUNDS:
+        yield f"{where}: expected a value {_BOUNDS[error.validator]} {limit}, found {found!r}"
+    elif error.validator == "pattern" and error.parent and error.parent.validator == "propertyNames":
+        yield f"{where}: {found!r} cannot name a result file, expected a name that matches {limit}"
+    elif error.validator == "propertyNames" or (error.validator == "pattern" and isinstance(found, str)):
+        yield f"{where}: expected text that matches {limit}, found {found!r}"
+    elif error.validator in ("minItems", "minProperties"):
+        yield f"{where}: expected at least {limit} {'entry' if limit == 1 else 'entries'}, found {len(found)}"
+    elif error.validator == "uniqueItems":
+        yield f"{where}: expected no entry twice, found {found!r}"
+    else:
+        yield f"{where}: {error.message}"
+
+
+_BOUNDS = {
+    "minimum": "of at least",
+    "maximum": "of at most",
+    "exclusiveMinimum": "above",
+    "exclusiveMaximum": "below",
+}
+
+
+def _where(path: Any) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "(top level)"
+
+
+def _join(where: str, key: Any) -> str:
+    return str(key) if where == "(top level)" else f"{where}.{key}"
+
+
+def _nearest(found: Any, valid: Any) -> str:
+    matches = difflib.get_close_matches(str(found), [str(name) for name in valid], n=1, cutoff=0.5)
+    return f"; the nearest valid one is '{matches[0]}'" if matches else f"; valid are {', '.join(map(str, valid))}"
+
+
+def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
+    """What a schema cannot say: that names exist and numbers fit together. Wrong types are skipped here,
+    the schema has named them."""
+    yield from _check_names(config)
+    yield from _check_numbers(config)
+
+
+def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
+    sections = {"dataset": "datasets", "model": "models", "attack": "attacks"}
+    figures = _mapping(config.get("figures"))
+    catalogue = _mapping(figures.get("catalogue"))
+    experiments = config.get("experiments")
+    places = [(f"experiments[{i}]", item) for i, item in enumerate(experiments if isinstance(experiments, list) else [])]
+    places += [(f"figures.catalogue.{name}", item) for name, item in catalogue.items()]
+    for where, item in places:
+        for key, section in sections.items():
+            valid = _mapping(config.get(section))
+            name = _mapping(item).get(key)
+            if isinstance(name, str) and name not in valid:
+                yield f"{where}.{key}: there is no {key} '{name}' in {section}{_nearest(name, valid)}"
+    artefacts = config.get("artefacts")
+    for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
+        if isinstance(name, str) and name not in catalogue:
+            yield f"artefacts[{i}]: there is no '{name}' in figures.catalogue{_nearest(name, catalogue)}"
+
+
+def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
+    persistence = _mapping(config.get("persistence"))
+    low, high = persistence.get("sigma_min"), persistence.get("sigma_max")
+    if isinstance(low, float) and isinstance(high, float) and not low < high:
+        yield f"persistence.sigma_min: expected a value below persistence.sigma_max ({high}), found {low}"
+    for name, dataset in _mapping(config.get("datasets")).items():
+        dataset = _mapping(dataset)
+        train, test = dataset.get("train"), dataset.get("test")
+        if dataset.get("source") == "mnist5k" and isinstance(train, int) and isinstance(test, int):
+            if train + test > MNIST5K_IMAGES:
+                yield (
+                    f"datasets.{name}.train: expected train and test to add up to at most {MNIST5K_IMAGES} "
+                    f"images of mnist5k, found {train} + {test}"
+                )
+    for name, model in _mapping(config.get("models")).items():
+        model = _mapping(model)
+        penalty = _mapping(model.get("training")).get("penalty")
+        layers = weight_layers(model)
+        if isinstance(penalty, list) and layers and len(penalty) not in (1, layers):
+            yield (
+                f"models.{name}.training.penalty: expected 1 value or {layers}, one for each layer with weights, "
+                f"found {len(penalty)}"
+            )
+
+
+def weight_layers(model: Mapping[str, Any]) -> int | None:
+    """Number of layers with weights of a model's configuration; None when it is not valid."""
+    hidden = model.get("hidden")
+    if model.get("architecture") == "fully_connected" and isinstance(hidden, list):
+        return len(hidden) + 1
+    return 6 if model.get("architecture") == "bell_cnn" else None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def reference(schema: Mapping[str, Any] | None = None) -> str:
+    """The configuration reference in Markdown, generated from the schema."""
+    schema = load_schema() if schema is None else schema
+    lines = ["# Configuration reference", "", "Generated from `schemas/config.schema.yaml` by `make docs`.", ""]
+    lines += [re.sub(r"\s+", " ", str(schema["description"])).strip(), ""]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+    lines += list(_rows(schema, ""))
+    return "\n".join(lines) + "\n"
+
+
+def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, sub in schema.get("properties", {}).items():
+        path = f"{prefix}{key}"
+        yield f"| `{path}` | {_type_text(sub)} | {_default_text(sub)} | {_meaning(sub)} |"
+        yield from _rows(sub, f"{path}.")
+        if isinstance(entry := sub.get("additionalProperties"), Mapping):
+            yield from _rows(entry, f"{path}.NAME.")
+        if isinstance(items := sub.get("items"), Mapping):
+            yield from _rows(items, f"{path}[].")
+
+
+def _type_text(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type", "any")
+    text = " or ".join(kind) if isinstance(kind, list) else str(kind)
+    holder = schema.get("items", schema) if kind == "array" else schema
+    if "enum" in holder:
+        text += ": " + ", ".join(f"`{value}`" for value in holder["enum"])
+    bounds = [f"{_BOUNDS[name]} {holder[name]}" for name in _BOUNDS if name in holder]
+    return f"{text} ({', '.join(bounds)})" if bounds else text
+
+
+def _default_text(schema: Mapping[str, Any]) -> str:
+    if "default" not in schema or schema["default"] == {}:
+        return ""
+    return f"`{yaml.safe_dump(schema['default'], default_flow_style=True).strip().removesuffix('...').strip()}`"
+
+
+def _meaning(schema: Mapping[str, Any]) -> str:
+    return re.sub(r"\s+", " ", str(schema.get("description", ""))).strip().replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,110 @@
+"""Digests of code: equal while the code does the same, whatever its comments, docstrings and layout.
+
+Snakemake's own `code` trigger sees neither an imported module nor the difference between a comment and a
+change. The digest of a script covers its parsed code and that of every project module it imports,
+directly or not, and stands in the `spec` that decides whether a job runs again.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGES = ("neighborhoods", "pipeline")
+
+
+def code_digest(root: Path, script: Path, extra: tuple[Path, ...] = ()) -> str:
+    """Hexadecimal digest of a script and everything of the project that it imports.
+
+    Args:
+        root: folder that holds the project's packages.
+        script: Python file the job runs.
+        extra: other files that decide the result: Python files count by their parsed code, others by
+            their bytes.
+
+    Raises:
+        OSError: a file cannot be read.
+        SyntaxError: a file is not valid Python.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for path in imported_files(root, script):
+        # Relative names: a digest must not depend on where the checkout lies.
+        digest.update(f"{path.relative_to(root)}\0{_essence(path)}\0".encode())
+    for path in extra:
+        digest.update(f"{path.name}\0".encode())
+        digest.update(_essence(path).encode() if path.suffix == ".py" else path.read_bytes())
+    return digest.hexdigest()
+
+
+def imported_files(root: Path, script: Path) -> list[Path]:
+    """The script and the project modules it imports, directly or not, sorted."""
+    root = root.resolve()
+    found: set[Path] = set()
+    pending = [script.resolve()]
+    while pending:
+        path = pending.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for module in _imports(path, root):
+            pending.extend(_files(root, module))
+    return sorted(found)
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@cache
+def _essence(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                node.body = body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imports(path: Path, root: Path) -> set[str]:
+    """Dotted names of the project modules that a file names in its imports, wherever they stand."""
+    names: set[str] = set()
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = path.relative_to(root).with_suffix("").parts[: -node.level]
+                base = ".".join([*parts, base] if base else parts)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                names.add(inner if _module_file(root, inner) else base)
+    return {name for name in names if name.split(".")[0] in PACKAGES}
+
+
+def _module_file(root: Path, module: str) -> Path | None:
+    stem = root.joinpath(*module.split("."))
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _files(root: Path, module: str) -> list[Path]:
+    """Files that importing a module runs: its own and the packages around it. A package's own name stands
+    for all its modules, since its lazy attributes may reach any of them."""
+    parts = module.split(".")
+    files = [_module_file(root, ".".join(parts[:n])) for n in range(1, len(parts) + 1)]
+    if (package := root.joinpath(*parts)).is_dir():
+        files.extend(package.rglob("*.py"))
+    return [path.resolve() for path in files if path]

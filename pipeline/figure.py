@@ -1,0 +1,67 @@
+"""How every figure is opened, coloured and saved."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402  (the backend must be chosen first)
+from matplotlib.figure import Figure  # noqa: E402
+
+from pipeline.errors import UserError  # noqa: E402
+
+STYLES = Path(__file__).resolve().parent.parent / "styles"
+
+# Positions in the style file's colour cycle: the same two colours in every figure.
+NATURAL = "C0"
+ADVERSARIAL = "C1"
+OTHER = "C2"
+
+# Without these, two equal runs would give files that differ in a date.
+_METADATA = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+@contextlib.contextmanager
+def drawing(style: str) -> Iterator[None]:
+    """Draw with a style file of `styles/`, and close what was drawn."""
+    with matplotlib.rc_context():
+        plt.style.use(STYLES / f"{style}.mplstyle")
+        try:
+            yield
+        finally:
+            plt.close("all")
+
+
+def save(figure: Figure, outputs: Sequence[str]) -> None:
+    """Write a figure to each path, whole or not at all; equal figures give equal bytes.
+
+    Args:
+        outputs: paths that end in .png, .pdf or .svg.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for output in map(Path, outputs):
+        kind = output.suffix.removeprefix(".")
+        temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
+            os.replace(temporary, output)
+        except OSError as error:
+            raise UserError(f"{output}: cannot be written ({error.strerror or error})") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def with_interval(center: float, low: float, high: float, digits: int = 2) -> str:
+    """A number and its interval as text, e.g. `0.63 [0.58, 0.69]`."""
+    return f"{center:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

@@ -1,0 +1,54 @@
+"""Orphans must never publish: a job whose Snakemake is gone stops, and writes nothing.
+
+When Snakemake is killed with SIGKILL its job scripts live on. One of them could replace a newer result
+with an older one, and Snakemake would never know. The Snakefile therefore announces its own process in
+the environment that jobs inherit, and a job counts as orphaned once that process is no longer among its
+ancestors (a killed parent's children are handed to another process at once, and process ids that are
+used again cannot become ancestors, so no clock is involved).
+"""
+
+import os
+import sys
+import threading
+import time
+
+import psutil
+
+LAUNCHER = "ADVERSARIAL_NEIGHBORHOODS_LAUNCHER"
+
+
+def announce() -> None:
+    """Name this process as the one that the jobs it starts belong to. Called by the Snakefile."""
+    os.environ[LAUNCHER] = str(os.getpid())
+
+
+def orphaned() -> bool:
+    """Whether the Snakemake that started this process has ended. False when none has started it."""
+    launcher = os.environ.get(LAUNCHER)
+    if launcher is None:
+        return False
+    pid = os.getpid()
+    if pid == int(launcher):
+        return False
+    while pid > 1:
+        try:
+            pid = psutil.Process(pid).ppid()
+        except psutil.NoSuchProcess:
+            return True
+        if pid == int(launcher):
+            return False
+    return True
+
+
+def watch(interval_s: float = 0.5) -> None:
+    """End this process soon after it is orphaned, so that it holds no core and no GPU for nothing."""
+
+    def poll() -> None:
+        while not orphaned():
+            time.sleep(interval_s)
+        sys.stderr.write("the workflow that started this job has ended: the job stops and publishes nothing\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+    if LAUNCHER in os.environ:
+        threading.Thread(target=poll, name="orphan-watch", daemon=True).start()

@@ -1,0 +1,94 @@
+"""What every job does around its science: logs, threads, device, provenance, and one clear last sentence."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import guard
+from pipeline.devices import choose_device, device_kind
+from pipeline.errors import UserError
+from pipeline.store import Provenance
+
+# Settings of a spec that the surroundings of the science use, not the science.
+NOT_ARGUMENTS = ("code", "threads")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a script's guard passes on: keyword arguments, a torch device string and the provenance."""
+
+    settings: dict[str, Any]
+    device: str
+    provenance: Provenance
+
+
+@contextlib.contextmanager
+def job(snakemake: Any) -> Iterator[Job]:
+    """Run the science of a rule.
+
+    Logs go to the rule's log file and to stderr. A `UserError` ends the job with its sentence alone; of
+    any other error the log file keeps the traceback and stderr gets one line.
+
+    Args:
+        snakemake: the object Snakemake hands to a script; `params.spec` decides the result,
+            `params.device` (optional) is the configured device.
+    """
+    guard.watch()
+    spec = dict(snakemake.params.spec)
+    script = _script_name(snakemake)
+    _start_logging(snakemake.log[0] if snakemake.log else None)
+    log = logging.getLogger(script)
+    log.setLevel(logging.DEBUG)
+    try:
+        with choose_device(snakemake.params.get("device", "cpu")) as device:
+            _use_threads(int(spec.get("threads", 1)))
+            settings = {key: value for key, value in spec.items() if key not in NOT_ARGUMENTS}
+            kind = device if device == "cpu" else device_kind(device)
+            yield Job(settings, device, Provenance(spec, script, kind))
+    except UserError as error:
+        log.error("%s", error)
+        _quit()
+    except Exception as error:
+        # A ValueError of the library is a sentence already; of others the type helps.
+        name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        log.error("%s failed: %s%s", snakemake.rule, name, " ".join(str(error).split()))
+        log.debug("traceback", exc_info=True)
+        _quit()
+
+
+def _quit() -> None:
+    logging.shutdown()
+    raise SystemExit(1)
+
+
+def _script_name(snakemake: Any) -> str:
+    """The script's path below scripts/, which is the same on every machine."""
+    path = Path(snakemake.scriptdir)
+    parts = path.parts[path.parts.index("scripts") :] if "scripts" in path.parts else path.parts[-1:]
+    return "/".join([*parts, str(snakemake.rule)])
+
+
+def _start_logging(log_file: str | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setLevel(logging.INFO)
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_file, mode="w"))
+        handlers[1].setLevel(logging.DEBUG)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", handlers=handlers, force=True)
+    # Reports every glyph of a PDF's fonts.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+
+
+def _use_threads(threads: int) -> None:
+    # Snakemake caps `threads` at the cores it was given; sums in another order differ in the last bits,
+    # so the number must be the configuration's.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)

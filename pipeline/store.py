@@ -1,0 +1,242 @@
+"""The HDF5 contract: one job writes one file, whole or not at all, and a reader checks what it reads.
+
+A file is written under a temporary name in its own folder, closed, and moved into place. Its root carries
+what made it; every dataset carries `description`, `units`, `dims` and a checksum. Nothing that differs
+between two equal runs (times, hosts, paths) enters a file, so equal runs give equal bytes.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline import guard
+from pipeline.errors import UserError
+
+LIBRARIES = ("numpy", "scipy", "torch", "torchattacks", "h5py")
+COMPRESS_FROM_BYTES = 1 << 16
+
+
+class StoreError(UserError):
+    """A result file is missing, damaged or not what it should be."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a file.
+
+    Attributes:
+        spec: the settings and code digest that decide the content (plain values).
+        script: path of the script, relative to the project.
+        device: kind of device that computed it, e.g. "cpu".
+    """
+
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    script: str = "interactive"
+    device: str = "cpu"
+
+    def attributes(self) -> dict[str, str | int]:
+        """The root attributes of the contract."""
+        return {
+            "spec": json.dumps(self.spec, sort_keys=True),
+            "seed": int(self.spec.get("seed", 0)),
+            "script": self.script,
+            "libraries": json.dumps(_library_versions(), sort_keys=True),
+            "device": self.device,
+        }
+
+
+class Writer:
+    """Puts described arrays into a file that is not yet published."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+
+    def put(self, name: str, values: Any, description: str, dims: Sequence[str], units: str = "1") -> None:
+        """Store one array.
+
+        Args:
+            name: path inside the file, e.g. "natural/sigma".
+            values: array-like of numbers, booleans or strings; tensors must be on the CPU.
+            description: one line for a reader who has only this file.
+            dims: a name for each axis, e.g. ("image", "class"); empty for a scalar.
+            units: unit of the values, "1" for pure numbers.
+
+        Raises:
+            ValueError: `dims` does not name each axis once.
+        """
+        array = _encoded(np.asarray(values))
+        if array.ndim != len(dims):
+            raise ValueError(f"{name}: dims {tuple(dims)} do not name the axes of shape {array.shape}")
+        options: dict[str, Any] = {}
+        if array.ndim and array.nbytes >= COMPRESS_FROM_BYTES:
+            options = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+        dataset = self._file.create_dataset(name, data=array, track_times=False, **options)
+        labels = {"description": description, "units": units, "dims": json.dumps(list(dims))}
+        for key, text in labels.items():
+            dataset.attrs[key] = text
+        dataset.attrs["sha256"] = _checksum(array, labels)
+
+    def attribute(self, name: str, value: Any) -> None:
+        """Store one scalar or JSON-able fact at the root."""
+        self._file.attrs[name] = value if isinstance(value, (str, int, float)) else json.dumps(value, sort_keys=True)
+
+
+class Reader:
+    """Reads arrays of a file and checks each against the contract."""
+
+    def __init__(self, file: h5py.File, path: Path) -> None:
+        self._file = file
+        self.path = path
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file
+
+    def names(self, group: str = "/") -> list[str]:
+        """Sorted paths of all datasets below a group, relative to it.
+
+        Raises:
+            StoreError: the group is missing.
+        """
+        if not isinstance(node := self._file.get(group), h5py.Group):
+            raise StoreError(f"{self.path}: group '{group}' is missing{self._present()}")
+        names: list[str] = []
+        node.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        return sorted(names)
+
+    def read(self, name: str, dims: Sequence[str] | None = None) -> np.ndarray:
+        """One whole array; strings come back as `str`.
+
+        Args:
+            name: path inside the file.
+            dims: the axis names the caller relies on, if it does.
+
+        Raises:
+            StoreError: the dataset is missing, undescribed, damaged, or has other axes.
+        """
+        dataset = self._file.get(name)
+        if not isinstance(dataset, h5py.Dataset):
+            raise StoreError(f"{self.path}: dataset '{name}' is missing{self._present()}")
+        labels = {}
+        for key in ("description", "units", "dims", "sha256"):
+            if not isinstance(text := dataset.attrs.get(key), str):
+                raise StoreError(f"{self.path}: dataset '{name}' has no text attribute '{key}'")
+            labels[key] = text
+        array = np.asarray(dataset[()])
+        if _checksum(array, {key: labels[key] for key in ("description", "units", "dims")}) != labels["sha256"]:
+            raise StoreError(f"{self.path}: dataset '{name}' is damaged (its checksum differs); delete the file")
+        found = json.loads(labels["dims"])
+        if dims is not None and found != list(dims):
+            raise StoreError(f"{self.path}: dataset '{name}' must have axes {list(dims)}, found {found}")
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+
+    def read_group(self, group: str) -> dict[str, np.ndarray]:
+        """All arrays below a group by their path relative to it, sorted."""
+        return {name: self.read(f"{group}/{name}") for name in self.names(group)}
+
+    def attribute(self, name: str) -> Any:
+        """A root attribute; raises StoreError when it is missing."""
+        if name not in self._file.attrs:
+            raise StoreError(f"{self.path}: root attribute '{name}' is missing")
+        value = self._file.attrs[name]
+        return value.item() if isinstance(value, np.generic) else value
+
+    def _present(self) -> str:
+        return f" (the file holds: {', '.join(sorted(self._file)) or 'nothing'})"
+
+
+@contextlib.contextmanager
+def writing(path: str | Path, provenance: Provenance) -> Iterator[Writer]:
+    """Write a whole file or nothing.
+
+    The content goes to `.{name}.{pid}.tmp` beside `path` and replaces `path` when the block ends well; on
+    any error it is removed. Temporary files that a killed job left are removed first.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written, or the workflow that started this
+            process is gone (then an older result must not replace a newer one).
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*.tmp"):
+            stale.unlink(missing_ok=True)
+        with h5py.File(temporary, "w", locking=False) as file:
+            for name, value in provenance.attributes().items():
+                file.attrs[name] = value
+            yield Writer(file)
+        if guard.orphaned():
+            raise StoreError(f"{path}: not published, because the workflow that started this job has ended")
+        _flush(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({_reason(error)})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[Reader]:
+    """Open a file for reading and check its root against the contract.
+
+    Raises:
+        StoreError: the file is missing, not HDF5, truncated, or lacks the root attributes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file")
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise StoreError(f"{path}: not a readable HDF5 file, truncated or damaged ({_reason(error)})") from error
+    with file:
+        reader = Reader(file, path)
+        try:
+            for name in ("spec", "seed", "script", "libraries", "device"):
+                reader.attribute(name)
+            yield reader
+        except (OSError, RuntimeError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            # What HDF5 raises when it meets damaged structures after a good start.
+            raise StoreError(f"{path}: damaged HDF5 file ({_reason(error)})") from error
+
+
+def _encoded(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "U":
+        return np.char.encode(array, "utf-8")
+    if array.dtype.kind not in "biufS":
+        raise ValueError(f"an array of dtype {array.dtype} cannot be stored, expected numbers, booleans or strings")
+    return np.ascontiguousarray(array) if array.ndim else array
+
+
+def _checksum(array: np.ndarray, labels: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}{json.dumps(labels, sort_keys=True)}".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    # A file that is renamed before its content reaches the disk can be empty after a power cut.
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {}
+    for library in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[library] = version(library)
+    return versions

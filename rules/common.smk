@@ -1,0 +1,72 @@
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+# Rules and scripts use this checkout, never an installed copy: scripts look at PYTHONPATH before anything else.
+sys.path.insert(0, str(ROOT))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+from pipeline import guard
+from pipeline.config import ConfigError, resolve
+from pipeline.specs import (
+    artefacts_of,
+    cell_path,
+    compute_spec,
+    data_path,
+    figure_paths,
+    figure_spec,
+    measured_paths,
+    model_path,
+)
+
+guard.announce()
+
+try:
+    settings = resolve(config)
+except ConfigError as error:
+    raise WorkflowError(*error.lines)
+
+
+wildcard_constraints:
+    dataset="[A-Za-z0-9_-]+",
+    model="[A-Za-z0-9_-]+",
+    attack="[A-Za-z0-9_-]+",
+
+
+def spec_of(stage, *keys):
+    """The param function that decides whether a job of a stage runs again."""
+    return lambda wildcards: compute_spec(settings, ROOT, stage, *[wildcards[key] for key in keys])
+
+
+def configured_device(wildcards, input):
+    # Snakemake does not compare a param that takes `input`: another device must not rerun anything.
+    return settings["device"]
+
+
+def cell(stage):
+    return cell_path(stage, "{dataset}", "{model}", "{attack}")
+
+
+def plots(kind):
+    """Wildcard constraint of the artefacts that one kind of plot draws."""
+    return "|".join(artefacts_of(settings, kind)) or "(?!)"
+
+
+def entry_input(stage):
+    """Input function of figures: the result of a stage for the catalogue entry's cell."""
+
+    def path(wildcards):
+        entry = settings["figures"]["catalogue"][wildcards.artefact]
+        return cell_path(stage, entry["dataset"], entry["model"], entry["attack"])
+
+    return path
+
+
+def figure_param(wildcards):
+    return figure_spec(settings, ROOT, wildcards.artefact)
+
+
+OTHER_FORMATS = [kind for kind in settings["figures"]["formats"] if kind != "png"]

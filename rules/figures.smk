@@ -1,0 +1,56 @@
+rule draw_class_frequencies:
+    input:
+        stability=entry_input("stability"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/class_frequencies.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}", "shows": "class frequencies under growing noise"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    params:
+        spec=figure_param,
+    wildcard_constraints:
+        artefact=plots("class_frequencies"),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/figures.yaml"
+    script:
+        "../scripts/figures/class_frequencies.py"
+
+
+rule draw_persistence_histogram:
+    input:
+        persistence=entry_input("persistence"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/persistence_histogram.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}", "shows": "persistence, natural against adversarial"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    params:
+        spec=figure_param,
+    wildcard_constraints:
+        artefact=plots("persistence_histogram"),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/figures.yaml"
+    script:
+        "../scripts/figures/persistence_histogram.py"

@@ -1,0 +1,77 @@
+"""Make adversarial images of correctly classified test images, and verify each again."""
+
+from collections.abc import Sequence
+
+import torch
+
+from neighborhoods.attacks import UNTARGETED, assign, attack
+from neighborhoods.images import to_unit_interval
+from neighborhoods.networks import restore
+from neighborhoods.training import predict
+from pipeline.results import IMAGE_DIMS, read_network, read_split
+from pipeline.store import Provenance, writing
+
+
+def generate(
+    *,
+    data: str,
+    model: str,
+    output: str,
+    method: str,
+    images: int,
+    classes: Sequence[int],
+    targets: str,
+    batch_size: int,
+    seed: int,
+    provenance: Provenance,
+    device: str = "cpu",
+    **settings: float,
+) -> None:
+    """Write one row for each (image, target); rows of one image stand together."""
+    split = read_split(data, "test")
+    stored = read_network(model)
+    network = restore(stored.settings, stored.weights, device)
+    pixels = to_unit_interval(split.images, device)
+    labels = torch.tensor(split.labels)
+    rows = assign(
+        labels,
+        predict(network, pixels).cpu() == labels,
+        torch.tensor(split.order),
+        images=images,
+        classes=classes,
+        targets=targets,
+        n_classes=len(split.classes),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    x, label = pixels[rows.index.to(device)], labels[rows.index].to(device)
+    goal = None if targets == "none" else rows.target.to(device)
+    x_adv, verdict = attack(method, network, x, label, goal, batch_size=batch_size, **settings)
+    columns = {
+        "label": (label, "true class"),
+        "target": (rows.target, f"class aimed at, {UNTARGETED} for untargeted"),
+        "index": (rows.index, "position of the image in the test split"),
+        "predicted": (verdict.predicted, "class of the adversarial image"),
+        "success": (verdict.success, "target reached, or label left when untargeted"),
+        "distortion": (verdict.distortion, "root mean square change of a pixel (Bell, definition 1.8)"),
+        "linf": (verdict.linf, "largest change of a pixel"),
+    }
+    with writing(output, provenance) as file:
+        file.put("x", x.cpu(), "natural image", IMAGE_DIMS, "1, pixel range [0, 1]")
+        file.put("x_adv", x_adv.cpu(), "adversarial image", IMAGE_DIMS, "1, pixel range [0, 1]")
+        file.put("classes", split.classes, "name of each class", ("class",))
+        for name, (values, description) in columns.items():
+            file.put(name, values.cpu(), description, ("image",))
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        generate(
+            data=snakemake.input.data,
+            model=snakemake.input.model,
+            output=snakemake.output[0],
+            device=run.device,
+            provenance=run.provenance,
+            **run.settings,
+        )

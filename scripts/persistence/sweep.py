@@ -1,0 +1,75 @@
+"""Sweep sigma around natural and adversarial images and store how often each class comes out."""
+
+import numpy as np
+import torch
+
+from neighborhoods.images import to_unit_interval
+from neighborhoods.networks import restore
+from neighborhoods.persistence import noise_directions, stability_curve
+from pipeline.results import IMAGE_DIMS, read_network
+from pipeline.store import Provenance, StoreError, reading, writing
+
+UNIT = "1, pixel range [0, 1]"
+
+
+def sweep(
+    *,
+    model: str,
+    attack: str,
+    output: str,
+    sigma_max: float,
+    points: int,
+    examples: int,
+    confidence: float,
+    seed: int,
+    provenance: Provenance,
+    device: str = "cpu",
+    **settings: int,
+) -> None:
+    """Write natural/ (each attacked image once) and adversarial/ (each success): class frequencies with limits.
+
+    Beside them: `examples` noisy images of each, one at each of equally spaced sigmas.
+    """
+    stored = read_network(model)
+    network = restore(stored.settings, stored.weights, device)
+    with reading(attack) as file:
+        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index", "label", "target")}
+        classes = file.read("classes")
+    if not columns["success"].any():
+        raise StoreError(f"{attack}: no attack succeeded, so there is no adversarial image to measure")
+    sigma = np.linspace(0, sigma_max, points + 1)[1:]
+    shown = np.linspace(0, points - 1, examples).round().astype(int)
+    first = np.unique(columns["index"], return_index=True)[1]
+    groups = {"natural": ("x", np.sort(first)), "adversarial": ("x_adv", np.flatnonzero(columns["success"]))}
+    with writing(output, provenance) as file:
+        file.put("sigma", sigma, "standard deviation of the noise", ("sigma",), UNIT)
+        file.put("classes", classes, "name of each class", ("class",))
+        file.put("samples", settings["samples"], "noisy images behind each frequency", ())
+        file.put("confidence", confidence, "level of each interval", ())
+        file.put("example_sigma", sigma[shown], "sigma of the example images", ("example",), UNIT)
+        for number, (name, (key, rows)) in enumerate(groups.items()):
+            x = to_unit_interval(columns[key][rows], device)
+            curve = stability_curve(network, x, sigma, confidence=confidence, seed=seed + number, **settings)
+            for part in ("frequency", "low", "high"):
+                text = {"frequency": "share of noisy images in each class", "low": "lower limit", "high": "upper limit"}
+                file.put(f"{name}/{part}", getattr(curve, part), text[part], ("image", "sigma", "class"))
+            for column in ("index", "label", "target"):
+                file.put(f"{name}/{column}", columns[column][rows], f"{column} of the attack's row", ("image",))
+            noise = torch.stack([noise_directions(x.shape[1:], examples, seed + number, i) for i in range(len(x))])
+            noisy = x.cpu()[:, None] + noise * torch.from_numpy(sigma[shown]).float()[:, None, None, None]
+            dims = ("image", "example", *IMAGE_DIMS[1:])
+            file.put(f"{name}/examples", noisy, "noisy images, not clipped", dims, UNIT)
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        sweep(
+            model=snakemake.input.model,
+            attack=snakemake.input.attack,
+            output=snakemake.output[0],
+            device=run.device,
+            provenance=run.provenance,
+            **run.settings,
+        )

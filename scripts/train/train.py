@@ -1,0 +1,75 @@
+"""Train a network on the train split of a dataset and store its weights and history."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from neighborhoods import networks
+from neighborhoods.images import to_unit_interval
+from neighborhoods.statistics import clopper_pearson
+from neighborhoods.training import train
+from pipeline.results import read_split
+from pipeline.store import Provenance, writing
+
+HISTORY = {
+    "loss": ("mean cross-entropy of the training batches", "nat"),
+    "penalty": ("mean penalty of the training batches", "nat"),
+    "train_accuracy": ("share of correct train images after the epoch", "1"),
+    "test_accuracy": ("share of correct test images after the epoch", "1"),
+}
+
+
+def train_network(
+    *,
+    data: str,
+    output: str,
+    architecture: str,
+    training: Mapping[str, Any],
+    seed: int,
+    provenance: Provenance,
+    hidden: Sequence[int] = (),
+    channels: int = 4,
+    device: str = "cpu",
+) -> None:
+    """Train from a start drawn by the seed; write weights/, history/ and the attribute test_accuracy."""
+    splits = {name: read_split(data, name) for name in ("train", "test")}
+    tensors = {
+        f"{axis}_{name}": to_unit_interval(split.images, device) if axis == "x" else torch.tensor(split.labels).to(device)
+        for name, split in splits.items()
+        for axis in "xy"
+    }
+    settings = {
+        "architecture": architecture,
+        "input_shape": list(splits["train"].images.shape[1:]),
+        "classes": len(splits["train"].classes),
+        "hidden": list(hidden),
+        "channels": channels,
+    }
+    torch.manual_seed(seed)
+    network = networks.build(**settings).to(device)
+    history = train(network, **tensors, **training, seed=seed)
+    accuracy, n_test = history.test_accuracy[-1], len(splits["test"].labels)
+    low, high = clopper_pearson(round(accuracy * n_test), n_test)
+    with writing(output, provenance) as file:
+        file.attribute("network", settings)
+        file.attribute("test_accuracy", accuracy)
+        file.attribute("test_accuracy_interval", [float(low), float(high)])
+        file.attribute("test_images", n_test)
+        for name, array in networks.weights_of(network).items():
+            file.put(f"weights/{name}", array, "trained parameter", [f"axis{i}" for i in range(array.ndim)])
+        for name, (description, units) in HISTORY.items():
+            file.put(f"history/{name}", getattr(history, name), description, ("epoch",), units)
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        train_network(
+            data=snakemake.input.data,
+            output=snakemake.output[0],
+            device=run.device,
+            provenance=run.provenance,
+            **run.settings,
+        )
