@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def fully_connected(input_shape: Sequence[int], hidden: Sequence[int], classes: 
     """
     widths = [math.prod(input_shape), *hidden, classes]
     layers: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())]
-    for i, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (before, after) in enumerate(pairwise(widths)):
         if i:
             layers.append((f"relu{i}", nn.ReLU()))
         layers.append((f"fc{i + 1}", nn.Linear(before, after)))
@@ -44,7 +45,9 @@ def bell_cnn(input_shape: Sequence[int], channels: int, classes: int) -> nn.Sequ
         ValueError: the image is too small, odd, or not (colours, height, width).
     """
     if len(input_shape) != 3 or min(input_shape[1:]) < 18 or any(side % 2 for side in input_shape[1:]):
-        raise ValueError(f"a C-Ch network needs images (colours, height, width) of even sides >= 18, found {input_shape}")
+        raise ValueError(
+            f"a C-Ch network needs images (colours, height, width) of even sides from 18 on, found {tuple(input_shape)}"
+        )
     layers: list[tuple[str, nn.Module]] = []
     before = input_shape[0]
     for i in range(1, 5):

@@ -140,9 +140,7 @@ def stability(
 
     Arguments and errors as for `stability_curve`.
     """
-    curve = stability_curve(
-        model, x, [sigma], samples, confidence, seed, batch_size=batch_size, memory_mb=memory_mb
-    )
+    curve = stability_curve(model, x, [sigma], samples, confidence, seed, batch_size=batch_size, memory_mb=memory_mb)
     return Stability(curve.frequency[:, 0], curve.low[:, 0], curve.high[:, 0], samples)
 
 
@@ -298,7 +296,9 @@ def _split(model: Classifier) -> tuple[nn.Linear | None, Classifier]:
 def _classify(model: Classifier, x: Tensor) -> tuple[Tensor, int]:
     logits = model(x)
     if logits.ndim != 2 or len(logits) != len(x):
-        raise ValueError(f"the model must map {tuple(x.shape)} to logits [{len(x)}, classes], found {tuple(logits.shape)}")
+        raise ValueError(
+            f"the model must map {tuple(x.shape)} to logits [{len(x)}, classes], found {tuple(logits.shape)}"
+        )
     if not bool(torch.isfinite(logits).all()):
         raise ValueError("the model's logits must be finite")
     return logits.argmax(1), logits.shape[1]
@@ -316,9 +316,7 @@ def _decision_counts(gamma: float, samples: int, confidence: float) -> Tensor:
     return torch.tensor([upper + 1, math.ceil(gamma * samples - 1e-9), lower])
 
 
-def _first_crossings(
-    piece: _Neighborhood, grid: Tensor, gamma: float, counts: Tensor, precision: float
-) -> Tensor:
+def _first_crossings(piece: _Neighborhood, grid: Tensor, gamma: float, counts: Tensor, precision: float) -> Tensor:
     """First crossings of the three counts: brackets [images, 3, 2]; [0, grid[0]] and [grid[-1], inf] censored."""
     crossed = torch.full((len(piece), 3), len(grid))
     few = min(SCAN_SAMPLES, piece.samples)

@@ -108,7 +108,9 @@ def train(
             )
         history.train_accuracy.append(accuracy(network, x_train, y_train))
         history.test_accuracy.append(accuracy(network, x_test, y_test))
-        log.info("epoch %d/%d: loss %.4f, test accuracy %.4f", epoch, epochs, history.loss[-1], history.test_accuracy[-1])
+        log.info(
+            "epoch %d/%d: loss %.4f, test accuracy %.4f", epoch, epochs, history.loss[-1], history.test_accuracy[-1]
+        )
     network.eval()
     return history
 

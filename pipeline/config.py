@@ -107,9 +107,9 @@ def _lines(error: ValidationError) -> Iterator[str]:
         yield f"{where}: expected {names}, found {found!r}"
     elif error.validator in _BOUNDS:
         yield f"{where}: expected a value {_BOUNDS[error.validator]} {limit}, found {found!r}"
-    elif error.validator == "pattern" and error.parent and error.parent.validator == "propertyNames":
+    elif "propertyNames" in error.absolute_schema_path:
         yield f"{where}: {found!r} cannot name a result file, expected a name that matches {limit}"
-    elif error.validator == "propertyNames" or (error.validator == "pattern" and isinstance(found, str)):
+    elif error.validator == "pattern":
         yield f"{where}: expected text that matches {limit}, found {found!r}"
     elif error.validator in ("minItems", "minProperties"):
         yield f"{where}: expected at least {limit} {'entry' if limit == 1 else 'entries'}, found {len(found)}"
@@ -155,13 +155,15 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
     figures = _mapping(config.get("figures"))
     catalogue = _mapping(figures.get("catalogue"))
     experiments = config.get("experiments")
-    places = [(f"experiments[{i}]", item) for i, item in enumerate(experiments if isinstance(experiments, list) else [])]
+    places = [
+        (f"experiments[{i}]", item) for i, item in enumerate(experiments if isinstance(experiments, list) else [])
+    ]
     places += [(f"figures.catalogue.{name}", item) for name, item in catalogue.items()]
     for where, item in places:
         for key, section in sections.items():
-            valid = _mapping(config.get(section))
+            valid = config.get(section)
             name = _mapping(item).get(key)
-            if isinstance(name, str) and name not in valid:
+            if isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
                 yield f"{where}.{key}: there is no {key} '{name}' in {section}{_nearest(name, valid)}"
     artefacts = config.get("artefacts")
     for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
@@ -177,12 +179,13 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     for name, dataset in _mapping(config.get("datasets")).items():
         dataset = _mapping(dataset)
         train, test = dataset.get("train"), dataset.get("test")
-        if dataset.get("source") == "mnist5k" and isinstance(train, int) and isinstance(test, int):
-            if train + test > MNIST5K_IMAGES:
-                yield (
-                    f"datasets.{name}.train: expected train and test to add up to at most {MNIST5K_IMAGES} "
-                    f"images of mnist5k, found {train} + {test}"
-                )
+        if dataset.get("source") != "mnist5k" or not (isinstance(train, int) and isinstance(test, int)):
+            continue
+        if train + test > MNIST5K_IMAGES:
+            yield (
+                f"datasets.{name}.train: expected train and test to add up to at most {MNIST5K_IMAGES} "
+                f"images of mnist5k, found {train} + {test}"
+            )
     for name, model in _mapping(config.get("models")).items():
         model = _mapping(model)
         penalty = _mapping(model.get("training")).get("penalty")

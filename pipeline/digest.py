@@ -60,19 +60,15 @@ def _parsed(path: Path) -> ast.Module:
 def _essence(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                node.body = body[1:] or [ast.Pass()]
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if node.body and _is_docstring(node.body[0]):
+            node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _imports(path: Path, root: Path) -> set[str]:
@@ -101,10 +97,11 @@ def _module_file(root: Path, module: str) -> Path | None:
 
 
 def _files(root: Path, module: str) -> list[Path]:
-    """Files that importing a module runs: its own and the packages around it. A package's own name stands
-    for all its modules, since its lazy attributes may reach any of them."""
-    parts = module.split(".")
-    files = [_module_file(root, ".".join(parts[:n])) for n in range(1, len(parts) + 1)]
-    if (package := root.joinpath(*parts)).is_dir():
-        files.extend(package.rglob("*.py"))
-    return [path.resolve() for path in files if path]
+    """Files that a module stands for: its own, or all of a package whose lazy attributes may reach any.
+
+    The `__init__.py` around a module does not count: those files only name things (a test holds them to it),
+    and a new name must not rerun everything.
+    """
+    package = root.joinpath(*module.split("."))
+    files = package.rglob("*.py") if package.is_dir() else filter(None, [_module_file(root, module)])
+    return [path.resolve() for path in files]

@@ -9,10 +9,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402  (the backend must be chosen first)
-from matplotlib.figure import Figure  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
-from pipeline.errors import UserError  # noqa: E402
+from pipeline.errors import UserError
 
 STYLES = Path(__file__).resolve().parent.parent / "styles"
 

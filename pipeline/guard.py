@@ -11,15 +11,22 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 
 LAUNCHER = "ADVERSARIAL_NEIGHBORHOODS_LAUNCHER"
 
 
-def announce() -> None:
-    """Name this process as the one that the jobs it starts belong to. Called by the Snakefile."""
+def announce(root: Path) -> None:
+    """Prepare the environment that jobs inherit. Called by the Snakefile.
+
+    It names this process as the one that the jobs belong to, and puts the checkout before every installed
+    package, so that jobs never import an installed copy.
+    """
     os.environ[LAUNCHER] = str(os.getpid())
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(root)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *others])
 
 
 def orphaned() -> bool:

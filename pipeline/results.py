@@ -41,7 +41,7 @@ def read_split(path: str | Path, split: str) -> Split:
         labels = file.read(f"y_{split}", ("image",))
         order = file.read(f"order_{split}", ("image",))
         classes = [str(name) for name in file.read("classes", ("class",))]
-    if len(labels) and not (0 <= labels.min() and labels.max() < len(classes)):
+    if len(labels) and not (labels.min() >= 0 and labels.max() < len(classes)):
         raise StoreError(
             f"{path}: labels y_{split} must lie in 0..{len(classes) - 1}, found {labels.min()} to {labels.max()}"
         )

@@ -49,7 +49,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = _model_settings(config["models"][model])
         case "attacks", (_, _, attack):
             settings = config["attacks"][attack]
-        case ("persistence" | "stability"), (_, _, _):
+        case (("persistence" | "stability"), (_, _, _)):
             settings = config[stage]
         case _:
             raise ValueError(f"stage {stage!r} does not take the names {names}")
@@ -111,9 +111,7 @@ def measured_paths(config: Config, measure: str) -> list[str]:
 def figure_paths(config: Config, source: str | None = None) -> list[str]:
     """PNG files of the chosen artefacts, of one source or of all."""
     return [
-        f"results/figures/{name}.png"
-        for name in config["artefacts"]
-        if source is None or name.split("/")[0] == source
+        f"results/figures/{name}.png" for name in config["artefacts"] if source is None or name.split("/")[0] == source
     ]
 
 

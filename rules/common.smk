@@ -1,13 +1,10 @@
-import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
-# Rules and scripts use this checkout, never an installed copy: scripts look at PYTHONPATH before anything else.
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from pipeline import guard
 from pipeline.config import ConfigError, resolve
@@ -22,7 +19,7 @@ from pipeline.specs import (
     model_path,
 )
 
-guard.announce()
+guard.announce(ROOT)
 
 try:
     settings = resolve(config)
@@ -38,7 +35,9 @@ wildcard_constraints:
 
 def spec_of(stage, *keys):
     """The param function that decides whether a job of a stage runs again."""
-    return lambda wildcards: compute_spec(settings, ROOT, stage, *[wildcards[key] for key in keys])
+    return lambda wildcards: compute_spec(
+        settings, ROOT, stage, *[wildcards[key] for key in keys]
+    )
 
 
 def configured_device(wildcards, input):

@@ -1,17 +1,17 @@
 rule fetch_mnist5k:
     output:
         data_path("{dataset}"),
-    params:
-        spec=spec_of("data", "dataset"),
     log:
         "logs/data/{dataset}.log",
     benchmark:
         "results/benchmarks/data/{dataset}.tsv"
+    conda:
+        "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/torch.yaml"
+    params:
+        spec=spec_of("data", "dataset"),
     script:
         "../scripts/data/fetch_mnist5k.py"

@@ -6,23 +6,26 @@ rule draw_class_frequencies:
             "results/figures/{artefact}.png",
             caption="../report/class_frequencies.rst",
             category="Bell, Part I: persistence",
-            labels={"artefact": "{artefact}", "shows": "class frequencies under growing noise"},
+            labels={
+                "artefact": "{artefact}",
+                "shows": "class frequencies under growing noise",
+            },
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
-    params:
-        spec=figure_param,
-    wildcard_constraints:
-        artefact=plots("class_frequencies"),
     log:
         "logs/figures/{artefact}.log",
     benchmark:
         "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("class_frequencies"),
+    conda:
+        "../envs/figures.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/figures.yaml"
+    params:
+        spec=figure_param,
     script:
         "../scripts/figures/class_frequencies.py"
 
@@ -35,22 +38,25 @@ rule draw_persistence_histogram:
             "results/figures/{artefact}.png",
             caption="../report/persistence_histogram.rst",
             category="Bell, Part I: persistence",
-            labels={"artefact": "{artefact}", "shows": "persistence, natural against adversarial"},
+            labels={
+                "artefact": "{artefact}",
+                "shows": "persistence, natural against adversarial",
+            },
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
-    params:
-        spec=figure_param,
-    wildcard_constraints:
-        artefact=plots("persistence_histogram"),
     log:
         "logs/figures/{artefact}.log",
     benchmark:
         "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("persistence_histogram"),
+    conda:
+        "../envs/figures.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/figures.yaml"
+    params:
+        spec=figure_param,
     script:
         "../scripts/figures/persistence_histogram.py"

@@ -5,20 +5,20 @@ rule bracket_persistence:
         attack=cell("attacks"),
     output:
         cell("persistence"),
-    params:
-        spec=spec_of("persistence", "dataset", "model", "attack"),
-        device=configured_device,
     log:
         "logs/persistence/{dataset}/{model}/{attack}.log",
     benchmark:
         "results/benchmarks/persistence/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
         gpu=1,
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/torch.yaml"
+    params:
+        spec=spec_of("persistence", "dataset", "model", "attack"),
+        device=configured_device,
     script:
         "../scripts/persistence/bracket.py"
 
@@ -29,19 +29,19 @@ rule sweep_stability:
         attack=cell("attacks"),
     output:
         cell("stability"),
-    params:
-        spec=spec_of("stability", "dataset", "model", "attack"),
-        device=configured_device,
     log:
         "logs/stability/{dataset}/{model}/{attack}.log",
     benchmark:
         "results/benchmarks/stability/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
         gpu=1,
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/torch.yaml"
+    params:
+        spec=spec_of("stability", "dataset", "model", "attack"),
+        device=configured_device,
     script:
         "../scripts/persistence/sweep.py"

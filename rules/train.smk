@@ -3,19 +3,19 @@ rule train:
         data=data_path("{dataset}"),
     output:
         model_path("{dataset}", "{model}"),
-    params:
-        spec=spec_of("models", "dataset", "model"),
-        device=configured_device,
     log:
         "logs/models/{dataset}/{model}.log",
     benchmark:
         "results/benchmarks/models/{dataset}/{model}.tsv"
+    conda:
+        "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
         gpu=1,
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/torch.yaml"
+    params:
+        spec=spec_of("models", "dataset", "model"),
+        device=configured_device,
     script:
         "../scripts/train/train.py"

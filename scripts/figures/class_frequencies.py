@@ -54,7 +54,13 @@ def _curves(
         share = values["frequency"][:, number]
         axes.plot(sigma, share, color=colour, zorder=front, linewidth=None if front == 2 else 0.7)
         axes.fill_between(
-            sigma, values["low"][:, number], values["high"][:, number], color=colour, alpha=0.25, linewidth=0, zorder=front
+            sigma,
+            values["low"][:, number],
+            values["high"][:, number],
+            color=colour,
+            alpha=0.25,
+            linewidth=0,
+            zorder=front,
         )
         if share.max() >= NAMED_FROM:
             # At its peak for a class that rises and falls, else where the curve leaves the axes.

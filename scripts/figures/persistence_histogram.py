@@ -25,7 +25,12 @@ def draw(*, persistence: str, outputs: Sequence[str], style: str) -> None:
             count = f"n = {n}" if n == clusters else f"n = {n} ({clusters} origins)"
             label = f"{name}, {count}\nmedian {with_interval(median, low, high)}"
             axes.hist(
-                np.minimum(group["sigma"], top), edges, weights=np.full(n, 1 / n), color=colour, alpha=0.5, label=label
+                np.minimum(group["sigma"], top),
+                edges.tolist(),
+                weights=np.full(n, 1 / n),
+                color=colour,
+                alpha=0.5,
+                label=label,
             )
             axes.axvspan(low, high, color=colour, alpha=0.25, linewidth=0)
             axes.axvline(median, color=colour)

@@ -1,6 +1,7 @@
 """Bracket the persistence of natural test images and of successful adversarial images."""
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def bracket(
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
-    **settings: float,
+    **settings: Any,
 ) -> None:
     """Write natural/ and adversarial/, each with sigma, low, high, status and a summary.
 

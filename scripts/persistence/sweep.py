@@ -1,5 +1,7 @@
 """Sweep sigma around natural and adversarial images and store how often each class comes out."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -24,7 +26,7 @@ def sweep(
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
-    **settings: int,
+    **settings: Any,
 ) -> None:
     """Write natural/ (each attacked image once) and adversarial/ (each success): class frequencies with limits.
 
@@ -49,7 +51,9 @@ def sweep(
         file.put("example_sigma", sigma[shown], "sigma of the example images", ("example",), UNIT)
         for number, (name, (key, rows)) in enumerate(groups.items()):
             x = to_unit_interval(columns[key][rows], device)
-            curve = stability_curve(network, x, sigma, confidence=confidence, seed=seed + number, **settings)
+            curve = stability_curve(
+                network, x, torch.from_numpy(sigma), confidence=confidence, seed=seed + number, **settings
+            )
             for part in ("frequency", "low", "high"):
                 text = {"frequency": "share of noisy images in each class", "low": "lower limit", "high": "upper limit"}
                 file.put(f"{name}/{part}", getattr(curve, part), text[part], ("image", "sigma", "class"))

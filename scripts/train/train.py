@@ -34,12 +34,9 @@ def train_network(
 ) -> None:
     """Train from a start drawn by the seed; write weights/, history/ and the attribute test_accuracy."""
     splits = {name: read_split(data, name) for name in ("train", "test")}
-    tensors = {
-        f"{axis}_{name}": to_unit_interval(split.images, device) if axis == "x" else torch.tensor(split.labels).to(device)
-        for name, split in splits.items()
-        for axis in "xy"
-    }
-    settings = {
+    images = [to_unit_interval(splits[name].images, device) for name in splits]
+    labels = [torch.tensor(splits[name].labels).to(device) for name in splits]
+    settings: dict[str, Any] = {
         "architecture": architecture,
         "input_shape": list(splits["train"].images.shape[1:]),
         "classes": len(splits["train"].classes),
@@ -48,7 +45,7 @@ def train_network(
     }
     torch.manual_seed(seed)
     network = networks.build(**settings).to(device)
-    history = train(network, **tensors, **training, seed=seed)
+    history = train(network, images[0], labels[0], images[1], labels[1], **training, seed=seed)
     accuracy, n_test = history.test_accuracy[-1], len(splits["test"].labels)
     low, high = clopper_pearson(round(accuracy * n_test), n_test)
     with writing(output, provenance) as file:

@@ -1,0 +1,80 @@
+"""What several test files share: a copy of the checkout to change, and a way to run Snakemake on it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = ("Snakefile", "config.yaml", "config", "schemas", "rules", "scripts", "neighborhoods", "pipeline", "envs",
+        "profiles", "report", "styles")  # fmt: skip
+
+
+class Checkout:
+    """A copy of the project whose files a test may change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for name in CODE:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            copy(ROOT / name, folder / name)
+
+    def snakemake(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run snakemake here, with stdout and stderr as one text."""
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("COV_CORE")}
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, timeout=timeout, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def jobs(self, *arguments: str) -> Counter[str]:
+        """Rules of a dry run with the number of jobs of each; empty when there is nothing to do."""
+        run = self.snakemake("--dry-run", *arguments)
+        assert run.returncode == 0, run.stdout
+        return job_counts(run.stdout)
+
+    def overlay(self, text: str) -> str:
+        """Write an overlay and return its path."""
+        path = self.folder / "overlay.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace a text that occurs in a file."""
+        path = self.folder / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{name} does not hold {old!r}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def job_counts(output: str) -> Counter[str]:
+    """The job table that Snakemake prints, without `all` and `total`."""
+    if "Nothing to be done" in output:
+        return Counter()
+    table = re.search(r"^job +count\n-[- ]+\n(.*?)\n\n", output + "\n\n", re.M | re.S)
+    assert table, output
+    rows = (line.split() for line in table[1].splitlines() if line.strip())
+    return Counter({row[0]: int(row[1]) for row in rows if row[0] not in ("all", "total")})
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the smoke configuration has run. Tests must leave its results as they are."""
+    checkout = Checkout(tmp_path_factory.mktemp("smoke") / "checkout")
+    run = checkout.snakemake("--cores", "2", "--configfile", "config/smoke.yaml")
+    assert run.returncode == 0, run.stdout
+    (checkout.folder / "smoke.log").write_text(run.stdout)
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def smoke_config() -> dict:
+    return yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())

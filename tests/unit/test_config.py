@@ -1,0 +1,164 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from pipeline.config import ConfigError, load_schema, reference, resolve
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def errors(config) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        resolve(config)
+    return caught.value.lines
+
+
+def put(config, path, value):
+    *parents, last = path.split(".")
+    for key in parents:
+        config = config[key]
+    config[last] = value
+
+
+def test_the_schema_is_valid_and_closed_and_described():
+    schema = load_schema()
+    Draft202012Validator.check_schema(schema)
+
+    def walk(node, path):
+        if node.get("type") == "object":
+            assert "additionalProperties" in node, path
+            assert node["additionalProperties"] is not True, path
+        for key, sub in node.get("properties", {}).items():
+            assert sub.get("description"), f"{path}.{key} has no description"
+            walk(sub, f"{path}.{key}")
+        for key in ("additionalProperties", "items"):
+            if isinstance(node.get(key), dict):
+                walk(node[key], f"{path}.{key}")
+
+    walk(schema, "")
+
+
+def test_defaults_are_filled_in_and_the_input_is_left_alone(config):
+    before = copy.deepcopy(config)
+    resolved = resolve(config)
+    assert config == before
+    assert resolved["persistence"]["scan_factor"] == 1.5
+    assert resolved["models"]["fc-100-20-10"]["training"]["optimizer"] == "adam"
+    assert resolve(resolved) == resolved
+
+
+def test_text_and_integers_take_the_type_of_the_schema(config):
+    put(config, "persistence.gamma", "0.8")
+    put(config, "persistence.samples", "500")
+    put(config, "persistence.sigma_max", 10)
+    put(config, "models.fc-100-20-10.training.penalty", ["1e-7"])
+    put(config, "mirror", "null")
+    resolved = resolve(config)
+    assert resolved["persistence"]["gamma"] == 0.8
+    assert resolved["persistence"]["samples"] == 500
+    assert isinstance(resolved["persistence"]["sigma_max"], float)
+    assert resolved["models"]["fc-100-20-10"]["training"]["penalty"] == [1e-7]
+    assert resolved["mirror"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("persistence.gama", 0.8, "persistence.gama: unknown key; the nearest valid one is 'gamma'"),
+        ("persistence.gamma", "high", "persistence.gamma: expected number, found 'high'"),
+        ("persistence.gamma", 1.2, "persistence.gamma: expected a value below 1, found 1.2"),
+        ("persistence.samples", -5, "persistence.samples: expected a value of at least 10, found -5"),
+        ("attacks.igsm-all.epsilon", -0.1, "attacks.igsm-all.epsilon: expected a value above 0, found -0.1"),
+        ("attacks.igsm-all.method", "igms", "expected one of igsm, found 'igms'; the nearest valid one is 'igsm'"),
+        ("seed", "x", "seed: expected integer, found 'x'"),
+        ("seed", True, "seed: expected integer, found True"),
+        ("experiments", [], "experiments: expected at least 1 entry, found 0"),
+        ("experiments", None, "experiments: expected array, found None"),
+        ("models", [1], "models: expected object, found [1]"),
+        ("device", "gpu", "device: expected text that matches ^(auto|cpu|cuda(:[0-9]+)?)$, found 'gpu'"),
+        ("datasets.mnist5k.train", 4500, "train and test to add up to at most 5000 images of mnist5k, found 4500 + 1000"),
+        ("persistence.sigma_min", 200, "persistence.sigma_min: expected a value below persistence.sigma_max (100.0)"),
+        ("models.fc-100-20-10.training.penalty", [0, 0], "expected 1 value or 3, one for each layer with weights, found 2"),
+        ("figures.formats", ["png", "png"], "figures.formats: expected no entry twice"),
+        ("artefacts", ["bell/figure_9"], "artefacts[0]: there is no 'bell/figure_9' in figures.catalogue; the nearest"),
+        ("models.a/b", {"architecture": "bell_cnn"}, "models: 'a/b' cannot name a result file"),
+    ],
+)  # fmt: skip
+def test_each_mistake_gets_one_line_with_its_key(config, path, value, expected):
+    put(config, path, value)
+    (line,) = errors(config)
+    assert line.startswith("configuration: ")
+    assert expected in line
+    assert "\n" not in line
+
+
+def test_unknown_names_are_found_in_experiments_and_catalogue(config):
+    config["experiments"][0]["dataset"] = "mnist5"
+    config["figures"]["catalogue"]["bell/figure_10"]["attack"] = "igsm"
+    lines = errors(config)
+    assert len(lines) == 2
+    assert any("experiments[0].dataset: there is no dataset 'mnist5' in datasets; the nearest" in line for line in lines)
+    assert any("figures.catalogue.bell/figure_10.attack: there is no attack 'igsm'" in line for line in lines)
+
+
+def test_three_mistakes_at_once_are_three_lines(config):
+    put(config, "persistence.gamma", 1.2)
+    put(config, "sed", 1)
+    config["experiments"][1]["model"] = "fc"
+    lines = errors(config)
+    assert len(lines) == 3
+    for key in ("persistence.gamma", "sed", "experiments[1].model"):
+        assert any(key in line for line in lines)
+
+
+def test_a_missing_section_is_named():
+    lines = errors({})
+    assert {line.split(": ")[1] for line in lines} == {"datasets", "models", "attacks", "experiments"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+PATHS = st.sampled_from(
+    ["seed", "datasets", "datasets.mnist5k", "datasets.mnist5k.train", "models.fc-100-20-10", "attacks.igsm-all",
+     "models.fc-100-20-10.training.penalty", "persistence", "persistence.gamma", "experiments", "artefacts", "figures",
+     "figures.catalogue", "figures.style", "nonsense"]
+)  # fmt: skip
+
+
+@given(PATHS, JSON)
+def test_whatever_is_written_is_resolved_or_refused_cleanly(path, value):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    put(config, path, value)
+    try:
+        resolved = resolve(config)
+    except ConfigError as error:
+        assert error.lines
+        assert all(line.startswith("configuration: ") for line in error.lines)
+    else:
+        Draft202012Validator(load_schema()).validate(resolved)
+
+
+def test_the_reference_in_docs_is_current():
+    assert (ROOT / "docs" / "configuration.md").read_text() == reference(), "run `make docs`"
+
+
+def test_every_overlay_fits_on_top_of_the_default(config):
+    from snakemake.utils import update_config
+
+    for overlay in sorted((ROOT / "config").glob("*.yaml")):
+        merged = copy.deepcopy(config)
+        update_config(merged, yaml.safe_load(overlay.read_text()))
+        resolve(merged)

@@ -1,0 +1,64 @@
+import json
+import subprocess
+import sys
+import textwrap
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.job import job
+
+RUN = """
+import json, sys, torch
+from types import SimpleNamespace
+from pipeline.errors import UserError
+from pipeline.job import job
+
+class Params(dict):
+    spec = {"threads": 3, "seed": 5, "code": "x", "gamma": 0.7}
+
+snakemake = SimpleNamespace(params=Params(device="cpu"), log=[sys.argv[1]], rule="bracket", scriptdir="/a/scripts/stage")
+with job(snakemake) as run:
+    BODY
+"""
+
+
+def run(tmp_path, body):
+    log = tmp_path / "logs" / "a.log"
+    code = textwrap.dedent(RUN).replace("BODY", body)
+    done = subprocess.run([sys.executable, "-c", code, log], capture_output=True, text=True)
+    return done, log.read_text()
+
+
+def test_the_science_gets_its_settings_threads_and_provenance(tmp_path):
+    done, _ = run(tmp_path, "print(json.dumps([run.settings, run.device, run.provenance.script, torch.get_num_threads()]))")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [{"seed": 5, "gamma": 0.7}, "cpu", "scripts/stage/bracket", 3]
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence", "in_log"),
+    [
+        ("raise UserError('a.h5: no such file')", "scripts/stage/bracket: a.h5: no such file", False),
+        ("raise ValueError('gamma must lie in (0, 1), found 2')", "bracket failed: gamma must lie in (0, 1), found 2", True),
+        ("[][1]", "bracket failed: IndexError: list index out of range", True),
+    ],
+)  # fmt: skip
+def test_a_failed_job_says_one_sentence(tmp_path, body, sentence, in_log):
+    done, log = run(tmp_path, body)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sentence in log
+    assert ("Traceback" in log) == in_log
+
+
+def test_provenance_of_a_script_does_not_depend_on_the_checkout():
+    for folder in ("/home/someone/scripts-of-mine/scripts/stage", "/elsewhere/scripts/stage"):
+        snakemake = SimpleNamespace(params=_Params(), log=[], rule="bracket", scriptdir=folder)
+        with job(snakemake) as run:
+            assert run.provenance.script == "scripts/stage/bracket"
+
+
+class _Params(dict):
+    spec = {"seed": 1}

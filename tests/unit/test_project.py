@@ -1,0 +1,112 @@
+"""The project's own rules about its files."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
+
+
+def pins(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^\s*-?\s*([A-Za-z0-9_.-]+)==(\S+)", text, re.M))
+
+
+def requirements() -> dict[str, str]:
+    return {
+        name: version
+        for file in ("run.txt", "no-deps.txt", "test.txt", "slurm.txt")
+        for name, version in pins((ROOT / "requirements" / file).read_text()).items()
+    }
+
+
+@pytest.mark.parametrize("environment", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.name)
+def test_conda_pins_equal_pip_pins(environment):
+    listed = yaml.safe_load(environment.read_text())["dependencies"][-1]["pip"]
+    assert listed
+    for name, version in pins("\n".join(listed)).items():
+        assert requirements()[name] == version, name
+    hook = environment.with_suffix(".post-deploy.sh")
+    for name, version in pins(hook.read_text().replace("--no-deps ", "\n")).items() if hook.exists() else ():
+        assert requirements()[name] == version, name
+
+
+def test_constraints_agree_with_the_direct_pins():
+    constraints = {name.lower(): version for name, version in pins((ROOT / "requirements/constraints.txt").read_text()).items()}
+    assert "torch" not in constraints
+    for name, version in requirements().items():
+        assert constraints.get(name.lower(), version) == version, name
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_stay_small_and_never_read_the_configuration(script):
+    text = script.read_text()
+    assert len(text.splitlines()) <= 160
+    assert "snakemake.config" not in text
+    guard = ast.parse(text).body[-1]
+    assert isinstance(guard, ast.If), "a script ends with its guard"
+    assert guard.end_lineno - guard.lineno < 15
+    public = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"]
+    assert len(public) == 1
+    assert not public[0].args.args, "keyword arguments only"
+
+
+def imported_packages(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_layers_point_one_way():
+    for path in (ROOT / "neighborhoods").rglob("*.py"):
+        assert not imported_packages(path) & {"pipeline", "scripts", "snakemake"}, path.name
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        assert not imported_packages(path) & {"neighborhoods", "scripts"}, path.name
+    for path in (ROOT / "scripts" / "figures").rglob("*.py"):
+        assert not imported_packages(path) & {"neighborhoods", "torch", "scipy"}, f"{path.name} should only draw"
+
+
+def test_both_styles_set_the_same_keys_and_colours():
+    def keys(name):
+        lines = (ROOT / "styles" / name).read_text().splitlines()
+        return dict(line.split(":", 1) for line in lines if line and not line.startswith("#"))
+
+    paper, talk = keys("paper.mplstyle"), keys("talk.mplstyle")
+    assert paper.keys() == talk.keys()
+    assert paper["axes.prop_cycle"] == talk["axes.prop_cycle"]
+
+
+def test_every_rule_decides_reruns_by_a_spec():
+    for path in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            assert "spec=" in rule, rule.split(":")[0]
+            assert "script:" in rule
+            assert "benchmark:" in rule
+            assert "log:" in rule
+            assert "conda:" in rule
+
+
+def test_the_profile_leaves_the_code_trigger_out():
+    for profile in ("default", "slurm"):
+        settings = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
+        assert settings["rerun-triggers"] == ["mtime", "params", "input", "software-env"]
+        assert settings["rerun-incomplete"] is True
+
+
+@pytest.mark.parametrize("package", ["neighborhoods", "pipeline"])
+def test_package_files_only_name_things(package):
+    # Digests leave them out, so nothing that computes may stand there.
+    allowed = (ast.Expr, ast.Import, ast.ImportFrom, ast.Assign, ast.FunctionDef)
+    for path in (ROOT / package).rglob("__init__.py"):
+        tree = ast.parse(path.read_text())
+        assert all(isinstance(node, allowed) for node in tree.body), path
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert functions <= {"__getattr__", "__dir__"}
+        assert imported_packages(path) <= {"importlib", "typing"}
