@@ -1,10 +1,167 @@
+"""Which device a job computes on; on a workstation with several GPUs, one that no other job uses."""
+
 import contextlib
+import getpass
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import UserError
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+Result = TypeVar("Result")
+
+
+class DeviceError(UserError):
+    """The device asked for is not there."""
+
+
+def visible_gpus() -> list[str]:
+    """Indices of the NVIDIA GPUs of this machine, found without importing torch."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+        if listed.returncode == 0:
+            return re.findall(r"^GPU (\d+):", listed.stdout, re.M)
+    nodes = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
+    return sorted((node[1] for node in nodes if node), key=int)
+
+
+def candidates(find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> tuple[list[str], bool]:
+    """GPUs this process may use, and whether a scheduler has already set them aside for it.
+
+    CUDA_VISIBLE_DEVICES counts as a scheduler's choice inside a SLURM job, or when it names one GPU.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return list(find_gpus()), False
+    listed = [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
+    return listed, "SLURM_JOB_ID" in os.environ or len(listed) == 1
 
 
 @contextlib.contextmanager
-def choose_device(setting, lock_folder=None, timeout_s=None):
-    yield "cpu"
+def choose_device(
+    setting: str,
+    lock_folder: Path | None = None,
+    timeout_s: float | None = None,
+    find_gpus: Callable[[], Sequence[str]] = visible_gpus,
+) -> Iterator[str]:
+    """Hold a device for the block and yield its torch name, "cpu" or "cuda" (or "cuda:N").
+
+    A free GPU is taken by a file lock and made the only visible one, which works until CUDA has started in
+    this process. A killed process frees its GPU.
+
+    Args:
+        setting: "auto" (CUDA when there is one), "cpu", "cuda" (any GPU) or "cuda:N" (that one).
+        lock_folder: where the locks lie; by default one folder a user, shared by all checkouts.
+        timeout_s: how long to wait for a free GPU; None waits for ever.
+        find_gpus: lists the machine's GPUs.
+
+    Raises:
+        DeviceError: a GPU is asked for and there is none, or none became free in time.
+    """
+    if setting == "cpu":
+        yield "cpu"
+        return
+    gpus, reserved = candidates(find_gpus)
+    wanted = setting.partition(":")[2]
+    if wanted:
+        gpus = [gpus[int(wanted)]] if int(wanted) < len(gpus) else []
+    if not gpus:
+        if setting == "auto":
+            yield "cpu"
+            return
+        raise DeviceError(f"device: '{setting}' asks for a GPU and none was found; use 'auto' or 'cpu'")
+    if reserved:
+        yield "cuda" if not wanted else setting
+        return
+    folder = lock_folder or Path(tempfile.gettempdir()) / f"adversarial-neighborhoods-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _lock_one(gpus, folder, timeout_s) as gpu:
+        if _cuda_has_started():
+            yield f"cuda:{gpu}"
+            return
+        before = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        try:
+            yield "cuda"
+        finally:
+            if before is None:
+                os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+            else:
+                os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def device_kind(d):
-    return d
+@contextlib.contextmanager
+def _lock_one(gpus: Sequence[str], folder: Path, timeout_s: float | None) -> Iterator[str]:
+    started = time.monotonic()
+    while True:
+        for gpu in gpus:
+            lock = FileLock(folder / f"gpu-{gpu}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield gpu
+            finally:
+                lock.release()
+            return
+        if timeout_s is not None and time.monotonic() - started > timeout_s:
+            raise DeviceError(f"no GPU of {', '.join(gpus)} became free within {timeout_s:g} s")
+        time.sleep(POLL_S)
+
+
+def _cuda_has_started() -> bool:
+    torch = sys.modules.get("torch")
+    return bool(torch and torch.cuda.is_initialized())
+
+
+def device_kind(device: str) -> str:
+    """The kind of a device, for provenance: "cpu" or the GPU's name."""
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def gpus_of_a_job(setting: str, find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> int:
+    """How many GPUs a job that can use one should ask the scheduler for: none on a machine without.
+
+    A cluster's profile overrides it, since the machine that submits says nothing about the nodes.
+    """
+    if setting == "cpu" or (setting == "auto" and not candidates(find_gpus)[0]):
+        return 0
+    return 1
+
+
+def halve_on_out_of_memory(function: Callable[..., Result], batch_size: int, minimum: int = 1) -> Result:
+    """Call `function(batch_size=...)`, with half the batch after each out-of-memory error of the device.
+
+    Raises:
+        UserError: there is too little memory even at `minimum`.
+    """
+    while True:
+        try:
+            return function(batch_size=batch_size)
+        except RuntimeError as error:
+            # torch.cuda.OutOfMemoryError is a RuntimeError with this text.
+            if "out of memory" not in str(error):
+                raise
+            if batch_size <= minimum:
+                raise UserError(f"the device ran out of memory at a batch size of {batch_size}") from error
+            log.warning("out of memory at a batch size of %d, trying half", batch_size)
+        if torch := sys.modules.get("torch"):
+            torch.cuda.empty_cache()
+        batch_size = max(minimum, batch_size // 2)

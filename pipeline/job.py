@@ -44,6 +44,7 @@ def job(snakemake: Any) -> Iterator[Job]:
     _start_logging(snakemake.log[0] if snakemake.log else None)
     log = logging.getLogger(script)
     log.setLevel(logging.DEBUG)
+    log.debug("code from %s", Path(guard.__file__).parents[1])
     try:
         with choose_device(snakemake.params.get("device", "cpu")) as device:
             _use_threads(int(spec.get("threads", 1)))

@@ -12,7 +12,7 @@ rule attack:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        gpu=1,
+        gpu=GPUS,
         mem_mb=4000,
         runtime=60,
     params:

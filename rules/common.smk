@@ -8,6 +8,7 @@ sys.path.insert(0, str(ROOT))
 
 from pipeline import guard
 from pipeline.config import ConfigError, resolve
+from pipeline.devices import gpus_of_a_job
 from pipeline.specs import (
     artefacts_of,
     cell_path,
@@ -43,6 +44,10 @@ def spec_of(stage, *keys):
 def configured_device(wildcards, input):
     # Snakemake does not compare a param that takes `input`: another device must not rerun anything.
     return settings["device"]
+
+
+# Jobs that can use a GPU ask for one where there is one; else they share the cores. Resources rerun nothing.
+GPUS = gpus_of_a_job(settings["device"])
 
 
 def cell(stage):

@@ -13,7 +13,7 @@ rule bracket_persistence:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        gpu=1,
+        gpu=GPUS,
         mem_mb=4000,
         runtime=120,
     params:
@@ -37,7 +37,7 @@ rule sweep_stability:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        gpu=1,
+        gpu=GPUS,
         mem_mb=4000,
         runtime=120,
     params:

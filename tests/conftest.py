@@ -26,6 +26,14 @@ class Checkout:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
             copy(ROOT / name, folder / name)
 
+    @classmethod
+    def copy_of(cls, other: "Checkout", folder: Path) -> "Checkout":
+        """A copy with results, bookkeeping and file times."""
+        copy = cls.__new__(cls)
+        copy.folder = folder
+        shutil.copytree(other.folder, folder, symlinks=True)
+        return copy
+
     def snakemake(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run snakemake here, with stdout and stderr as one text."""
         command = [sys.executable, "-m", "snakemake", *arguments]

@@ -1,6 +1,8 @@
 """Make adversarial images of correctly classified test images, and verify each again."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import torch
 
@@ -8,6 +10,7 @@ from neighborhoods.attacks import UNTARGETED, assign, attack
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.training import predict
+from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import IMAGE_DIMS, read_network, read_split
 from pipeline.store import Provenance, writing
 
@@ -25,7 +28,7 @@ def generate(
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
-    **settings: float,
+    **settings: Any,
 ) -> None:
     """Write one row for each (image, target); rows of one image stand together."""
     split = read_split(data, "test")
@@ -45,7 +48,7 @@ def generate(
     )
     x, label = pixels[rows.index.to(device)], labels[rows.index].to(device)
     goal = None if targets == "none" else rows.target.to(device)
-    x_adv, verdict = attack(method, network, x, label, goal, batch_size=batch_size, **settings)
+    x_adv, verdict = halve_on_out_of_memory(partial(attack, method, network, x, label, goal, **settings), batch_size)
     columns = {
         "label": (label, "true class"),
         "target": (rows.target, f"class aimed at, {UNTARGETED} for untargeted"),

@@ -1,6 +1,7 @@
 """Bracket the persistence of natural test images and of successful adversarial images."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.persistence import persistence
 from neighborhoods.statistics import summarize
+from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
@@ -23,6 +25,7 @@ def bracket(
     output: str,
     natural_images: int,
     confidence: float,
+    batch_size: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
@@ -48,7 +51,8 @@ def bracket(
     }
     with writing(output, provenance) as file:
         for number, (name, (x, index, label)) in enumerate(groups.items()):
-            result = persistence(network, x, confidence=confidence, seed=seed + number, **settings)
+            measure = partial(persistence, network, x, confidence=confidence, seed=seed + number, **settings)
+            result = halve_on_out_of_memory(measure, batch_size)
             status = np.array(result.status)
             columns = {
                 "sigma": (result.sigma, "estimated persistence", UNIT),

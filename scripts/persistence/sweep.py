@@ -1,6 +1,6 @@
 """Sweep sigma around natural and adversarial images and store how often each class comes out."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ import torch
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.persistence import noise_directions, stability_curve
+from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import IMAGE_DIMS, read_network
 from pipeline.store import Provenance, StoreError, reading, writing
 
@@ -22,11 +23,12 @@ def sweep(
     sigma_max: float,
     points: int,
     examples: int,
+    samples: int,
     confidence: float,
+    batch_size: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
-    **settings: Any,
 ) -> None:
     """Write natural/ (each attacked image once) and adversarial/ (each success): class frequencies with limits.
 
@@ -43,17 +45,17 @@ def sweep(
     shown = np.linspace(0, points - 1, examples).round().astype(int)
     first = np.unique(columns["index"], return_index=True)[1]
     groups = {"natural": ("x", np.sort(first)), "adversarial": ("x_adv", np.flatnonzero(columns["success"]))}
+    levels = torch.from_numpy(sigma)
     with writing(output, provenance) as file:
         file.put("sigma", sigma, "standard deviation of the noise", ("sigma",), UNIT)
         file.put("classes", classes, "name of each class", ("class",))
-        file.put("samples", settings["samples"], "noisy images behind each frequency", ())
+        file.put("samples", samples, "noisy images behind each frequency", ())
         file.put("confidence", confidence, "level of each interval", ())
         file.put("example_sigma", sigma[shown], "sigma of the example images", ("example",), UNIT)
         for number, (name, (key, rows)) in enumerate(groups.items()):
             x = to_unit_interval(columns[key][rows], device)
-            curve = stability_curve(
-                network, x, torch.from_numpy(sigma), confidence=confidence, seed=seed + number, **settings
-            )
+            measure = partial(stability_curve, network, x, levels, samples, confidence, seed + number)
+            curve = halve_on_out_of_memory(measure, batch_size)
             for part in ("frequency", "low", "high"):
                 text = {"frequency": "share of noisy images in each class", "low": "lower limit", "high": "upper limit"}
                 file.put(f"{name}/{part}", getattr(curve, part), text[part], ("image", "sigma", "class"))

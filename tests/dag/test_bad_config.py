@@ -16,7 +16,10 @@ BROKEN = {
         "attacks: {igsm-all: {epsilon: -0.1}}",
         ["attacks.igsm-all.epsilon: expected a value above 0, found -0.1"],
     ),
-    "negative samples": ("persistence: {samples: -1}", ["persistence.samples: expected a value of at least 10, found -1"]),
+    "negative samples": (
+        "persistence: {samples: -1}",
+        ["persistence.samples: expected a value of at least 10, found -1"],
+    ),
     "seed x": ("seed: x", ["seed: expected integer, found 'x'"]),
     "empty experiments": ("experiments: []", ["experiments: expected at least 1 entry, found 0"]),
     "three at once": (

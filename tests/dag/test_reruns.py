@@ -1,7 +1,6 @@
 """What runs again after a change: exactly what depends on it. Dry runs on a finished smoke run."""
 
 import os
-import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,10 +19,7 @@ ALL = Counter(fetch_mnist5k=1, train=2) + ATTACKS
 @pytest.fixture
 def finished(smoke: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished run, times kept, that a test may change."""
-    copy = Checkout.__new__(Checkout)
-    copy.folder = tmp_path / "checkout"
-    shutil.copytree(smoke.folder, copy.folder, symlinks=True)
-    return copy
+    return Checkout.copy_of(smoke, tmp_path / "checkout")
 
 
 def test_nothing_after_a_run(finished):

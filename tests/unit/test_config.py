@@ -107,7 +107,9 @@ def test_unknown_names_are_found_in_experiments_and_catalogue(config):
     config["figures"]["catalogue"]["bell/figure_10"]["attack"] = "igsm"
     lines = errors(config)
     assert len(lines) == 2
-    assert any("experiments[0].dataset: there is no dataset 'mnist5' in datasets; the nearest" in line for line in lines)
+    assert any(
+        "experiments[0].dataset: there is no dataset 'mnist5' in datasets; the nearest" in line for line in lines
+    )
     assert any("figures.catalogue.bell/figure_10.attack: there is no attack 'igsm'" in line for line in lines)
 
 

@@ -52,7 +52,10 @@ def test_another_folder_gives_the_same_digest(project):
     ("name", "text"),
     [
         ("neighborhoods/persistence.py", "from . import statistics\ndef f():\n\n    return (1)\n"),
-        ("neighborhoods/persistence.py", '"""Other."""\nfrom . import statistics  # why\ndef f():\n    "That."\n    return 1\n'),
+        (
+            "neighborhoods/persistence.py",
+            '"""Other."""\nfrom . import statistics  # why\ndef f():\n    "That."\n    return 1\n',
+        ),
         ("neighborhoods/other.py", "x = 2\n"),
         ("neighborhoods/__init__.py", "__version__ = '2'\n"),
         ("scripts/stage/run.py", "# a comment\n" + FILES["scripts/stage/run.py"]),

@@ -31,7 +31,9 @@ def run(tmp_path, body):
 
 
 def test_the_science_gets_its_settings_threads_and_provenance(tmp_path):
-    done, _ = run(tmp_path, "print(json.dumps([run.settings, run.device, run.provenance.script, torch.get_num_threads()]))")
+    done, _ = run(
+        tmp_path, "print(json.dumps([run.settings, run.device, run.provenance.script, torch.get_num_threads()]))"
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [{"seed": 5, "gamma": 0.7}, "cpu", "scripts/stage/bracket", 3]
 

@@ -35,7 +35,9 @@ def test_conda_pins_equal_pip_pins(environment):
 
 
 def test_constraints_agree_with_the_direct_pins():
-    constraints = {name.lower(): version for name, version in pins((ROOT / "requirements/constraints.txt").read_text()).items()}
+    constraints = {
+        name.lower(): version for name, version in pins((ROOT / "requirements/constraints.txt").read_text()).items()
+    }
     assert "torch" not in constraints
     for name, version in requirements().items():
         assert constraints.get(name.lower(), version) == version, name

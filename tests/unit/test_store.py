@@ -100,7 +100,10 @@ def test_an_orphan_never_publishes(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"file/a\.h5: cannot be written"), writing(tmp_path / "file" / "a.h5", PROVENANCE):
+    with (
+        pytest.raises(StoreError, match=r"file/a\.h5: cannot be written"),
+        writing(tmp_path / "file" / "a.h5", PROVENANCE),
+    ):
         pass
 
 

@@ -1,0 +1,130 @@
+"""The whole workflow on the smoke configuration: results keep the contract and are the same twice."""
+
+import hashlib
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.results import read_split
+from pipeline.store import reading
+from tests.conftest import Checkout, job_counts
+
+SMOKE = ("--configfile", "config/smoke.yaml")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Digest of every stored result and figure."""
+    kinds = (".h5", ".png", ".pdf")
+    files = sorted(path for path in (folder / "results").rglob("*") if path.suffix in kinds)
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def results(smoke: Checkout) -> Path:
+    return smoke.folder / "results"
+
+
+def test_smoke_is_small(smoke):
+    log = (smoke.folder / "smoke.log").read_text()
+    assert sum(job_counts(log).values()) <= 40
+
+
+def test_every_file_keeps_the_contract(results):
+    files = sorted(results.rglob("*.h5"))
+    assert len(files) == 9
+    for path in files:
+        with h5py.File(path) as plain:
+            assert {"spec", "seed", "script", "libraries", "device"} <= set(plain.attrs)
+            assert "code" in json.loads(plain.attrs["spec"])
+        with reading(path) as file:
+            for name in file.names():
+                file.read(name)
+
+
+def test_nothing_unfinished_stays(results):
+    assert [path.name for path in results.rglob(".*")] == []
+
+
+def test_the_splits_do_not_share_images_and_are_balanced(results):
+    train, test = (read_split(results / "data/mnist5k.h5", name) for name in ("train", "test"))
+    assert train.images.shape == (1000, 1, 28, 28)
+    assert train.images.dtype == np.uint8
+    seen = {image.tobytes() for image in train.images}
+    assert not any(image.tobytes() in seen for image in test.images)
+    assert sorted(test.order) == list(range(200))
+    # 1200 of 5000 drawn without replacement: a class's count has mean 120, standard deviation 9.1.
+    counts = np.bincount(np.concatenate([train.labels, test.labels]), minlength=10)
+    assert np.all(np.abs(counts - 120) < 5 * 9.1)
+
+
+def test_attacks_are_verified(results):
+    with reading(results / "attacks/mnist5k/fc-100-20-10/igsm-all.h5") as file:
+        x, x_adv, label, target, predicted, success, distortion = (
+            file.read(name) for name in ("x", "x_adv", "label", "target", "predicted", "success", "distortion")
+        )
+    assert len(x) == 27
+    assert np.array_equal(success, predicted == target)
+    assert not np.any(label == target)
+    assert x_adv.min() >= 0
+    assert x_adv.max() <= 1
+    assert np.abs(x_adv - x).max() <= 0.3 + 1e-6
+    assert distortion == pytest.approx(np.sqrt(((x_adv - x).astype(float) ** 2).mean((1, 2, 3))), rel=1e-9)
+
+
+def test_persistence_carries_intervals_and_a_summary(results):
+    with reading(results / "persistence/mnist5k/c-2/igsm-untargeted.h5") as file:
+        for name in ("natural", "adversarial"):
+            group = file.read_group(name)
+            ok = group["status"] == "ok"
+            assert set(group["status"]) <= {"ok", "censored_low", "censored_high"}
+            assert np.all(group["low"] <= group["sigma"])
+            assert np.all(group["sigma"] <= group["high"])
+            assert np.all(group["high"][ok] > group["low"][ok])
+            assert group["summary/n"] == len(ok)
+            assert group["summary/mean"] == pytest.approx(group["sigma"].mean())
+            assert group["summary/censored_low"] == (group["status"] == "censored_low").sum()
+
+
+def test_stability_holds_curves_and_examples(results):
+    with reading(results / "stability/mnist5k/fc-100-20-10/igsm-one.h5") as file:
+        sigma = file.read("sigma")
+        natural, adversarial = file.read_group("natural"), file.read_group("adversarial")
+    assert sigma == pytest.approx(np.linspace(0.16, 1.6, 10))
+    assert natural["frequency"].shape == (1, 10, 10)
+    assert len(adversarial["frequency"]) >= 1
+    for group in (natural, adversarial):
+        assert group["frequency"].sum(2) == pytest.approx(1)
+        assert np.all((group["low"] <= group["frequency"]) & (group["frequency"] <= group["high"]))
+        assert group["examples"].shape[1:] == (6, 1, 28, 28)
+
+
+def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
+    # Packages of the same names elsewhere, as an installed copy would be, must not be imported.
+    for package in ("neighborhoods", "pipeline"):
+        (tmp_path / "installed" / package).mkdir(parents=True)
+        (tmp_path / "installed" / package / "__init__.py").write_text("raise ImportError('the installed copy')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
+    other = Checkout(tmp_path / "elsewhere" / "clone")
+    run = other.snakemake("--cores", "1", *SMOKE)
+    assert run.returncode == 0, run.stdout
+    for log in (other.folder / "logs").rglob("*.log"):
+        assert f"code from {other.folder}\n" in log.read_text()
+    assert hashes(other.folder) == hashes(smoke.folder)
+    assert len(hashes(other.folder)) == 15
+
+
+def test_the_report_holds_the_figures_and_needs_no_network(smoke):
+    run = smoke.snakemake(*SMOKE, "--report", "report.zip")
+    assert run.returncode == 0, run.stdout
+    with zipfile.ZipFile(smoke.folder / "report.zip") as archive:
+        names = archive.namelist()
+        page = archive.read("report/report.html").decode()
+    for figure in ("figure_09.png", "figure_10.png", "histogram-c-2.png"):
+        assert any(name.endswith(figure) for name in names)
+    assert "Clopper-Pearson" in page
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://", page)
