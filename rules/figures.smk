@@ -1,3 +1,5 @@
+# One label a figure: Snakemake's report turns a second one that splits the figures in halves into a toggle, and then
+# shows an empty page.
 rule draw_class_frequencies:
     input:
         stability=entry_input("stability"),
@@ -6,10 +8,7 @@ rule draw_class_frequencies:
             "results/figures/{artefact}.png",
             caption="../report/class_frequencies.rst",
             category="Bell, Part I: persistence",
-            labels={
-                "artefact": "{artefact}",
-                "shows": "class frequencies under growing noise",
-            },
+            labels={"artefact": "{artefact}: class frequencies under growing noise"},
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
     log:
@@ -39,8 +38,7 @@ rule draw_persistence_histogram:
             caption="../report/persistence_histogram.rst",
             category="Bell, Part I: persistence",
             labels={
-                "artefact": "{artefact}",
-                "shows": "persistence, natural against adversarial",
+                "artefact": "{artefact}: persistence, natural against adversarial"
             },
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
