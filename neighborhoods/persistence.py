@@ -115,7 +115,7 @@ def persistence(
         raise ValueError("expected 0 < sigma_min < sigma_max, scan_factor above 1 and precision in (0, 1)")
     counts = _decision_counts(gamma, samples, confidence)
     steps = math.ceil(math.log(sigma_max / sigma_min) / math.log(scan_factor))
-    grid = torch.logspace(math.log10(sigma_min), math.log10(sigma_max), steps + 1, dtype=torch.float64)
+    grid = torch.from_numpy(np.geomspace(sigma_min, sigma_max, steps + 1))
     parts = []
     for piece in _neighborhoods(model, x, samples, seed, batch_size, memory_mb):
         brackets = _first_crossings(piece, grid, gamma, counts, precision)
