@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.job import job
 
 RUN = """
@@ -60,6 +61,15 @@ def test_provenance_of_a_script_does_not_depend_on_the_checkout():
         snakemake = SimpleNamespace(params=_Params(), log=[], rule="bracket", scriptdir=folder)
         with job(snakemake) as run:
             assert run.provenance.script == "scripts/stage/bracket"
+
+
+@pytest.mark.parametrize("error", [UserError("a.h5: no such file"), ValueError("bad"), KeyError("x")])
+def test_any_error_ends_the_job_with_status_1(tmp_path, error):
+    snakemake = SimpleNamespace(params=_Params(), log=[str(tmp_path / "a.log")], rule="bracket", scriptdir="/scripts/a")
+    with pytest.raises(SystemExit) as caught, job(snakemake):
+        raise error
+    assert caught.value.code == 1
+    assert str(error).strip("'") in (tmp_path / "a.log").read_text()
 
 
 class _Params(dict):

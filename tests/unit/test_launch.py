@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.launch import locks, on_cluster, option, working_folder
+from pipeline.launch import locks, main, on_cluster, option, users_of, working_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEFILE = """
@@ -121,6 +121,32 @@ def test_a_cluster_run_keeps_its_lock(project):
 def test_clusters_are_recognised(monkeypatch, arguments, expected):
     monkeypatch.chdir(ROOT)
     assert on_cluster(arguments, ROOT) == expected
+
+
+def test_the_front_end_decides_before_snakemake_starts(project, monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr("pipeline.launch._run", lambda command: started.append(command) or 0)
+    monkeypatch.setattr("pipeline.launch.ORPHANS_END_S", 0.3)
+    arguments = ["--directory", str(project)]
+    (project / ".snakemake/locks").mkdir(parents=True)
+    (project / ".snakemake/scripts").mkdir()
+    (project / ".snakemake/locks/0.input.lock").touch()
+    script = project / ".snakemake/scripts/tmp.wait.py"
+    script.write_text("import time; time.sleep(60)")
+    orphan = subprocess.Popen([sys.executable, str(script)])
+    try:
+        wait_until(lambda: users_of(project)[1])
+        assert main(arguments) == 1
+        assert str(orphan.pid) in capsys.readouterr().err
+        assert not started
+    finally:
+        orphan.kill()
+        orphan.wait()
+    assert main([*arguments, "--executor", "slurm"]) == 0
+    assert locks(project)
+    assert main(arguments) == 0
+    assert not locks(project)
+    assert len(started) == 2
 
 
 def test_options_are_found_in_every_form(tmp_path):

@@ -1,0 +1,150 @@
+"""Figures draw what a file holds, in the project's colours, large enough to read, and the same twice."""
+
+import os
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from pipeline import figure
+from pipeline.errors import UserError
+from pipeline.store import Provenance, StoreError, writing
+from scripts.figures import class_frequencies, persistence_histogram
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures that scripts save, kept open enough to look at."""
+    kept = []
+    save = figure.save
+
+    def keep(picture, outputs):
+        save(picture, outputs)
+        kept.append(picture)
+
+    for module in (class_frequencies, persistence_histogram):
+        monkeypatch.setattr(module, "save", keep)
+    return kept
+
+
+@pytest.fixture
+def persistence_file(tmp_path):
+    path = tmp_path / "persistence.h5"
+    generator = np.random.default_rng(0)
+    with writing(path, Provenance()) as file:
+        for name, n, clusters, median in (("natural", 50, 50, 0.5), ("adversarial", 90, 10, 0.25)):
+            file.put(f"{name}/sigma", generator.gamma(4, median / 4, n), "sigma", ("image",))
+            summary = {
+                "n": n,
+                "clusters": clusters,
+                "median": median,
+                "median_low": median - 0.1,
+                "median_high": median + 0.1,
+            }
+            for key, value in summary.items():
+                file.put(f"{name}/summary/{key}", value, key, ())
+    return path
+
+
+@pytest.fixture
+def stability_file(tmp_path):
+    path = tmp_path / "stability.h5"
+    sigma = np.linspace(0.1, 1, 10)
+    own = np.exp(-sigma)[:, None]
+    natural = np.concatenate([0 * own, own, 1 - own], 1)[None]
+    adversarial = np.stack(
+        [np.concatenate([own**4, 0 * own, 1 - own**4], 1), np.concatenate([0 * own, 0 * own, own**0], 1)]
+    )
+    with writing(path, Provenance()) as file:
+        file.put("sigma", sigma, "sigma", ("sigma",))
+        file.put("classes", ["zero", "one", "two"], "names", ("class",))
+        file.put("samples", 123, "samples", ())
+        file.put("example_sigma", sigma[[0, 9]], "sigma", ("example",))
+        for name, frequency, target in (("natural", natural, [0]), ("adversarial", adversarial, [0, 2])):
+            for part, offset in (("frequency", 0), ("low", -0.05), ("high", 0.05)):
+                file.put(f"{name}/{part}", frequency + offset, part, ("image", "sigma", "class"))
+            for column, values in (("index", [7] * len(target)), ("label", [1] * len(target)), ("target", target)):
+                file.put(f"{name}/{column}", values, column, ("image",))
+            file.put(f"{name}/examples", np.zeros((len(target), 2, 1, 8, 8)), "images", ("i", "e", "c", "y", "x"))
+    return path
+
+
+def texts(picture) -> list[str]:
+    found = [
+        text.get_text()
+        for axes in picture.axes
+        for text in [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+    ]
+    legends = [axes.get_legend() for axes in picture.axes if axes.get_legend()]
+    return found + [text.get_text() for legend in legends for text in legend.get_texts()] + [picture.get_supxlabel()]
+
+
+def smallest_text(picture) -> float:
+    items = [text for text in picture.findobj(plt.Text) if text.get_text().strip() and text.get_visible()]
+    return min(text.get_fontsize() for text in items)
+
+
+def test_the_histogram_shows_both_groups_with_n_and_interval(persistence_file, drawn, tmp_path):
+    outputs = [str(tmp_path / f"a.{kind}") for kind in ("png", "pdf", "svg")]
+    persistence_histogram.draw(persistence=str(persistence_file), outputs=outputs, style="paper")
+    (picture,) = drawn
+    legend = " ".join(texts(picture))
+    assert "natural, n = 50\nmedian 0.50 [0.40, 0.60]" in legend
+    assert "adversarial, n = 90 (10 origins)\nmedian 0.25 [0.15, 0.35]" in legend
+    heights = [patch.get_height() for patch in picture.axes[0].containers[0].patches]
+    assert sum(heights) == pytest.approx(1), "shares of images"
+    assert "σ*" in picture.axes[0].get_xlabel()
+    assert smallest_text(picture) >= 7
+    assert picture.get_size_inches()[0] <= 3.5
+    assert all(os.path.getsize(output) > 1000 for output in outputs)
+
+
+def test_class_frequencies_show_the_right_curves_and_colours(stability_file, drawn, tmp_path):
+    class_frequencies.draw(stability=str(stability_file), outputs=[str(tmp_path / "a.png")], style="paper", target=0)
+    (picture,) = drawn
+    left, right = (axes for axes in picture.axes if axes.lines)
+    assert left.get_title() == "natural (one)"
+    assert right.get_title() == "adversarial (zero)"
+    natural, adversarial = "#0072b2", "#d55e00"
+    assert [to_hex(line.get_color()) for line in left.lines] == [adversarial, natural, "#7f7f7f"]
+    assert left.lines[1].get_ydata() == pytest.approx(np.exp(-np.linspace(0.1, 1, 10)))
+    assert right.lines[0].get_ydata() == pytest.approx(np.exp(-4 * np.linspace(0.1, 1, 10)))
+    assert any("123 samples" in text for text in texts(picture))
+    assert smallest_text(picture) >= 7
+
+
+def test_a_target_that_was_not_reached_is_named(stability_file, tmp_path):
+    with pytest.raises(StoreError, match="no successful adversarial image with target 1"):
+        class_frequencies.draw(
+            stability=str(stability_file), outputs=[str(tmp_path / "a.png")], style="paper", target=1
+        )
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_equal_figures_give_equal_bytes(persistence_file, tmp_path, kind):
+    for name in "ab":
+        persistence_histogram.draw(
+            persistence=str(persistence_file), outputs=[str(tmp_path / f"{name}.{kind}")], style="talk"
+        )
+    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with figure.drawing("paper"):
+        picture, _ = plt.subplots()
+        with pytest.raises(UserError, match=r"file/a\.png: cannot be written"):
+            figure.save(picture, [str(tmp_path / "file" / "a.png")])
+
+
+def test_natural_and_adversarial_are_told_apart_without_colour():
+    with figure.drawing("paper"):
+        cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    # Relative luminance: what is left in grey print.
+    luminance = [
+        sum(w * int(c[i : i + 2], 16) / 255 for w, i in zip((0.2126, 0.7152, 0.0722), (0, 2, 4), strict=True))
+        for c in cycle
+    ]
+    assert abs(luminance[0] - luminance[1]) > 0.05
