@@ -59,7 +59,8 @@ def save(figure: Figure, outputs: Sequence[str]) -> None:
         except OSError as error:
             raise UserError(f"{output}: cannot be written ({error.strerror or error})") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def with_interval(center: float, low: float, high: float, digits: int = 2) -> str:
