@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "persistence": "persistence",
+    "persistence_of_gammas": "persistence",
     "stability": "persistence",
     "stability_curve": "persistence",
     "Persistence": "persistence",

@@ -29,6 +29,9 @@ Classifier = Callable[[Tensor], Tensor]
 SCAN_SAMPLES = 128
 SCAN_MARGIN = 4.0
 
+# Every third step halves, so this narrows any bracket of the scan by a factor of 10^9.
+MAX_REFINEMENTS = 90
+
 
 @dataclass(frozen=True)
 class Persistence:
@@ -79,8 +82,8 @@ def persistence(
     sigma_min: float = 1e-3,
     sigma_max: float = 100.0,
     scan_factor: float = 1.5,
-    precision: float = 2e-3,
-    batch_size: int = 8192,
+    precision: float = 5e-3,
+    batch_size: int = 1024,
     memory_mb: int = 256,
 ) -> Persistence:
     """gamma-persistence of images (Bell, definition 4.2, first downward crossing).
@@ -108,21 +111,64 @@ def persistence(
     Raises:
         ValueError: an argument is out of range, or the images or logits are not finite or have no batch axis.
     """
+    (result,) = persistence_of_gammas(
+        model,
+        x,
+        [gamma],
+        samples,
+        confidence,
+        seed,
+        sigma_min=sigma_min,
+        sigma_max=sigma_max,
+        scan_factor=scan_factor,
+        precision=precision,
+        batch_size=batch_size,
+        memory_mb=memory_mb,
+    )
+    return result
+
+
+def persistence_of_gammas(
+    model: Classifier,
+    x: Tensor,
+    gammas: Sequence[float],
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    *,
+    sigma_min: float = 1e-3,
+    sigma_max: float = 100.0,
+    scan_factor: float = 1.5,
+    precision: float = 5e-3,
+    batch_size: int = 1024,
+    memory_mb: int = 256,
+) -> list[Persistence]:
+    """Persistence for several gammas from the same noisy images, one result for each.
+
+    Each interval holds its level by itself; results of one image are correlated. Arguments and errors as for
+    `persistence`; `evaluations` counts the noisy images of all gammas together.
+    """
     _check(x, samples=samples, confidence=confidence)
-    if not 0 < gamma < 1:
-        raise ValueError(f"gamma must lie in (0, 1), found {gamma}")
+    if len(gammas) == 0 or not all(0 < gamma < 1 for gamma in gammas):
+        raise ValueError(f"gamma must lie in (0, 1), found {', '.join(map(str, gammas)) or 'none'}")
     if not 0 < sigma_min < sigma_max < math.inf or scan_factor <= 1 or not 0 < precision < 1:
         raise ValueError("expected 0 < sigma_min < sigma_max, scan_factor above 1 and precision in (0, 1)")
-    counts = _decision_counts(gamma, samples, confidence)
+    counts = torch.cat([_decision_counts(gamma, samples, confidence) for gamma in gammas])
+    few = min(SCAN_SAMPLES, samples)
+    safe = max(few * (gamma + SCAN_MARGIN * math.sqrt(gamma * (1 - gamma) / few)) for gamma in gammas)
     steps = math.ceil(math.log(sigma_max / sigma_min) / math.log(scan_factor))
     grid = torch.from_numpy(np.geomspace(sigma_min, sigma_max, steps + 1))
     parts = []
     for piece in _neighborhoods(model, x, samples, seed, batch_size, memory_mb):
-        brackets = _first_crossings(piece, grid, gamma, counts, precision)
-        parts.append((brackets, piece.predicted.cpu(), piece.evaluations))
+        search = _scan(piece, grid, counts, few, safe)
+        search.refine(piece, precision)
+        parts.append((search.brackets(grid), piece.predicted.cpu(), piece.evaluations))
         log.info("persistence: %d of %d images", sum(len(part[0]) for part in parts), len(x))
     brackets, predicted, evaluations = (torch.cat(column) for column in zip(*parts, strict=True))
-    return _result(brackets, predicted, evaluations, samples, sigma_min, sigma_max)
+    return [
+        _result(brackets[:, 3 * i : 3 * i + 3], predicted, evaluations, samples, sigma_min, sigma_max)
+        for i in range(len(gammas))
+    ]
 
 
 def stability(
@@ -133,7 +179,7 @@ def stability(
     confidence: float = 0.95,
     seed: int = 0,
     *,
-    batch_size: int = 8192,
+    batch_size: int = 1024,
     memory_mb: int = 256,
 ) -> Stability:
     """Class frequencies of x + sigma z (Bell, definition 4.1): shapes [images, classes].
@@ -152,7 +198,7 @@ def stability_curve(
     confidence: float = 0.95,
     seed: int = 0,
     *,
-    batch_size: int = 8192,
+    batch_size: int = 1024,
     memory_mb: int = 256,
 ) -> Stability:
     """Class frequencies of x + sigma z for several sigma: shapes [images, sigmas, classes].
@@ -316,32 +362,93 @@ def _decision_counts(gamma: float, samples: int, confidence: float) -> Tensor:
     return torch.tensor([upper + 1, math.ceil(gamma * samples - 1e-9), lower])
 
 
-def _first_crossings(piece: _Neighborhood, grid: Tensor, gamma: float, counts: Tensor, precision: float) -> Tensor:
-    """First crossings of the three counts: brackets [images, 3, 2]; [0, grid[0]] and [grid[-1], inf] censored."""
-    crossed = torch.full((len(piece), 3), len(grid))
-    few = min(SCAN_SAMPLES, piece.samples)
-    safe = few * (gamma + SCAN_MARGIN * math.sqrt(gamma * (1 - gamma) / few))
+class _Search:
+    """First crossings of several counts for several images: brackets in log sigma that shrink.
+
+    All tensors are [images, counts]. `margin_low` and `margin_high` are how far the number of kept samples lies
+    above or below the count at either end; they steer the next guess and decide nothing.
+    """
+
+    def __init__(self, images: int, grid: Tensor, counts: Tensor) -> None:
+        shape = (images, len(counts))
+        # Half a sample below the count: the crossing lies where the number of kept samples steps past it.
+        self.counts = counts.double() - 0.5
+        self.low = torch.full(shape, -math.inf, dtype=torch.float64)
+        self.high = torch.full(shape, math.inf, dtype=torch.float64)
+        self.margin_low = torch.zeros(shape, dtype=torch.float64)
+        self.margin_high = torch.zeros(shape, dtype=torch.float64)
+
+    def update(self, images: Tensor, position: Tensor, kept: Tensor) -> None:
+        """Take in that `kept` samples [n] of `images` [n] keep their class at log sigma `position` [n]."""
+        margin = kept.double()[:, None] - self.counts
+        position = position[:, None].expand_as(margin)
+        low, high = self.low[images], self.high[images]
+        inside = (position > low) & (position < high)
+        above, below = inside & (margin > 0), inside & (margin < 0)
+        self.low[images] = torch.where(above, position, low)
+        self.high[images] = torch.where(below, position, high)
+        self.margin_low[images] = torch.where(above, margin, self.margin_low[images])
+        self.margin_high[images] = torch.where(below, margin, self.margin_high[images])
+
+    def refine(self, piece: "_Neighborhood", precision: float) -> None:
+        """Shrink every bracket with two finite ends to the relative width `precision`."""
+        width = math.log1p(precision)
+        for step in range(MAX_REFINEMENTS):
+            span = self.high - self.low
+            is_open = torch.isfinite(span) & (span > width)
+            if not bool(is_open.any()):
+                return
+            guess = self._guess(span, width, bisect=step % 3 == 2)
+            # One count of all images after the other, since each answer narrows the other counts' brackets too.
+            for column in range(self.low.shape[1]):
+                images = is_open[:, column].nonzero()[:, 0]
+                position = guess[images, column]
+                useful = (position > self.low[images, column]) & (position < self.high[images, column])
+                images, position = images[useful], position[useful]
+                if len(images):
+                    self.update(images, position, piece.kept(images, position.exp(), piece.samples))
+
+    def _guess(self, span: Tensor, width: float, bisect: bool) -> Tensor:
+        """Where to look next: by linear interpolation, set off a little so that the bracket closes from the
+        wider side; by halving every third time, which bounds the number of steps."""
+        if bisect:
+            return self.low + span / 2
+        root = self.low + span * self.margin_low / (self.margin_low - self.margin_high)
+        side = torch.where(self.high - root > root - self.low, 0.45, -0.45)
+        inset = torch.minimum(torch.full_like(span, 0.45 * width), span / 2)
+        return torch.clamp(root + side * width, self.low + inset, self.high - inset)
+
+    def brackets(self, grid: Tensor) -> Tensor:
+        """Brackets in sigma [images, counts, 2]: [0, first of grid] and [last of grid, inf] where censored."""
+        low, high = self.low.exp(), self.high.exp()
+        # Exponentials of logarithms miss the grid's ends by a rounding.
+        high = torch.where(self.low == -math.inf, grid[0], high)
+        low = torch.where(self.high == math.inf, grid[-1], low)
+        return torch.stack([low, high], 2)
+
+
+def _scan(piece: _Neighborhood, grid: Tensor, counts: Tensor, few: int, safe: float) -> _Search:
+    """Look from below for the first grid point at which each count is crossed.
+
+    A sigma at which more than `safe` of the `few` first samples keep the class lies before every crossing;
+    elsewhere all samples decide. Once crossed, a count's bracket no longer moves outward.
+    """
+    search = _Search(len(piece), grid, counts)
     active = torch.arange(len(piece))
-    for step, sigma in enumerate(grid):
-        near = active[piece.kept(active, sigma.expand(len(active)), few) < safe] if few < piece.samples else active
+    for sigma in grid:
+        level = sigma.expand(len(active))
+        first = piece.kept(active, level, few)
+        certain = (first > safe) & (few < piece.samples)
+        search.update(active[certain], level[certain].log(), first[certain] * (piece.samples / few))
+        near = active[~certain]
         if len(near):
-            kept = piece.kept(near, sigma.expand(len(near)), piece.samples)
-            below = (kept[:, None] < counts) & (crossed[near] == len(grid))
-            crossed[near] = torch.where(below, step, crossed[near])
-            active = active[crossed[active, 2] == len(grid)]
+            level = sigma.expand(len(near))
+            kept = first[~certain] if few == piece.samples else piece.kept(near, level, piece.samples)
+            search.update(near, level.log(), kept)
+        active = active[~torch.isfinite(search.high[active]).all(1)]
         if len(active) == 0:
             break
-    edges = torch.cat([torch.zeros(1, dtype=grid.dtype), grid, torch.full((1,), math.inf, dtype=grid.dtype)])
-    brackets = torch.stack([edges[crossed], edges[crossed + 1]], 2)
-    open_rows, open_columns = ((crossed > 0) & (crossed < len(grid))).nonzero(as_tuple=True)
-    low, high = brackets[open_rows, open_columns].unbind(1)
-    ratio = float(grid[1] / grid[0])
-    for _ in range(max(0, math.ceil(math.log2(math.log(ratio) / math.log1p(precision))))):
-        middle = (low * high).sqrt()
-        below = piece.kept(open_rows, middle, piece.samples) < counts[open_columns]
-        low, high = torch.where(below, low, middle), torch.where(below, middle, high)
-    brackets[open_rows, open_columns] = torch.stack([low, high], 1)
-    return brackets
+    return search
 
 
 def _result(

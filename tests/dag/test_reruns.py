@@ -38,7 +38,7 @@ def test_nothing_after_a_run(finished):
         ("figures: {formats: [png]}", Counter()),
         ("device: cpu", Counter()),
         ("mirror: /somewhere", Counter()),
-        ("persistence: {confidence: 0.95, precision: 2e-3}\nmodels: {c-2: {hidden: []}}", Counter()),
+        ("persistence: {confidence: 0.95, precision: 5e-3}\nmodels: {c-2: {hidden: []}}", Counter()),
         ("seed: 1", ALL),
     ],
 )  # fmt: skip
