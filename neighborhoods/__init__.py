@@ -20,6 +20,7 @@ _HOMES = {
     "fully_connected": "networks",
     "bell_cnn": "networks",
     "train": "training",
+    "lbfgs": "lbfgs",
     "clopper_pearson": "statistics",
     "summarize": "statistics",
 }

@@ -3,11 +3,15 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torchattacks
 from torch import Tensor, nn
 
+from neighborhoods.factories import load
+from neighborhoods.lbfgs import lbfgs
 from neighborhoods.training import predict
 
 log = logging.getLogger(__name__)
@@ -71,7 +75,51 @@ def igsm(
     return attack(x, target)
 
 
-METHODS: dict[str, Callable[..., Tensor]] = {"igsm": igsm}
+METHODS: dict[str, Callable[..., Tensor]] = {"igsm": igsm, "lbfgs": lbfgs}
+
+
+def find_attack(method: str) -> Callable[..., Tensor]:
+    """The attack of a name: one of `METHODS`, `torchattacks.CLASS`, or one's own `package.module:function`.
+
+    An attack of one's own is called like `igsm`, with its settings as keyword arguments.
+
+    Raises:
+        AttackError: there is no such attack.
+    """
+    if method in METHODS:
+        return METHODS[method]
+    if method.startswith("torchattacks."):
+        attack_class = getattr(torchattacks, method.removeprefix("torchattacks."), None)
+        if not (isinstance(attack_class, type) and issubclass(attack_class, torchattacks.attack.Attack)):
+            raise AttackError(f"torchattacks {torchattacks.__version__} has no attack '{method}'")
+        return partial(_run_torchattacks, attack_class)
+    if ":" in method:
+        return load(method)
+    known = ", ".join(METHODS)
+    raise AttackError(
+        f"unknown attack method {method!r}, expected {known}, torchattacks.CLASS or package.module:function"
+    )
+
+
+def _run_torchattacks(
+    attack_class: type[torchattacks.attack.Attack],
+    model: nn.Module,
+    x: Tensor,
+    label: Tensor,
+    target: Tensor | None = None,
+    **settings: float,
+) -> Tensor:
+    try:
+        attack = attack_class(model, **settings)
+    except TypeError as error:
+        raise AttackError(f"torchattacks.{attack_class.__name__}: {error}") from error
+    attack.set_device(x.device)
+    if target is None:
+        return attack(x, label)
+    if "targeted" not in attack.supported_mode:
+        raise AttackError(f"torchattacks.{attack_class.__name__} cannot aim at a target; use targets: none")
+    attack.set_mode_targeted_by_label(quiet=True)
+    return attack(x, target)
 
 
 def attack(
@@ -82,12 +130,12 @@ def attack(
     target: Tensor | None = None,
     *,
     batch_size: int = 512,
-    **settings: float,
+    **settings: Any,
 ) -> tuple[Tensor, Verdict]:
     """Run a named attack in batches and verify every image again.
 
     Args:
-        method: a key of `METHODS`.
+        method: as for `find_attack`.
         model, x, label, target: as for the attack.
         settings: the attack's own, e.g. epsilon.
 
@@ -97,8 +145,7 @@ def attack(
     Raises:
         AttackError: bad input, or an image that leaves the box or the epsilon-ball.
     """
-    if method not in METHODS:
-        raise AttackError(f"unknown attack method {method!r}, expected one of {', '.join(METHODS)}")
+    run = find_attack(method)
     if len(x) == 0:
         raise AttackError("an attack needs at least one image, found none")
     if not bool(((x >= 0) & (x <= 1)).all()):
@@ -107,7 +154,11 @@ def attack(
     for start in range(0, len(x), batch_size):
         piece = slice(start, start + batch_size)
         goal = None if target is None else target[piece]
-        parts.append(METHODS[method](model, x[piece], label[piece], goal, **settings).detach())
+        made = run(model, x[piece], label[piece], goal, **settings)
+        if not isinstance(made, Tensor) or made.shape != x[piece].shape:
+            found = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+            raise AttackError(f"{method} must return images of shape {tuple(x[piece].shape)}, found {found}")
+        parts.append(made.detach())
         log.info("%s: %d of %d images", method, min(start + batch_size, len(x)), len(x))
     x_adv = torch.cat(parts)
     return x_adv, verify(model, x, x_adv, label, target, epsilon=settings.get("epsilon"))

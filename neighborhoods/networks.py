@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from neighborhoods.factories import load
+
 
 def fully_connected(input_shape: Sequence[int], hidden: Sequence[int], classes: int) -> nn.Sequential:
     """Fully connected ReLU network: images [B, *input_shape] to logits [B, classes].
@@ -65,13 +67,29 @@ def bell_cnn(input_shape: Sequence[int], channels: int, classes: int) -> nn.Sequ
 
 
 def build(
-    architecture: str, input_shape: Sequence[int], classes: int, hidden: Sequence[int] = (), channels: int = 4
-) -> nn.Sequential:
-    """A network of a named architecture with fresh weights.
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    architecture: str | None = None,
+    hidden: Sequence[int] = (),
+    channels: int = 4,
+    factory: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """A network with fresh weights, of a named architecture or by a factory of one's own.
+
+    Args:
+        input_shape: shape of one image. classes: number of logits.
+        architecture: "fully_connected" (with `hidden`) or "bell_cnn" (with `channels`).
+        factory: "package.module:function", called with input_shape, classes and `arguments`; it returns an
+            `nn.Module` from images [B, *input_shape] in [0, 1] to logits [B, classes].
 
     Raises:
-        ValueError: the architecture is unknown or does not fit the images.
+        ValueError: the architecture is unknown, or what the factory returns does not fit.
     """
+    if factory is not None:
+        network = load(factory)(input_shape=tuple(input_shape), classes=classes, **(arguments or {}))
+        return _checked(network, factory, input_shape, classes)
     match architecture:
         case "fully_connected":
             return fully_connected(input_shape, hidden, classes)
@@ -80,12 +98,46 @@ def build(
     raise ValueError(f"unknown architecture {architecture!r}, expected fully_connected or bell_cnn")
 
 
+def _checked(network: Any, factory: str, input_shape: Sequence[int], classes: int) -> nn.Module:
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"'{factory}' must return an nn.Module, found {type(network).__name__}")
+    training = network.training
+    with torch.no_grad():
+        try:
+            logits = network.eval()(torch.zeros(2, *input_shape))
+        except RuntimeError as error:
+            raise ValueError(f"'{factory}' does not accept images {tuple(input_shape)}: {error}") from error
+    network.train(training)
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if shape != (2, classes):
+        raise ValueError(f"'{factory}' must map 2 images to logits (2, {classes}), found {shape}")
+    return network
+
+
 def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
     """Parameters and buffers as arrays on the CPU, by name."""
     return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
 
 
-def restore(settings: Mapping[str, Any], weights: Mapping[str, np.ndarray], device: str = "cpu") -> nn.Sequential:
+def read_state_dict(path: str) -> dict[str, np.ndarray]:
+    """Arrays of a state_dict saved by torch; also below a key `state_dict`, and without DataParallel's `module.`.
+
+    Raises:
+        ValueError: the file is damaged, or holds anything but tensors (nothing is unpickled).
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"{path}: not a file of tensors saved by torch ({' '.join(str(error).split())[:150]})"
+        ) from error
+    found = found.get("state_dict", found) if isinstance(found, Mapping) else found
+    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ValueError(f"{path}: expected a state_dict of tensors, found {type(found).__name__}")
+    return {name.removeprefix("module."): value.numpy() for name, value in found.items()}
+
+
+def restore(settings: Mapping[str, Any], weights: Mapping[str, np.ndarray], device: str = "cpu") -> nn.Module:
     """A trained network in evaluation mode.
 
     Args:

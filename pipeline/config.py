@@ -20,6 +20,8 @@ from pipeline.errors import UserError
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 MNIST5K_IMAGES = 5000
+METHODS = ("igsm", "lbfgs")
+OWN_METHOD = r"torchattacks\.[A-Za-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 
 
 class ConfigError(UserError):
@@ -82,8 +84,9 @@ def _converted(value: Any, kind: Any) -> Any:
             return value
     if isinstance(value, str) and kind == "boolean" and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if isinstance(value, str) and isinstance(kind, list) and "null" in kind and value.lower() in ("null", "none", ""):
-        return None
+    if isinstance(value, str) and isinstance(kind, list) and "null" in kind:
+        others = [name for name in kind if name != "null"]
+        return None if value.lower() in ("null", "none", "") else _converted(value, others[0])
     return value
 
 
@@ -148,6 +151,7 @@ def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     the schema has named them."""
     yield from _check_names(config)
     yield from _check_numbers(config)
+    yield from _check_methods(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -179,6 +183,8 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     for name, dataset in _mapping(config.get("datasets")).items():
         dataset = _mapping(dataset)
         train, test = dataset.get("train"), dataset.get("test")
+        if dataset.get("source") == "hdf5" and dataset.get("file") is None:
+            yield f"datasets.{name}.file: expected the path of an HDF5 file, found none"
         if dataset.get("source") != "mnist5k" or not (isinstance(train, int) and isinstance(test, int)):
             continue
         if train + test > MNIST5K_IMAGES:
@@ -188,6 +194,8 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
             )
     for name, model in _mapping(config.get("models")).items():
         model = _mapping(model)
+        if model and ("architecture" in model) == ("factory" in model):
+            yield f"models.{name}: expected either architecture or factory, found {'both' if 'factory' in model else 'none'}"
         penalty = _mapping(model.get("training")).get("penalty")
         layers = weight_layers(model)
         if isinstance(penalty, list) and layers and len(penalty) not in (1, layers):
@@ -195,6 +203,17 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
                 f"models.{name}.training.penalty: expected 1 value or {layers}, one for each layer with weights, "
                 f"found {len(penalty)}"
             )
+
+
+def _check_methods(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, attack in _mapping(config.get("attacks")).items():
+        method = _mapping(attack).get("method")
+        if not isinstance(method, str) or method in METHODS or re.fullmatch(OWN_METHOD, method):
+            continue
+        yield (
+            f"attacks.{name}.method: expected {', '.join(METHODS)}, torchattacks.CLASS or package.module:function, "
+            f"found '{method}'{_nearest(method, METHODS)}"
+        )
 
 
 def weight_layers(model: Mapping[str, Any]) -> int | None:

@@ -22,11 +22,12 @@ def announce(root: Path) -> None:
     """Prepare the environment that jobs inherit. Called by the Snakefile.
 
     It names this process as the one that the jobs belong to, and puts the checkout before every installed
-    package, so that jobs never import an installed copy.
+    package, so that jobs never import an installed copy; the working folder, for functions of one's own, comes second.
     """
     os.environ[LAUNCHER] = str(os.getpid())
-    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(root)]
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *others])
+    first = [str(root), os.getcwd()]
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path not in first]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*dict.fromkeys(first), *others])
 
 
 def orphaned() -> bool:

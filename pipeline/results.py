@@ -1,20 +1,21 @@
 """Reading what several stages need: images, labels and network weights out of result files."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.store import StoreError, reading
+from pipeline.store import StoreError, Writer, reading
 
 IMAGE_DIMS = ("image", "channel", "row", "column")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images [N, channels, rows, columns], labels [N], a random order of them [N], and the class names."""
+    """Images [N, channels, rows, columns] or points [N, features], labels [N], a random order [N], class names."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -30,6 +31,23 @@ class StoredNetwork:
     weights: dict[str, np.ndarray]
 
 
+def put_split(file: Writer, split: str, x: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> None:
+    """Store one split of a dataset, and a random order in which its samples are drawn.
+
+    Args:
+        split: "train" or "test".
+        x: images [N, channels, rows, columns], uint8 or floats in [0, 1], or points [N, features].
+        labels: true classes [N].
+        generator: draws the order.
+    """
+    units = "1/255" if x.dtype == np.uint8 else "1"
+    dims = IMAGE_DIMS if x.ndim == 4 else ("image", "feature")
+    file.put(f"x_{split}", x, f"{split} samples", dims, units)
+    file.put(f"y_{split}", labels.astype(np.int64), f"true class of the {split} samples", ("image",))
+    order = generator.permutation(len(labels))
+    file.put(f"order_{split}", order, f"order in which {split} samples are drawn", ("image",))
+
+
 def read_split(path: str | Path, split: str) -> Split:
     """The "train" or "test" split of a dataset.
 
@@ -37,7 +55,7 @@ def read_split(path: str | Path, split: str) -> Split:
         StoreError: an array is missing or damaged, or labels are outside the classes.
     """
     with reading(path) as file:
-        images = file.read(f"x_{split}", IMAGE_DIMS)
+        images = file.read(f"x_{split}")
         labels = file.read(f"y_{split}", ("image",))
         order = file.read(f"order_{split}", ("image",))
         classes = [str(name) for name in file.read("classes", ("class",))]
@@ -46,6 +64,23 @@ def read_split(path: str | Path, split: str) -> Split:
             f"{path}: labels y_{split} must lie in 0..{len(classes) - 1}, found {labels.min()} to {labels.max()}"
         )
     return Split(images, labels, order, classes)
+
+
+def put_network(
+    file: Writer,
+    settings: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    accuracy: float,
+    interval: tuple[float, float],
+    n_test: int,
+) -> None:
+    """Store a network: how to build it, its weights, and its test accuracy with interval and number of images."""
+    file.attribute("network", settings)
+    file.attribute("test_accuracy", accuracy)
+    file.attribute("test_accuracy_interval", list(interval))
+    file.attribute("test_images", n_test)
+    for name, array in weights.items():
+        file.put(f"weights/{name}", array, "trained parameter", [f"axis{i}" for i in range(array.ndim)])
 
 
 def read_network(path: str | Path) -> StoredNetwork:

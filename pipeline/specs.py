@@ -16,14 +16,30 @@ Config = Mapping[str, Any]
 
 # Script of each compute stage, and the parts of the configuration its result depends on.
 SCRIPTS = {
-    "data": "scripts/data/fetch_mnist5k.py",
+    "mnist5k": "scripts/data/fetch_mnist5k.py",
+    "mnist": "scripts/data/fetch_idx.py",
+    "fashion_mnist": "scripts/data/fetch_idx.py",
+    "gaussians": "scripts/data/make_gaussians.py",
+    "hdf5": "scripts/data/import_hdf5.py",
     "models": "scripts/train/train.py",
+    "weights": "scripts/train/import_weights.py",
     "attacks": "scripts/attack/generate.py",
     "persistence": "scripts/persistence/bracket.py",
     "stability": "scripts/persistence/sweep.py",
     "class_frequencies": "scripts/figures/class_frequencies.py",
     "persistence_histogram": "scripts/figures/persistence_histogram.py",
 }
+
+# What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.
+DATA_SETTINGS = {
+    "mnist5k": ("train", "test"),
+    "mnist": ("source", "train", "test"),
+    "fashion_mnist": ("source", "train", "test"),
+    "gaussians": ("means", "variance", "per_class"),
+    "hdf5": (),
+}
+
+ATTACK_SETTINGS = {"igsm": ("epsilon", "step_size", "steps"), "lbfgs": ("mode", "c", "max_steps", "search_steps")}
 
 
 def _sorted(value: Any) -> Any:
@@ -42,13 +58,20 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         names: dataset, model and attack, as far as the stage needs them.
     """
     settings: Mapping[str, Any]
+    script = SCRIPTS.get(stage, "")
+    extra: tuple[Path, ...] = ()
     match stage, names:
         case "data", (dataset,):
-            settings = {key: value for key, value in config["datasets"][dataset].items() if key != "source"}
+            entry = config["datasets"][dataset]
+            script = SCRIPTS[entry["source"]]
+            settings = {key: entry[key] for key in DATA_SETTINGS[entry["source"]]}
         case "models", (_, model):
             settings = _model_settings(config["models"][model])
+            extra = own_files(root, settings["network"].get("factory", ""))
+            script = SCRIPTS["weights" if config["models"][model]["weights"] else "models"]
         case "attacks", (_, _, attack):
-            settings = config["attacks"][attack]
+            settings = _attack_settings(config["attacks"][attack])
+            extra = own_files(root, settings["method"])
         case (("persistence" | "stability"), (_, _, _)):
             settings = config[stage]
         case _:
@@ -59,7 +82,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
     return _sorted(
         {
             **settings,
-            "code": code_digest(root, root / SCRIPTS[stage]),
+            "code": code_digest(root, root / script, extra),
             "seed": seed_for(config["seed"], *seed_path),
             "threads": config["threads"],
         }
@@ -67,9 +90,34 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
 
 
 def _model_settings(model: Mapping[str, Any]) -> dict[str, Any]:
-    # Widths do not matter to a CNN, nor channels to a fully connected network.
-    unused = {"fully_connected": "channels", "bell_cnn": "hidden"}[model["architecture"]]
-    return {key: value for key, value in model.items() if key not in (unused, "seed")}
+    if "factory" in model:
+        names: tuple[str, ...] = ("factory", "arguments")
+    else:
+        # Widths do not matter to a CNN, nor channels to a fully connected network.
+        names = ("architecture", {"fully_connected": "hidden", "bell_cnn": "channels"}[model["architecture"]])
+    network = {name: model[name] for name in names}
+    return {"network": network} if model["weights"] else {"network": network, "training": model["training"]}
+
+
+def _attack_settings(attack: Mapping[str, Any]) -> dict[str, Any]:
+    own = ATTACK_SETTINGS.get(attack["method"])
+    settings = attack["arguments"] if own is None else {name: attack[name] for name in own}
+    names = ("method", "targets", "images", "classes", "batch_size")
+    return {"settings": settings} | {name: attack[name] for name in names}
+
+
+def own_files(root: Path, name: str) -> tuple[Path, ...]:
+    """The file of a `package.module:function` that lies in the working folder or the checkout; installed packages
+    are told apart by their version, not here."""
+    module, separator, _ = name.partition(":")
+    for folder in (Path.cwd(), root) if separator else ():
+        for path in (
+            folder.joinpath(*module.split(".")).with_suffix(".py"),
+            folder.joinpath(*module.split("."), "__init__.py"),
+        ):
+            if path.is_file():
+                return (path,)
+    return ()
 
 
 def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
@@ -113,6 +161,21 @@ def figure_paths(config: Config, source: str | None = None) -> list[str]:
     return [
         f"results/figures/{name}.png" for name in config["artefacts"] if source is None or name.split("/")[0] == source
     ]
+
+
+def datasets_of(config: Config, *sources: str) -> list[str]:
+    """Datasets that come from one of the sources."""
+    return [name for name, entry in config["datasets"].items() if entry["source"] in sources]
+
+
+def models_to_train(config: Config) -> list[str]:
+    """Models without weights of their own."""
+    return [name for name, entry in config["models"].items() if not entry["weights"]]
+
+
+def models_with_weights(config: Config) -> list[str]:
+    """Models whose weights come from a file."""
+    return [name for name, entry in config["models"].items() if entry["weights"]]
 
 
 def artefacts_of(config: Config, plot: str) -> list[str]:

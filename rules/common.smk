@@ -14,10 +14,13 @@ from pipeline.specs import (
     cell_path,
     compute_spec,
     data_path,
+    datasets_of,
     figure_paths,
     figure_spec,
     measured_paths,
     model_path,
+    models_to_train,
+    models_with_weights,
 )
 
 guard.announce(ROOT)
@@ -46,6 +49,16 @@ def configured_device(wildcards, input):
     return settings["device"]
 
 
+def configured_mirror(wildcards, input):
+    # Not compared either: the files are the same wherever they come from.
+    return settings["mirror"]
+
+
+def one_of(names):
+    """Wildcard constraint that allows these names, or nothing when there are none."""
+    return "|".join(names) or "(?!)"
+
+
 # Jobs that can use a GPU ask for one where there is one; else they share the cores. Resources rerun nothing.
 GPUS = gpus_of_a_job(settings["device"])
 
@@ -56,7 +69,7 @@ def cell(stage):
 
 def plots(kind):
     """Wildcard constraint of the artefacts that one kind of plot draws."""
-    return "|".join(artefacts_of(settings, kind)) or "(?!)"
+    return one_of(artefacts_of(settings, kind))
 
 
 def entry_input(stage):

@@ -5,6 +5,8 @@ rule fetch_mnist5k:
         "logs/data/{dataset}.log",
     benchmark:
         "results/benchmarks/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(datasets_of(settings, "mnist5k")),
     conda:
         "../envs/torch.yaml"
     threads: settings["threads"]
@@ -15,3 +17,69 @@ rule fetch_mnist5k:
         spec=spec_of("data", "dataset"),
     script:
         "../scripts/data/fetch_mnist5k.py"
+
+
+rule fetch_idx:
+    output:
+        data_path("{dataset}"),
+    log:
+        "logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(datasets_of(settings, "mnist", "fashion_mnist")),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        spec=spec_of("data", "dataset"),
+        mirror=configured_mirror,
+    script:
+        "../scripts/data/fetch_idx.py"
+
+
+rule make_gaussians:
+    output:
+        data_path("{dataset}"),
+    log:
+        "logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(datasets_of(settings, "gaussians")),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=spec_of("data", "dataset"),
+    script:
+        "../scripts/data/make_gaussians.py"
+
+
+rule import_hdf5:
+    input:
+        file=lambda wildcards: settings["datasets"][wildcards.dataset]["file"],
+    output:
+        data_path("{dataset}"),
+    log:
+        "logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(datasets_of(settings, "hdf5")),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        spec=spec_of("data", "dataset"),
+    script:
+        "../scripts/data/import_hdf5.py"

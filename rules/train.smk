@@ -7,6 +7,8 @@ rule train:
         "logs/models/{dataset}/{model}.log",
     benchmark:
         "results/benchmarks/models/{dataset}/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(models_to_train(settings)),
     conda:
         "../envs/torch.yaml"
     threads: settings["threads"]
@@ -19,3 +21,29 @@ rule train:
         device=configured_device,
     script:
         "../scripts/train/train.py"
+
+
+rule import_weights:
+    input:
+        data=data_path("{dataset}"),
+        weights=lambda wildcards: settings["models"][wildcards.model]["weights"],
+    output:
+        model_path("{dataset}", "{model}"),
+    log:
+        "logs/models/{dataset}/{model}.log",
+    benchmark:
+        "results/benchmarks/models/{dataset}/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(models_with_weights(settings)),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=spec_of("models", "dataset", "model"),
+        device=configured_device,
+    script:
+        "../scripts/train/import_weights.py"

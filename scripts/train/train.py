@@ -1,6 +1,6 @@
 """Train a network on the train split of a dataset and store its weights and history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from neighborhoods import networks
 from neighborhoods.images import to_unit_interval
 from neighborhoods.statistics import clopper_pearson
 from neighborhoods.training import train
-from pipeline.results import read_split
+from pipeline.results import put_network, read_split
 from pipeline.store import Provenance, writing
 
 HISTORY = {
@@ -24,37 +24,28 @@ def train_network(
     *,
     data: str,
     output: str,
-    architecture: str,
+    network: Mapping[str, Any],
     training: Mapping[str, Any],
     seed: int,
     provenance: Provenance,
-    hidden: Sequence[int] = (),
-    channels: int = 4,
     device: str = "cpu",
 ) -> None:
     """Train from a start drawn by the seed; write weights/, history/ and the attribute test_accuracy."""
     splits = {name: read_split(data, name) for name in ("train", "test")}
     images = [to_unit_interval(splits[name].images, device) for name in splits]
     labels = [torch.tensor(splits[name].labels).to(device) for name in splits]
-    settings: dict[str, Any] = {
-        "architecture": architecture,
+    settings = {
         "input_shape": list(splits["train"].images.shape[1:]),
         "classes": len(splits["train"].classes),
-        "hidden": list(hidden),
-        "channels": channels,
+        **network,
     }
     torch.manual_seed(seed)
-    network = networks.build(**settings).to(device)
-    history = train(network, images[0], labels[0], images[1], labels[1], **training, seed=seed)
+    model = networks.build(**settings).to(device)
+    history = train(model, images[0], labels[0], images[1], labels[1], **training, seed=seed)
     accuracy, n_test = history.test_accuracy[-1], len(splits["test"].labels)
     low, high = clopper_pearson(round(accuracy * n_test), n_test)
     with writing(output, provenance) as file:
-        file.attribute("network", settings)
-        file.attribute("test_accuracy", accuracy)
-        file.attribute("test_accuracy_interval", [float(low), float(high)])
-        file.attribute("test_images", n_test)
-        for name, array in networks.weights_of(network).items():
-            file.put(f"weights/{name}", array, "trained parameter", [f"axis{i}" for i in range(array.ndim)])
+        put_network(file, settings, networks.weights_of(model), accuracy, (float(low), float(high)), n_test)
         for name, (description, units) in HISTORY.items():
             file.put(f"history/{name}", getattr(history, name), description, ("epoch",), units)
 

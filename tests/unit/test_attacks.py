@@ -110,7 +110,7 @@ def test_the_check_does_not_trust_the_attack(problem):
 
 def test_bad_input_gets_a_sentence(problem):
     model, x, y = problem
-    with pytest.raises(AttackError, match="unknown attack method 'igms'"):
+    with pytest.raises(AttackError, match="unknown attack method 'igms', expected igsm, lbfgs, torchattacks.CLASS"):
         attack("igms", model, x, y)
     with pytest.raises(AttackError, match="at least one image"):
         attack("igsm", model, x[:0], y[:0])

@@ -79,7 +79,7 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("persistence.gamma", 1.2, "persistence.gamma: expected a value below 1, found 1.2"),
         ("persistence.samples", -5, "persistence.samples: expected a value of at least 10, found -5"),
         ("attacks.igsm-all.epsilon", -0.1, "attacks.igsm-all.epsilon: expected a value above 0, found -0.1"),
-        ("attacks.igsm-all.method", "igms", "expected one of igsm, found 'igms'; the nearest valid one is 'igsm'"),
+        ("attacks.igsm-all.method", "igms", "expected igsm, lbfgs, torchattacks.CLASS or package.module:function, found 'igms'; the nearest valid one is 'igsm'"),
         ("seed", "x", "seed: expected integer, found 'x'"),
         ("seed", True, "seed: expected integer, found True"),
         ("experiments", [], "experiments: expected at least 1 entry, found 0"),

@@ -85,5 +85,5 @@ def test_the_checkout_comes_before_other_packages(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/elsewhere", str(tmp_path)]))
     monkeypatch.setenv(guard.LAUNCHER, "1")
     guard.announce(tmp_path)
-    assert os.environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path), "/elsewhere"])
+    assert os.environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path), os.getcwd(), "/elsewhere"])
     assert os.environ[guard.LAUNCHER] == str(os.getpid())

@@ -73,7 +73,7 @@ def test_weights_that_do_not_fit_are_named():
 
 def test_what_cannot_be_built_is_refused():
     with pytest.raises(ValueError, match="unknown architecture 'resnet'"):
-        build("resnet", (1, 28, 28), 10)
+        build((1, 28, 28), 10, architecture="resnet")
     for shape in ((1, 17, 28), (784,), (1, 27, 27)):
         with pytest.raises(ValueError, match="C-Ch network needs images"):
             bell_cnn(shape, 2, 10)

@@ -1,20 +1,53 @@
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import neighborhoods
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def in_a_fresh_interpreter(code: str) -> str:
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
 
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, neighborhoods; print('torch' in sys.modules, 'numpy' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "False False\n"
+    assert in_a_fresh_interpreter(code) == "False False\n"
+
+
+def test_a_name_is_imported_when_it_is_first_used():
+    code = "import sys, neighborhoods as n; n.clopper_pearson; print('torch' in sys.modules); n.train; print('torch' in sys.modules)"
+    assert in_a_fresh_interpreter(code) == "False\nTrue\n"
 
 
 def test_every_name_is_there():
     for name in neighborhoods.__all__:
         assert getattr(neighborhoods, name) is not None
     assert set(dir(neighborhoods)) == set(neighborhoods.__all__)
+    assert len(set(neighborhoods.__all__)) == len(neighborhoods.__all__)
     with pytest.raises(AttributeError, match="no attribute 'persistance'"):
         neighborhoods.persistance  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [("persistence", "persistence"), ("igsm", "attacks"), ("bell_cnn", "networks"), ("train", "training"), ("summarize", "statistics")],
+)
+def test_a_name_is_the_one_of_its_module(name, home):
+    # In a fresh interpreter too, where no submodule of the same name has been imported yet.
+    module = import_module(f"neighborhoods.{home}")
+    assert callable(getattr(module, name))
+    code = f"import neighborhoods as n; first = n.{name}; print(callable(first), first is n.{name})"
+    assert in_a_fresh_interpreter(code) == "True True\n"
+
+
+def test_the_version_is_the_projects():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert neighborhoods.__version__ == project["version"]

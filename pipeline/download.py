@@ -1,0 +1,116 @@
+"""Fetching public files: a folder of one's own or a mirror first, then the public homes; checked before use."""
+
+import gzip
+import hashlib
+import logging
+import os
+import time
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import requests
+
+from pipeline.errors import UserError
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = (10.0, 30.0)  # to connect, and between two pieces of an answer
+TRIES = 2
+CHUNK_BYTES = 1 << 18
+PROGRESS_S = 2.0
+
+
+class DownloadError(UserError):
+    """A file could not be had, or what was had is damaged."""
+
+
+def fetch_gzip(name: str, md5_of_content: str, homes: Sequence[str], folder: Path, mirror: str | None = None) -> bytes:
+    """Unpacked content of a public .gz file.
+
+    A good copy in `folder` is used as it is; a damaged one is deleted. Otherwise the mirror (a folder or URL) and
+    the public homes are tried in turn, twice each. The checksum is that of the unpacked content, since packages of
+    the same data differ in their gzip headers.
+
+    Args:
+        name: file name.
+        md5_of_content: MD5 of the unpacked content, hexadecimal.
+        homes: URLs of folders that hold the file.
+        folder: where downloads are kept.
+        mirror: a folder or the URL of one, asked first.
+
+    Raises:
+        DownloadError: every source failed; the sentence says why for each and where to put the file by hand.
+    """
+    kept = folder / name
+    problems: list[str] = []
+    if kept.is_file():
+        try:
+            return unpack(kept, md5_of_content)
+        except DownloadError as error:
+            problems.append(str(error))
+            kept.unlink()
+    for source in [*([mirror] if mirror else []), *homes]:
+        for attempt in range(TRIES if _is_url(source) else 1):
+            try:
+                if not _is_url(source):
+                    return unpack(Path(source).expanduser() / name, md5_of_content)
+                _download(f"{source.rstrip('/')}/{name}", kept)
+                return unpack(kept, md5_of_content)
+            except (DownloadError, OSError) as error:
+                kept.unlink(missing_ok=True)
+                reason = " ".join(str(error).split())[:200]
+                log.warning("%s, try %d: %s", source, attempt + 1, reason)
+        problems.append(f"{source}: {reason}")
+    raise DownloadError(
+        f"{name} could not be had ({'; '.join(problems)}); put the file into {folder} by hand or set `mirror` to a "
+        "folder that holds it"
+    )
+
+
+def unpack(path: Path, md5_of_content: str) -> bytes:
+    """Content of a .gz file whose MD5 is as expected.
+
+    Raises:
+        DownloadError: the file is missing, not gzip, truncated, or holds something else.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except FileNotFoundError:
+        raise DownloadError(f"{path} does not exist") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DownloadError(f"{path} is truncated or damaged ({error})") from error
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5_of_content:
+        raise DownloadError(f"{path} is damaged: the MD5 of its content is {found}, expected {md5_of_content}")
+    return content
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def _download(url: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, open(temporary, "wb") as file:
+            answer.raise_for_status()
+            total = int(answer.headers.get("Content-Length", 0))
+            done, told = 0, time.monotonic()
+            # Undecoded: some servers mark .gz files as an encoding of the answer.
+            for piece in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                file.write(piece)
+                done += len(piece)
+                if time.monotonic() - told > PROGRESS_S:
+                    told = time.monotonic()
+                    share = f" of {total / 1e6:.1f}" if total else ""
+                    log.info("%s: %.1f%s MB", target.name, done / 1e6, share)
+        if total and done != total:
+            raise DownloadError(f"the connection ended after {done} of {total} bytes")
+        os.replace(temporary, target)
+    except Exception as error:
+        # urllib3's errors pass through `requests` when the raw stream is read.
+        raise DownloadError(f"{type(error).__name__}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
