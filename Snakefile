@@ -9,7 +9,10 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/attack.smk"
 include: "rules/persistence.smk"
+include: "rules/interpolation.smk"
+include: "rules/path_kernel.smk"
 include: "rules/figures.smk"
+include: "rules/tables.smk"
 
 
 rule all:
@@ -17,7 +20,9 @@ rule all:
     input:
         measured_paths(settings, "persistence"),
         measured_paths(settings, "stability"),
-        figure_paths(settings),
+        measured_paths(settings, "interpolation"),
+        kernel_paths(settings),
+        artefact_paths(settings),
 
 
 rule persistence:
@@ -30,13 +35,25 @@ rule stability:
         measured_paths(settings, "stability"),
 
 
+rule interpolation:
+    input:
+        measured_paths(settings, "interpolation"),
+
+
+rule path_kernel:
+    input:
+        kernel_paths(settings),
+
+
 rule bell:
     input:
-        figure_paths(settings, "bell"),
+        artefact_paths(settings, "bell"),
 
 
 localrules:
     all,
     persistence,
     stability,
+    interpolation,
+    path_kernel,
     bell,

@@ -19,3 +19,16 @@ def to_unit_interval(pixels: np.ndarray, device: str = "cpu") -> Tensor:
     if pixels.dtype.kind != "f" or not (np.min(pixels) >= 0 and np.max(pixels) <= 1):
         raise ValueError(f"expected pixels as uint8 or as floats in [0, 1], found {pixels.dtype}")
     return torch.from_numpy(pixels.astype(np.float32)).to(device)
+
+
+def to_samples(values: np.ndarray) -> Tensor:
+    """Stored pixels or points as float64: bytes become shares of 255, floats stay as they are.
+
+    Raises:
+        ValueError: neither uint8 nor floating point, or not finite.
+    """
+    if values.dtype == np.uint8:
+        return torch.from_numpy(values).double() / 255
+    if values.dtype.kind != "f" or not np.isfinite(values).all():
+        raise ValueError(f"expected samples as uint8 or finite floats, found {values.dtype}")
+    return torch.from_numpy(values.astype(np.float64))

@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 MNIST5K_IMAGES = 5000
+CELL = ("dataset", "model", "attack")
 METHODS = ("igsm", "lbfgs")
 OWN_METHOD = r"torchattacks\.[A-Za-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 
@@ -163,16 +164,45 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
         (f"experiments[{i}]", item) for i, item in enumerate(experiments if isinstance(experiments, list) else [])
     ]
     places += [(f"figures.catalogue.{name}", item) for name, item in catalogue.items()]
+    places += [(f"tables.{name}", item) for name, item in _mapping(config.get("tables")).items()]
     for where, item in places:
         for key, section in sections.items():
             valid = config.get(section)
             name = _mapping(item).get(key)
             if isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
                 yield f"{where}.{key}: there is no {key} '{name}' in {section}{_nearest(name, valid)}"
+    yield from _check_path_kernel(config, catalogue)
+    tables, models = _mapping(config.get("tables")), config.get("models")
+    for name, table in tables.items():
+        for row, model in _mapping(_mapping(table).get("rows")).items():
+            if isinstance(models, Mapping) and isinstance(model, str) and model not in models:
+                yield f"tables.{name}.rows.{row}: there is no model '{model}' in models{_nearest(model, models)}"
     artefacts = config.get("artefacts")
     for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
-        if isinstance(name, str) and name not in catalogue:
-            yield f"artefacts[{i}]: there is no '{name}' in figures.catalogue{_nearest(name, catalogue)}"
+        known = [*catalogue, *tables]
+        if isinstance(name, str) and name not in known:
+            yield f"artefacts[{i}]: there is no '{name}' in figures.catalogue or tables{_nearest(name, known)}"
+
+
+def _check_path_kernel(config: Mapping[str, Any], catalogue: Mapping[str, Any]) -> Iterator[str]:
+    section = _mapping(config.get("path_kernel"))
+    networks, datasets = _mapping(section.get("networks")), config.get("datasets")
+    for name, network in networks.items():
+        dataset = _mapping(network).get("dataset")
+        if isinstance(datasets, Mapping) and isinstance(dataset, str) and dataset not in datasets:
+            where = f"path_kernel.networks.{name}.dataset"
+            yield f"{where}: there is no dataset '{dataset}' in datasets{_nearest(dataset, datasets)}"
+    run = section.get("run")
+    asked = [(f"path_kernel.run[{i}]", name) for i, name in enumerate(run if isinstance(run, list) else [])]
+    for name, entry in catalogue.items():
+        needed = CELL if _mapping(entry).get("plot") != "kernel_agreement" else ("network",)
+        for key in needed:
+            if isinstance(entry, Mapping) and key not in entry:
+                yield f"figures.catalogue.{name}.{key}: required key is missing"
+        asked.append((f"figures.catalogue.{name}.network", _mapping(entry).get("network")))
+    for where, name in asked:
+        if isinstance(name, str) and name not in networks:
+            yield f"{where}: there is no network '{name}' in path_kernel.networks{_nearest(name, networks)}"
 
 
 def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
@@ -194,8 +224,9 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
             )
     for name, model in _mapping(config.get("models")).items():
         model = _mapping(model)
+        both = "both" if "factory" in model else "none"
         if model and ("architecture" in model) == ("factory" in model):
-            yield f"models.{name}: expected either architecture or factory, found {'both' if 'factory' in model else 'none'}"
+            yield f"models.{name}: expected either architecture or factory, found {both}"
         penalty = _mapping(model.get("training")).get("penalty")
         layers = weight_layers(model)
         if isinstance(penalty, list) and layers and len(penalty) not in (1, layers):

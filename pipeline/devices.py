@@ -1,7 +1,8 @@
 """Which device a job computes on; on a workstation with several GPUs, one that no other job uses."""
 
 import contextlib
-import getpass
+import importlib.metadata
+import itertools
 import logging
 import os
 import re
@@ -23,29 +24,41 @@ POLL_S = 0.2
 Result = TypeVar("Result")
 
 
-class DeviceError(UserError):
+class DeviceError(UserError, RuntimeError):
     """The device asked for is not there."""
 
 
 def visible_gpus() -> list[str]:
-    """Indices of the NVIDIA GPUs of this machine, found without importing torch."""
+    """Indices of the NVIDIA GPUs that torch could use on this machine, found without importing it."""
+    if _torch_is_for_cpu():
+        return []
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
         if listed.returncode == 0:
             return re.findall(r"^GPU (\d+):", listed.stdout, re.M)
-    nodes = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
-    return sorted((node[1] for node in nodes if node), key=int)
+    # A container may hold only nvidia3, which CUDA then counts as 0.
+    nodes = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+    return [str(i) for i in range(len(nodes))]
+
+
+def _torch_is_for_cpu() -> bool:
+    try:
+        return importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def candidates(find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> tuple[list[str], bool]:
     """GPUs this process may use, and whether a scheduler has already set them aside for it.
 
-    CUDA_VISIBLE_DEVICES counts as a scheduler's choice inside a SLURM job, or when it names one GPU.
+    CUDA_VISIBLE_DEVICES counts as a scheduler's choice inside a SLURM job, or when it names one GPU. As for
+    CUDA, its list ends before the first entry that is no GPU, such as -1 or SLURM's NoDevFiles.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
         return list(find_gpus()), False
-    listed = [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
+    names = (name.strip() for name in given.split(","))
+    listed = list(itertools.takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, names))
     return listed, "SLURM_JOB_ID" in os.environ or len(listed) == 1
 
 
@@ -64,32 +77,35 @@ def choose_device(
     Args:
         setting: "auto" (CUDA when there is one), "cpu", "cuda" (any GPU) or "cuda:N" (that one).
         lock_folder: where the locks lie; by default one folder a user, shared by all checkouts.
-        timeout_s: how long to wait for a free GPU; None waits for ever.
+        timeout_s: how long to wait for a free GPU, in seconds; None waits for ever.
         find_gpus: lists the machine's GPUs.
 
     Raises:
-        DeviceError: a GPU is asked for and there is none, or none became free in time.
+        DeviceError: the setting is none of these, a GPU is asked for that is not there, or none became free
+            in time.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", setting):
+        raise DeviceError(f"device: '{setting}' is not known; use 'auto', 'cpu', 'cuda' or 'cuda:N'")
     if setting == "cpu":
         yield "cpu"
         return
-    gpus, reserved = candidates(find_gpus)
+    listed, reserved = candidates(find_gpus)
+    # CUDA_VISIBLE_DEVICES may be set where there is no GPU: 'auto' does not trust it alone.
+    if setting == "auto" and not (listed and find_gpus()):
+        yield "cpu"
+        return
     wanted = setting.partition(":")[2]
-    if wanted:
-        gpus = [gpus[int(wanted)]] if int(wanted) < len(gpus) else []
+    gpus = listed[int(wanted) :][:1] if wanted else listed
     if not gpus:
-        if setting == "auto":
-            yield "cpu"
-            return
-        raise DeviceError(f"device: '{setting}' asks for a GPU and none was found; use 'auto' or 'cpu'")
+        raise DeviceError(f"device: '{setting}' asks for a GPU and {_found(listed)}; use 'auto' or 'cpu'")
     if reserved:
         yield "cuda" if not wanted else setting
         return
-    folder = lock_folder or Path(tempfile.gettempdir()) / f"adversarial-neighborhoods-{getpass.getuser()}"
+    folder = lock_folder or Path(tempfile.gettempdir()) / f"adversarial-neighborhoods-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock_one(gpus, folder, timeout_s) as gpu:
         if _cuda_has_started():
-            yield f"cuda:{gpu}"
+            yield f"cuda:{listed.index(gpu)}"
             return
         before = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -102,12 +118,24 @@ def choose_device(
                 os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
+def _found(listed: Sequence[str]) -> str:
+    """What there is instead of the GPU asked for, and what hides it."""
+    if listed:
+        return f"only {len(listed)} can be used, counted from 'cuda:0'"
+    reason = ""
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        reason = f" (CUDA_VISIBLE_DEVICES is '{given}')"
+    elif _torch_is_for_cpu():
+        reason = " (this build of torch has no CUDA)"
+    return f"none was found{reason}"
+
+
 @contextlib.contextmanager
 def _lock_one(gpus: Sequence[str], folder: Path, timeout_s: float | None) -> Iterator[str]:
     started = time.monotonic()
     while True:
         for gpu in gpus:
-            lock = FileLock(folder / f"gpu-{gpu}.lock")
+            lock = FileLock(folder / f"gpu-{gpu.replace('/', '_')}.lock")
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -137,17 +165,22 @@ def device_kind(device: str) -> str:
 
 
 def gpus_of_a_job(setting: str, find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> int:
-    """How many GPUs a job that can use one should ask the scheduler for: none on a machine without.
+    """How many GPUs a job that can use one should ask the scheduler for: none where 'auto' means the CPU.
 
     A cluster's profile overrides it, since the machine that submits says nothing about the nodes.
     """
-    if setting == "cpu" or (setting == "auto" and not candidates(find_gpus)[0]):
+    if setting == "cpu" or (setting == "auto" and not (candidates(find_gpus)[0] and find_gpus())):
         return 0
     return 1
 
 
 def halve_on_out_of_memory(function: Callable[..., Result], batch_size: int, minimum: int = 1) -> Result:
     """Call `function(batch_size=...)`, with half the batch after each out-of-memory error of the device.
+
+    Args:
+        function: what to compute; it must leave nothing behind when it fails.
+        batch_size: the first size to try.
+        minimum: the last size to try.
 
     Raises:
         UserError: there is too little memory even at `minimum`.

@@ -1,7 +1,6 @@
 """How every figure is opened, coloured and saved."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from pipeline.errors import UserError
+from pipeline.store import publishing
 
 STYLES = Path(__file__).resolve().parent.parent / "styles"
 
@@ -47,20 +46,12 @@ def save(figure: Figure, outputs: Sequence[str]) -> None:
         outputs: paths that end in .png, .pdf or .svg.
 
     Raises:
-        UserError: a file cannot be written.
+        StoreError: a file cannot be written.
     """
     for output in map(Path, outputs):
         kind = output.suffix.removeprefix(".")
-        temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
+        with publishing(output) as temporary:
             figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
-            os.replace(temporary, output)
-        except OSError as error:
-            raise UserError(f"{output}: cannot be written ({error.strerror or error})") from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def with_interval(center: float, low: float, high: float, digits: int = 2) -> str:

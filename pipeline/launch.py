@@ -7,6 +7,7 @@ this machine cannot see.
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,44 +15,75 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import platformdirs
 import psutil
 import yaml
 
 ORPHANS_END_S = 10.0
+PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.ya?ml")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run Snakemake with the arguments and return its exit status; 1 if the folder is in use."""
+    """Run Snakemake with the arguments and return its exit status; 1 if the folder is in use.
+
+    Args:
+        arguments: what Snakemake gets, as on its command line.
+
+    A Snakemake that a signal ended gives 128 plus the signal's number, as in a shell.
+    """
     folder = working_folder(arguments)
-    if on_cluster(arguments, folder):
-        if locks(folder):
-            print(
-                f"{folder} is locked; jobs of a cluster cannot be seen from here: when none is left, "
-                "run `snakemake --unlock`",
-                file=sys.stderr,
-            )
-    elif users := _wait_for_orphans(folder):
+    # Listed before the processes are: a lock that a run takes from now on is never in this list.
+    held = locks(folder)
+    if users := _wait_for_orphans(folder):
         names = ", ".join(str(process.pid) for process in users)
+        return _refuse(f"another run of this workflow works in {folder} (process {names}); wait for it or end it")
+    if held and on_cluster(arguments, folder):
         print(
-            f"another run of this workflow works in {folder} (process {names}); wait for it or end it", file=sys.stderr
+            f"{folder} is locked; jobs of a cluster cannot be seen from here: when none is left, "
+            "run `snakemake --unlock`",
+            file=sys.stderr,
         )
-        return 1
-    elif stale := locks(folder):
-        for path in stale:
-            path.unlink(missing_ok=True)
+    elif held:
+        try:
+            for path in held:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            return _refuse(f"the stale lock of a killed run in {folder} cannot be removed: {error}")
         print(f"removed the stale lock that a killed run left in {folder}", file=sys.stderr)
     return _run([sys.executable, "-m", "snakemake", *arguments])
 
 
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
 def option(arguments: Sequence[str], *names: str) -> str | None:
-    """Value of an option given as `--name value`, `--name=value` or `-n value`; the last one counts."""
-    found = None
-    for i, word in enumerate(arguments):
-        if word in names and i + 1 < len(arguments):
-            found = arguments[i + 1]
-        for name in names:
-            if name.startswith("--") and word.startswith(f"{name}="):
-                found = word.removeprefix(f"{name}=")
+    """Value of an option in any form that Snakemake's parser takes; the last one counts.
+
+    The forms are `--name value`, `--name=value`, a beginning of the name (`--exec slurm`), `-n value`,
+    `-nvalue` and `-n=value`.
+    """
+    values = _values(arguments, *names)
+    return values[-1] if values else None
+
+
+def _values(arguments: Sequence[str], *names: str) -> list[str]:
+    long = [name for name in names if name.startswith("--")]
+    short = tuple(name for name in names if name not in long)
+    found = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            break
+        given, equals, value = word.partition("=")
+        # Four letters tell these options from all others.
+        begins = len(given) >= len("--") + 4 and any(name.startswith(given) for name in long)
+        if begins or given in short:
+            following = value if equals else next(words, None)
+            found += [] if following is None else [following]
+        elif word.startswith(short):
+            found.append(word[2:])
     return found
 
 
@@ -61,16 +93,45 @@ def working_folder(arguments: Sequence[str]) -> Path:
 
 
 def on_cluster(arguments: Sequence[str], folder: Path) -> bool:
-    """Whether jobs run elsewhere: an executor other than local, in the arguments or in a profile."""
-    executor = option(arguments, "--executor", "-e")
-    for name in ("--profile", "--workflow-profile"):
-        profile = option(arguments, name)
-        for base in (Path(), folder) if profile else ():
-            for file in ("config.v8+.yaml", "config.yaml"):
-                path = base / str(profile) / file
-                if executor is None and path.is_file():
-                    executor = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("executor")
-    return executor not in (None, "local")
+    """Whether jobs run elsewhere: an executor other than local, in the arguments or in a profile.
+
+    As for Snakemake, arguments count before the workflow profile, and that before other profiles; where
+    a profile's file cannot be read, jobs may run elsewhere.
+    """
+    if executor := option(arguments, "--executor", "-e"):
+        return executor != "local"
+    snakefile = Path(option(arguments, "--snakefile", "-s") or ".")
+    own_places = [Path(), folder, Path("profiles"), snakefile.parent / "profiles"]
+    shared_places = [
+        Path(),
+        folder,
+        platformdirs.user_config_path("snakemake", "snakemake"),
+        platformdirs.site_config_path("snakemake", "snakemake"),
+    ]
+    profiles = [(option(arguments, "--workflow-profile") or "default", own_places)]
+    shared = _values(arguments, "--profile") or [os.environ.get("SNAKEMAKE_PROFILE", "none")]
+    profiles += [(name, shared_places) for name in reversed(shared)]
+    for name, places in profiles:
+        if name != "none" and (executor := _executor_of(name, places)):
+            return executor != "local"
+    return False
+
+
+def _executor_of(profile: str, places: Sequence[Path]) -> str | None:
+    path = next((place / profile for place in places if (place / profile).exists()), None)
+    if path is None:
+        return None
+    files = [path] if path.is_file() else [file for file in path.iterdir() if PROFILE_FILE.fullmatch(file.name)]
+    executors = []
+    for file in files:
+        try:
+            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            return "unreadable"
+        if isinstance(settings, dict) and settings.get("executor"):
+            executors.append(str(settings["executor"]))
+    # Files for several versions of Snakemake may lie side by side.
+    return next((executor for executor in executors if executor != "local"), "local") if executors else None
 
 
 def locks(folder: Path) -> list[Path]:
@@ -79,7 +140,10 @@ def locks(folder: Path) -> list[Path]:
 
 
 def users_of(folder: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
-    """Live processes of the workflow in a folder: Snakemake's own, and job scripts."""
+    """Live processes of the workflow in a folder: Snakemake's own, and job scripts.
+
+    This process and its ancestors do not count, nor do those of other users whose folder is secret.
+    """
     mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     engines, scripts = [], []
     for process in psutil.process_iter():
@@ -92,13 +156,24 @@ def users_of(folder: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
             # A short-lived process of another kind may name the folder: only argument names of ours count.
             if any(Path(word).parent == folder / ".snakemake" / "scripts" for word in words):
                 scripts.append(process)
-            elif _is_snakemake(words) and Path(process.cwd()).resolve() == folder:
+            elif _is_snakemake(words) and _works_in(folder, Path(process.cwd()), words):
                 engines.append(process)
     return engines, scripts
 
 
 def _is_snakemake(words: Sequence[str]) -> bool:
-    return any(Path(word).name == "snakemake" or word.endswith("/snakemake/__main__.py") for word in words[:3])
+    program, *others = [Path(word).name for word in words] or [""]
+    # An editor or a terminal session may bear the name, too, so Python must be what runs.
+    python = program.lower().startswith(("python", "pypy"))
+    script = any(word.endswith("/snakemake/__main__.py") for word in words)
+    return program == "snakemake" or (python and (script or "snakemake" in others))
+
+
+def _works_in(folder: Path, current: Path, words: Sequence[str]) -> bool:
+    """Whether a Snakemake works in a folder, also in its first second, before it goes to its `--directory`."""
+    asked = Path(option(words, "--directory", "-d") or ".")
+    places = [current / asked] if asked.is_absolute() else [current, current / asked]
+    return folder in [place.resolve() for place in places]
 
 
 def _wait_for_orphans(folder: Path) -> list[psutil.Process]:
@@ -112,16 +187,36 @@ def _wait_for_orphans(folder: Path) -> list[psutil.Process]:
 
 
 def _run(command: Sequence[str]) -> int:
-    child = subprocess.Popen(command)
+    child: subprocess.Popen | None = None
+    early: list[int] = []
 
     def forward(number: int, frame: object) -> None:
-        child.send_signal(number)
+        if number == signal.SIGINT and _in_foreground():
+            return
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
 
-    # Ctrl-C reaches the whole terminal group already; what is sent to this process alone is passed on.
-    signal.signal(signal.SIGINT, signal.SIG_IGN if sys.stdin.isatty() else forward)
+    signal.signal(signal.SIGINT, forward)
     signal.signal(signal.SIGTERM, forward)
+    child = subprocess.Popen(command)
+    for number in early:
+        child.send_signal(number)
     status = child.wait()
     return status if status >= 0 else 128 - status
+
+
+def _in_foreground() -> bool:
+    """Whether this process has the terminal, whose Ctrl-C then reaches Snakemake, too.
+
+    A second interrupt would make Snakemake stop in the middle of ending its jobs.
+    """
+    try:
+        with open("/dev/tty", "rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

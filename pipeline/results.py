@@ -1,14 +1,14 @@
 """Reading what several stages need: images, labels and network weights out of result files."""
 
-import json
-from collections.abc import Mapping
+import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.store import StoreError, Writer, reading
+from pipeline.store import StoreError, Writer, publishing, reading
 
 IMAGE_DIMS = ("image", "channel", "row", "column")
 
@@ -83,6 +83,30 @@ def put_network(
         file.put(f"weights/{name}", array, "trained parameter", [f"axis{i}" for i in range(array.ndim)])
 
 
+def put_summary(file: Writer, group: str, summary: Mapping[str, float], what: str, units: str) -> None:
+    """Store the fields of a summary as scalars below a group; counts get the unit 1."""
+    for key, value in summary.items():
+        counted = key in ("n", "clusters") or key.startswith("censored")
+        file.put(f"{group}/{key}", value, f"{key} of {what}", (), "1" if counted else units)
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, whole or not at all; columns in the order they first occur, numbers in full precision.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with publishing(Path(path)) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
 def read_network(path: str | Path) -> StoredNetwork:
     """A trained network.
 
@@ -90,4 +114,4 @@ def read_network(path: str | Path) -> StoredNetwork:
         StoreError: weights are missing or damaged.
     """
     with reading(path) as file:
-        return StoredNetwork(json.loads(file.attribute("network")), file.read_group("weights"))
+        return StoredNetwork(file.json_attribute("network"), file.read_group("weights"))

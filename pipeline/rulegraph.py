@@ -2,16 +2,19 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import networkx as nx
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path as Curve
 
 COLUMN_INCHES = 2.0
 ROW_INCHES = 0.8
 BOX = (0.86, 0.5)
+BEND_WIDTH = 0.3
 ORDERING_SWEEPS = 8
 
 
@@ -50,30 +53,85 @@ def layers(graph: nx.DiGraph) -> list[list[str]]:
     return rows
 
 
-def positions(rows: Sequence[Sequence[str]]) -> Mapping[str, tuple[float, float]]:
-    """Centre of each rule, rows centred on each other, in columns and rows."""
-    return {rule: (i - (len(row) - 1) / 2, -y) for y, row in enumerate(rows) for i, rule in enumerate(row)}
+def positions(rows: Sequence[Sequence[str]], bends: Collection[str] = ()) -> Mapping[str, tuple[float, float]]:
+    """Centre of each rule, rows centred on each other, in columns and rows; bends take less of a column."""
+    place: dict[str, tuple[float, float]] = {}
+    for y, row in enumerate(rows):
+        widths = [BEND_WIDTH if rule in bends else 1.0 for rule in row]
+        ends = list(accumulate(widths))
+        place |= {rule: (end - (width + ends[-1]) / 2, -y) for rule, width, end in zip(row, widths, ends, strict=True)}
+    return place
+
+
+def routed(graph: nx.DiGraph) -> tuple[nx.DiGraph, dict[tuple[str, str], list[str]]]:
+    """The graph with a bend in every row that an edge crosses, and the bends of each edge.
+
+    Bends take part in ordering the rows, so that no edge runs behind the box of another rule. Edges that
+    others imply are left out.
+
+    Raises:
+        ValueError: the graph has a cycle.
+    """
+    row_of = {rule: y for y, row in enumerate(layers(graph)) for rule in row}
+    result = nx.DiGraph()
+    result.add_nodes_from(graph)
+    bends = {}
+    # Sorted, because sets of names come in another order in every process.
+    for start, end in sorted(nx.transitive_reduction(graph).edges):
+        # Names of rules hold no blanks.
+        bends[start, end] = [f"{start} to {end} {y}" for y in range(row_of[start] + 1, row_of[end])]
+        nx.add_path(result, [start, *bends[start, end], end])
+    return result, bends
 
 
 def draw(graph: nx.DiGraph, output: Path) -> None:
-    """Write the picture as PNG; equal graphs give equal bytes. Edges that others imply are left out."""
-    rows = layers(graph)
-    place = positions(rows)
-    width = max(map(len, rows))
+    """Write the picture as PNG; equal graphs give equal bytes.
+
+    Raises:
+        ValueError: the graph has a cycle or no rule.
+    """
+    if not graph:
+        raise ValueError("expected a rule besides `all`, found none")
+    whole, bends = routed(graph)
+    rows = layers(whole)
+    place = positions(rows, set(whole) - set(graph))
+    width = 2 * max(abs(x) + (0.5 if rule in graph else BEND_WIDTH / 2) for rule, (x, _) in place.items())
     figure = Figure(figsize=(max(3.5, width * COLUMN_INCHES), len(rows) * ROW_INCHES), dpi=150)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-width / 2, width / 2), ylim=(-len(rows) + 0.4, 0.6))
     axes.axis("off")
-    for start, end in nx.transitive_reduction(graph).edges:
-        (x0, y0), (x1, y1) = place[start], place[end]
-        arrow = {"arrowstyle": "-|>", "color": "0.55", "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate("", (x1, y1 + BOX[1] / 2), (x0, y0 - BOX[1] / 2), arrowprops=arrow, zorder=1)
-    for rule, (x, y) in place.items():
+    for (start, end), between in bends.items():
+        axes.add_patch(
+            FancyArrowPatch(
+                path=_curve([place[rule] for rule in (start, *between, end)]),
+                arrowstyle="-|>",
+                mutation_scale=10,
+                color="0.55",
+                linewidth=0.9,
+                shrinkA=0,
+                shrinkB=0,
+                zorder=1,
+            )
+        )
+    for rule in graph:
+        x, y = place[rule]
         corner = (x - BOX[0] / 2, y - BOX[1] / 2)
         style = "round,pad=0,rounding_size=0.1"
         axes.add_patch(FancyBboxPatch(corner, *BOX, boxstyle=style, facecolor="#DCEAF5", edgecolor="#0072B2", zorder=2))
         axes.text(x, y, _wrapped(rule), ha="center", va="center", fontsize=9, zorder=3)
     figure.savefig(output, metadata={"Software": None})
+
+
+def _curve(points: Sequence[tuple[float, float]]) -> Curve:
+    """Straight down within rows, and from row to row a curve that leaves and arrives going down."""
+    half = BOX[1] / 2
+    vertices, codes = [(points[0][0], points[0][1] - half)], [Curve.MOVETO]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        top, bottom = y0 - half, y1 + half
+        middle = (top + bottom) / 2
+        vertices += [(x0, top), (x0, middle), (x1, middle), (x1, bottom)]
+        codes += [Curve.LINETO, *3 * [Curve.CURVE4]]
+    return Curve(vertices, codes)
 
 
 def _wrapped(rule: str) -> str:
@@ -99,4 +157,6 @@ def main(text: str, output: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.stdin.read(), Path(sys.argv[1])))
+    if len(sys.argv) != 2:
+        sys.exit("usage: snakemake --rulegraph dot | python -m pipeline.rulegraph OUTPUT.png")
+    sys.exit(main(sys.stdin.buffer.read().decode(errors="replace"), Path(sys.argv[1])))

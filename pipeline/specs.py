@@ -26,9 +26,21 @@ SCRIPTS = {
     "attacks": "scripts/attack/generate.py",
     "persistence": "scripts/persistence/bracket.py",
     "stability": "scripts/persistence/sweep.py",
+    "paths": "scripts/path_kernel/record.py",
+    "path_kernel": "scripts/path_kernel/integrate.py",
+    "kernel_agreement": "scripts/figures/kernel_agreement.py",
+    "interpolation": "scripts/interpolation/trace.py",
+    "tables": "scripts/tables/persistence_by_network.py",
+    "persistence_along_line": "scripts/figures/persistence_along_line.py",
     "class_frequencies": "scripts/figures/class_frequencies.py",
     "persistence_histogram": "scripts/figures/persistence_histogram.py",
 }
+
+# Settings of persistence that say what to measure, not how.
+NOT_SAMPLING = ("gamma",)
+
+# What each plot shows, besides its cell.
+PLOT_SETTINGS = {"class_frequencies": ("target",), "persistence_along_line": ("pair",)}
 
 # What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.
 DATA_SETTINGS = {
@@ -57,7 +69,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         stage: "data", "models", "attacks", "persistence" or "stability".
         names: dataset, model and attack, as far as the stage needs them.
     """
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
     script = SCRIPTS.get(stage, "")
     extra: tuple[Path, ...] = ()
     match stage, names:
@@ -73,7 +85,21 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = _attack_settings(config["attacks"][attack])
             extra = own_files(root, settings["method"])
         case (("persistence" | "stability"), (_, _, _)):
-            settings = config[stage]
+            settings = dict(config[stage])
+            if stage == "persistence":
+                settings = settings | {"natural_images": config["attacks"][names[2]]["natural_images"]}
+        case "paths", (network,):
+            names_of = ("learning_rate", "steps", "loss", "train_samples")
+            entry = config["path_kernel"]["networks"][network]
+            settings = {key: entry[key] for key in names_of}
+            settings["network"] = {"architecture": "fully_connected", "hidden": entry["hidden"]}
+        case "path_kernel", (network,):
+            section = config["path_kernel"]
+            settings = {key: section[key] for key in ("tolerance", "nodes")}
+            settings["queries"] = section["networks"][network]["queries"]
+        case "interpolation", (_, _, _):
+            sampling = {key: value for key, value in config["persistence"].items() if key not in NOT_SAMPLING}
+            settings = sampling | config["interpolation"]
         case _:
             raise ValueError(f"stage {stage!r} does not take the names {names}")
     seed_path: list[str | int] = [stage, *names]
@@ -125,11 +151,16 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     entry = config["figures"]["catalogue"][artefact]
     style = config["figures"]["style"]
     plot = entry["plot"]
-    settings = {"style": style}
-    if plot == "class_frequencies":
-        settings["target"] = entry["target"]
+    settings = {"style": style} | {key: entry[key] for key in PLOT_SETTINGS.get(plot, ())}
     style_file = root / "styles" / f"{style}.mplstyle"
     return _sorted({**settings, "code": code_digest(root, root / SCRIPTS[plot], (style_file,))})
+
+
+def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
+    """Spec of a table."""
+    entry = config["tables"][artefact]
+    code = code_digest(root, root / SCRIPTS["tables"])
+    return _sorted({"code": code, "names": list(entry["rows"]), "published_table": entry["published"]})
 
 
 def data_path(dataset: str) -> str:
@@ -147,6 +178,16 @@ def cell_path(stage: str, dataset: str, model: str, attack: str) -> str:
     return f"results/{stage}/{dataset}/{model}/{attack}.h5"
 
 
+def kernel_path(network: str, part: str) -> str:
+    """Where a path (part "path") or its kernel (part "kernel") is stored."""
+    return f"results/path_kernel/{network}/{part}.h5"
+
+
+def kernel_paths(config: Config) -> list[str]:
+    """Kernels that the configuration asks for."""
+    return [kernel_path(network, "kernel") for network in config["path_kernel"]["run"]]
+
+
 def measured_paths(config: Config, measure: str) -> list[str]:
     """Results of one measurement that the experiments ask for."""
     return [
@@ -156,10 +197,11 @@ def measured_paths(config: Config, measure: str) -> list[str]:
     ]
 
 
-def figure_paths(config: Config, source: str | None = None) -> list[str]:
-    """PNG files of the chosen artefacts, of one source or of all."""
+def artefact_paths(config: Config, source: str | None = None) -> list[str]:
+    """Figures (as PNG) and tables of the chosen artefacts, of one source or of all."""
+    chosen = [name for name in config["artefacts"] if source in (None, name.split("/")[0])]
     return [
-        f"results/figures/{name}.png" for name in config["artefacts"] if source is None or name.split("/")[0] == source
+        f"results/tables/{name}.csv" if name in config["tables"] else f"results/figures/{name}.png" for name in chosen
     ]
 
 

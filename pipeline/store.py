@@ -149,31 +149,30 @@ class Reader:
         value = self._file.attrs[name]
         return value.item() if isinstance(value, np.generic) else value
 
+    def json_attribute(self, name: str) -> Any:
+        """A root attribute that holds JSON."""
+        return json.loads(self.attribute(name))
+
     def _present(self) -> str:
         return f" (the file holds: {', '.join(sorted(self._file)) or 'nothing'})"
 
 
 @contextlib.contextmanager
-def writing(path: str | Path, provenance: Provenance) -> Iterator[Writer]:
-    """Write a whole file or nothing.
+def publishing(path: Path) -> Iterator[Path]:
+    """A temporary path that replaces `path` when the block ends well, and is removed otherwise.
 
-    The content goes to `.{name}.{pid}.tmp` beside `path` and replaces `path` when the block ends well; on
-    any error it is removed. Temporary files that a killed job left are removed first.
+    It is `.{name}.{pid}.tmp` in the same folder; what a killed job left of that kind is removed first.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written, or the workflow that started this
             process is gone (then an older result must not replace a newer one).
     """
-    path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in path.parent.glob(f".{path.name}.*.tmp"):
             stale.unlink(missing_ok=True)
-        with h5py.File(temporary, "w", locking=False) as file:
-            for name, value in provenance.attributes().items():
-                file.attrs[name] = value
-            yield Writer(file)
+        yield temporary
         if guard.orphaned():
             raise StoreError(f"{path}: not published, because the workflow that started this job has ended")
         _flush(temporary)
@@ -183,6 +182,19 @@ def writing(path: str | Path, provenance: Provenance) -> Iterator[Writer]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path, provenance: Provenance) -> Iterator[Writer]:
+    """Write a whole HDF5 file or nothing, as `publishing` says.
+
+    Raises:
+        StoreError: as for `publishing`.
+    """
+    with publishing(Path(path)) as temporary, h5py.File(temporary, "w", locking=False) as file:
+        for name, value in provenance.attributes().items():
+            file.attrs[name] = value
+        yield Writer(file)
 
 
 @contextlib.contextmanager

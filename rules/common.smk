@@ -15,10 +15,13 @@ from pipeline.specs import (
     compute_spec,
     data_path,
     datasets_of,
-    figure_paths,
+    artefact_paths,
     figure_spec,
+    kernel_path,
+    kernel_paths,
     measured_paths,
     model_path,
+    table_spec,
     models_to_train,
     models_with_weights,
 )
@@ -33,6 +36,7 @@ except ConfigError as error:
 
 wildcard_constraints:
     dataset="[A-Za-z0-9_-]+",
+    network="[A-Za-z0-9_-]+",
     model="[A-Za-z0-9_-]+",
     attack="[A-Za-z0-9_-]+",
 
@@ -80,6 +84,34 @@ def entry_input(stage):
         return cell_path(stage, entry["dataset"], entry["model"], entry["attack"])
 
     return path
+
+
+def kernel_input(wildcards):
+    return kernel_path(
+        settings["figures"]["catalogue"][wildcards.artefact]["network"], "kernel"
+    )
+
+
+def table_input(stage):
+    """Input function of tables: the results of a stage for each row."""
+
+    def paths(wildcards):
+        entry = settings["tables"][wildcards.artefact]
+        return [
+            cell_path(stage, entry["dataset"], model, entry["attack"])
+            for model in entry["rows"].values()
+        ]
+
+    return paths
+
+
+def table_models(wildcards):
+    entry = settings["tables"][wildcards.artefact]
+    return [model_path(entry["dataset"], model) for model in entry["rows"].values()]
+
+
+def table_param(wildcards):
+    return table_spec(settings, ROOT, wildcards.artefact)
 
 
 def figure_param(wildcards):

@@ -58,3 +58,63 @@ rule draw_persistence_histogram:
         spec=figure_param,
     script:
         "../scripts/figures/persistence_histogram.py"
+
+
+rule draw_persistence_along_line:
+    input:
+        interpolation=entry_input("interpolation"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/persistence_along_line.rst",
+            category="Bell, Part I: persistence",
+            labels={
+                "artefact": "{artefact}: persistence between a natural and an adversarial image"
+            },
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("persistence_along_line"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/persistence_along_line.py"
+
+
+rule draw_kernel_agreement:
+    input:
+        kernel=kernel_input,
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/kernel_agreement.rst",
+            category="Bell, Part II: path kernel",
+            labels={"artefact": "{artefact}: kernel machine and network agree"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("kernel_agreement"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/kernel_agreement.py"

@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("Snakefile", "config.yaml", "config", "schemas", "rules", "scripts", "neighborhoods", "pipeline", "envs",
-        "profiles", "report", "styles")  # fmt: skip
+        "profiles", "report", "styles", "published")  # fmt: skip
 
 
 class Checkout:

@@ -1,6 +1,7 @@
 """Make adversarial images of correctly classified test images, and verify each again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -9,9 +10,10 @@ import torch
 from neighborhoods.attacks import UNTARGETED, assign, attack
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
+from neighborhoods.statistics import summarize
 from neighborhoods.training import predict
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import IMAGE_DIMS, read_network, read_split
+from pipeline.results import IMAGE_DIMS, put_summary, read_network, read_split
 from pipeline.store import Provenance, writing
 
 
@@ -64,6 +66,10 @@ def generate(
         file.put("classes", split.classes, "name of each class", ("class",))
         for name, (values, description) in columns.items():
             file.put(name, values.cpu(), description, ("image",))
+        if bool(verdict.success.any()):
+            works = verdict.success.cpu()
+            distortion = summarize(verdict.distortion.cpu()[works].numpy(), rows.index[works].numpy(), seed=seed)
+            put_summary(file, "summary", asdict(distortion), "distortion of the successful images", "1")
 
 
 if "snakemake" in globals():

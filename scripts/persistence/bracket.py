@@ -9,10 +9,10 @@ import numpy as np
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.persistence import persistence
-from neighborhoods.statistics import summarize
+from neighborhoods.statistics import difference, summarize
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import read_network, read_split
-from pipeline.store import Provenance, StoreError, Writer, reading, writing
+from pipeline.results import put_summary, read_network, read_split
+from pipeline.store import Provenance, StoreError, reading, writing
 
 UNIT = "1, pixel range [0, 1]"
 
@@ -49,6 +49,7 @@ def bracket(
         "natural": (to_unit_interval(split.images[index], device), index, split.labels[index]),
         "adversarial": (to_unit_interval(x_adv[success], device), origin[success], label[success]),
     }
+    summaries = {}
     with writing(output, provenance) as file:
         for number, (name, (x, index, label)) in enumerate(groups.items()):
             measure = partial(persistence, network, x, confidence=confidence, seed=seed + number, **settings)
@@ -66,20 +67,13 @@ def bracket(
             }
             for column, (values, description, units) in columns.items():
                 file.put(f"{name}/{column}", values, description, ("image",), units)
-            _put_summary(file, name, result.sigma.numpy(), index, status, confidence, seed)
+            summaries[name] = summarize(result.sigma.numpy(), index, confidence, seed)
+            censored = {kind: int((status == kind).sum()) for kind in ("censored_low", "censored_high")}
+            # Censored values count as lying at the end of the range: the mean is a restricted one.
+            put_summary(file, f"{name}/summary", asdict(summaries[name]) | censored, "persistence", UNIT)
+        contrast = difference(summaries["adversarial"], summaries["natural"], confidence)
+        put_summary(file, "difference", asdict(contrast), "persistence, adversarial less natural", UNIT)
         file.put("attacked", len(success), "attacked images, successful or not", ())
-
-
-def _put_summary(
-    file: Writer, name: str, sigma: np.ndarray, index: np.ndarray, status: np.ndarray, confidence: float, seed: int
-) -> None:
-    """Summaries treat censored values as lying at the end of the range: a restricted mean."""
-    summary = asdict(summarize(sigma, index, confidence, seed))
-    for key, value in summary.items():
-        unit = "1" if key in ("n", "clusters") else UNIT
-        file.put(f"{name}/summary/{key}", value, f"{key} of persistence, clustered by origin image", (), unit)
-    for kind in ("censored_low", "censored_high"):
-        file.put(f"{name}/summary/{kind}", int((status == kind).sum()), f"images {kind}", ())
 
 
 if "snakemake" in globals():

@@ -70,6 +70,9 @@ def test_a_killed_job_frees_its_gpu(tmp_path):
         ({"CUDA_VISIBLE_DEVICES": "3"}, (["3"], True)),
         ({"CUDA_VISIBLE_DEVICES": "3,4"}, (["3", "4"], False)),
         ({"CUDA_VISIBLE_DEVICES": "3,4", "SLURM_JOB_ID": "9"}, (["3", "4"], True)),
+        ({"CUDA_VISIBLE_DEVICES": "NoDevFiles", "SLURM_JOB_ID": "9"}, ([], True)),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,-1,2"}, (["0", "1"], False)),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-8a, MIG-GPU-8a/1/0"}, (["GPU-8a", "MIG-GPU-8a/1/0"], False)),
     ],
 )  # fmt: skip
 def test_a_schedulers_choice_is_respected(monkeypatch, environment, expected):
@@ -80,7 +83,7 @@ def test_a_schedulers_choice_is_respected(monkeypatch, environment, expected):
 
 def test_a_reserved_gpu_needs_no_lock(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    with choose_device("auto", tmp_path / "locks") as device:
+    with choose_device("auto", tmp_path / "locks", find_gpus=lambda: ["5"]) as device:
         assert device == "cuda"
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
     assert not (tmp_path / "locks").exists()
@@ -93,6 +96,30 @@ def test_listed_gpus_are_restored(monkeypatch, tmp_path):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,4"
 
 
+def test_after_cuda_has_started_the_gpu_is_named_as_torch_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "_cuda_has_started", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    with choose_device("auto", tmp_path, 1, lambda: ["3", "4"]) as device:
+        assert device == "cuda:0"
+        with choose_device("auto", tmp_path, 1, lambda: ["3", "4"]) as other:
+            assert other == "cuda:1"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,4"
+
+
+def test_parts_of_a_gpu_can_be_locked(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-GPU-8a/1/0,MIG-GPU-8a/2/0")
+    with choose_device("cuda:1", tmp_path) as device:
+        assert (device, os.environ["CUDA_VISIBLE_DEVICES"]) == ("cuda", "MIG-GPU-8a/2/0")
+
+
+def test_locks_lie_in_a_private_folder_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    with choose_device("cuda", find_gpus=lambda: ["0"]):
+        (folder,) = tmp_path.iterdir()
+    assert str(os.getuid()) in folder.name
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_without_a_gpu(tmp_path):
     with choose_device("auto", tmp_path, find_gpus=list) as device:
         assert device == "cpu"
@@ -102,6 +129,32 @@ def test_without_a_gpu(tmp_path):
         with pytest.raises(DeviceError, match=f"'{setting}' asks for a GPU and none was found"):
             with choose_device(setting, tmp_path, find_gpus=list):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("setting", "given", "sentence"),
+    [
+        ("gpu", None, "'gpu' is not known; use 'auto', 'cpu', 'cuda' or 'cuda:N'"),
+        ("cuda:x", None, "'cuda:x' is not known"),
+        ("cuda:2", None, "'cuda:2' asks for a GPU and only 2 can be used, counted from 'cuda:0'; use 'auto' or 'cpu'"),
+        ("cuda", "-1", r"none was found \(CUDA_VISIBLE_DEVICES is '-1'\)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_device_is_refused_with_a_sentence(monkeypatch, tmp_path, setting, given, sentence):
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    with pytest.raises(DeviceError, match=sentence), choose_device(setting, tmp_path, 0, lambda: ["0", "1"]):
+        pass
+
+
+def test_a_variable_alone_makes_no_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with choose_device("auto", tmp_path, find_gpus=list) as device:
+        assert device == "cpu"
+    assert gpus_of_a_job("auto", list) == 0
+    # Who insists knows of a GPU that was not found.
+    with choose_device("cuda", tmp_path, find_gpus=list) as device:
+        assert device == "cuda"
 
 
 def test_jobs_ask_for_a_gpu_where_there_is_one():
@@ -116,7 +169,17 @@ def test_gpus_are_listed_by_the_driver(monkeypatch, tmp_path):
     tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A (UUID: x)'\necho 'GPU 1: NVIDIA B (UUID: y)'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(devices.importlib.metadata, "version", lambda package: "2.13.0")
     assert devices.visible_gpus() == ["0", "1"]
+    monkeypatch.setattr(devices.importlib.metadata, "version", lambda package: "2.13.0+cpu")
+    assert devices.visible_gpus() == []
+    with pytest.raises(DeviceError, match="this build of torch has no CUDA"), choose_device("cuda", tmp_path):
+        pass
+
+
+def test_the_module_leaves_torch_alone():
+    code = "import sys, pipeline.devices, pipeline.launch, pipeline.rulegraph; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_out_of_memory_halves_the_batch():
@@ -137,6 +200,17 @@ def test_out_of_memory_halves_the_batch():
         halve_on_out_of_memory(compute, 100, minimum=40)
     with pytest.raises(RuntimeError, match="shape"):
         halve_on_out_of_memory(fail, 4)
+
+
+def test_torchs_own_error_halves_the_batch():
+    torch = pytest.importorskip("torch")
+
+    def compute(batch_size):
+        if batch_size > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return batch_size
+
+    assert halve_on_out_of_memory(compute, 5) == 1
 
 
 def test_waiting_for_a_gpu_ends_when_one_is_free(tmp_path):

@@ -8,7 +8,6 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from pipeline import figure
-from pipeline.errors import UserError
 from pipeline.store import Provenance, StoreError, writing
 from scripts.figures import class_frequencies, persistence_histogram
 
@@ -137,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with figure.drawing("paper"):
         picture, _ = plt.subplots()
-        with pytest.raises(UserError, match=r"file/a\.png: cannot be written"):
+        with pytest.raises(StoreError, match=r"file/a\.png: cannot be written"):
             figure.save(picture, [str(tmp_path / "file" / "a.png")])
 
 

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import signal
 from torch import nn
 
 from neighborhoods.networks import bell_cnn, build, fully_connected, restore, weights_of
@@ -25,6 +28,65 @@ def test_c_networks_have_the_shapes_of_bells_table_3(channels):
     assert found["fc2"] == (10,)
 
 
+@pytest.mark.parametrize("channels", [2, 4, 8, 16, 32, 64, 128, 256, 512])
+def test_c_networks_have_the_parameters_of_bells_table_3(channels):
+    with torch.device("meta"):
+        network = bell_cnn((1, 28, 28), channels, 10)
+    convolutions = (25 + 1) * channels + 3 * (25 * channels + 1) * channels
+    assert sum(p.numel() for p in network.parameters()) == convolutions + (36 * channels + 1) * 256 + 257 * 10
+    kinds = [type(layer).__name__ for layer in network]
+    assert kinds == ["Conv2d", "ReLU"] * 4 + ["MaxPool2d", "Flatten", "Linear", "ReLU", "Linear"]
+
+
+def test_c_networks_equal_plain_correlations():
+    torch.manual_seed(0)
+    network = bell_cnn((3, 18, 20), 2, 4).double()
+    x = torch.rand(2, 3, 18, 20, dtype=torch.float64)
+    w = {name: p.detach().numpy() for name, p in network.named_parameters()}
+    expected = []
+    for maps in x.numpy():
+        for i in range(1, 5):
+            kernels, biases = w[f"conv{i}.weight"], w[f"conv{i}.bias"]
+            # A correlation over all channels at once leaves a single plane.
+            maps = np.concatenate(
+                [signal.correlate(maps, k, "valid") + b for k, b in zip(kernels, biases, strict=True)]
+            )
+            maps = np.maximum(maps, 0)
+        pooled = [[[m[r : r + 2, c : c + 2].max() for c in (0, 2)] for r in (0,)] for m in maps]
+        hidden = np.maximum(w["fc1.weight"] @ np.ravel(pooled) + w["fc1.bias"], 0)
+        expected.append(w["fc2.weight"] @ hidden + w["fc2.bias"])
+    # Double precision, scipy may correlate through a Fourier transform.
+    assert network(x).detach().numpy() == pytest.approx(np.array(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "parameters"),
+    [((), 7850), ((100, 100), 89610), ((200, 200), 199210), ((100, 20), 80730)],
+    ids=["FC10", "FC100-100-10", "FC200-200-10", "FC100-20-10"],
+)
+def test_bells_fully_connected_networks_have_their_parameters(hidden, parameters):
+    assert sum(p.numel() for p in fully_connected((1, 28, 28), hidden, 10).parameters()) == parameters
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.lists(st.integers(1, 6), max_size=3), st.integers(1, 5))
+def test_any_fully_connected_network_is_its_formula_and_survives_storage(shape, hidden, classes):
+    settings = {"architecture": "fully_connected", "input_shape": shape, "classes": classes, "hidden": hidden}
+    torch.manual_seed(0)
+    network = build(**settings)
+    x = torch.rand(3, *shape)
+    activation = x.numpy().reshape(3, -1)
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+    assert [layer.out_features for layer in layers] == [*hidden, classes]
+    for layer in layers:
+        weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        activation = activation @ weight.T + bias
+        if layer is not layers[-1]:
+            activation = np.maximum(activation, 0)
+    # Sums of at most 64 terms of size 1 in single precision.
+    assert network(x).detach().numpy() == pytest.approx(activation, abs=1e-5)
+    assert torch.equal(restore(settings, weights_of(network))(x), network(x))
+
+
 def test_fully_connected_layers():
     network = fully_connected((1, 28, 28), (100, 20), 10)
     assert [tuple(p.shape) for n, p in network.named_parameters() if n.endswith("weight")] == [
@@ -33,17 +95,6 @@ def test_fully_connected_layers():
         (10, 20),
     ]
     assert isinstance(list(network)[-1], nn.Linear)
-    single = fully_connected((1, 28, 28), (), 10)
-    assert sum(p.numel() for p in single.parameters()) == 7850
-
-
-def test_logits_equal_the_formula():
-    torch.manual_seed(0)
-    network = fully_connected((2, 3), (4,), 5)
-    x = torch.rand(7, 2, 3)
-    w1, b1, w2, b2 = (p.detach().numpy() for p in network.parameters())
-    expected = np.maximum(x.numpy().reshape(7, 6) @ w1.T + b1, 0) @ w2.T + b2
-    assert network(x).detach().numpy() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +113,17 @@ def test_weights_survive_storage(settings):
     assert not any(p.requires_grad for p in again.parameters())
 
 
+def test_a_restored_network_has_its_own_weights():
+    settings = {"architecture": "fully_connected", "input_shape": [4], "classes": 2}
+    weights = weights_of(build(**settings))
+    kept = {name: value.copy() for name, value in weights.items()}
+    network = restore(settings, weights)
+    for value in weights.values():
+        value[...] = 0
+    for name, p in network.named_parameters():
+        assert np.array_equal(p.numpy(), kept[name])
+
+
 def test_weights_that_do_not_fit_are_named():
     settings = {"architecture": "fully_connected", "input_shape": [4], "classes": 2}
     weights = weights_of(build(**settings))
@@ -69,6 +131,11 @@ def test_weights_that_do_not_fit_are_named():
         restore(settings, {**weights, "fc1.bias": np.zeros(3)})
     with pytest.raises(ValueError, match=r"'fc1\.bias' should have shape \(2,\), found None"):
         restore(settings, {"fc1.weight": weights["fc1.weight"]})
+    with pytest.raises(ValueError, match=r"'fc2\.bias' should have shape None, found \(2,\)"):
+        restore(settings, {**weights, "fc2.bias": np.zeros(2)})
+    # The same number of weights in another arrangement does not fit either.
+    with pytest.raises(ValueError, match=r"'fc1\.weight' should have shape \(2, 4\), found \(4, 2\)"):
+        restore(settings, {**weights, "fc1.weight": weights["fc1.weight"].T})
 
 
 def test_what_cannot_be_built_is_refused():

@@ -1,10 +1,11 @@
+import os
 import subprocess
 import sys
 
 import networkx as nx
 import pytest
 
-from pipeline.rulegraph import draw, layers, main, parse_dot, positions
+from pipeline.rulegraph import BOX, draw, layers, main, parse_dot, positions, routed
 
 
 def test_layers_follow_the_longest_path():
@@ -25,9 +26,47 @@ def test_rows_are_centred():
     assert place["b"][0] == -place["c"][0]
 
 
-def test_a_cycle_is_refused():
+def test_a_cycle_is_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="cycle"):
         layers(nx.DiGraph([("a", "b"), ("b", "a")]))
+    assert main('0[label = "a"];\n1[label = "b"];\n0 -> 1\n1 -> 0', tmp_path / "a.png") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_chains_and_diamonds_have_the_layers_they_should():
+    assert layers(nx.DiGraph([("c", "b"), ("b", "a")])) == [["c"], ["b"], ["a"]]
+    assert layers(nx.DiGraph([("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")])) == [["a"], ["b", "c"], ["d"]]
+
+
+def test_an_edge_has_a_bend_of_its_own_in_every_row_it_crosses():
+    # Nothing implies c -> f, which crosses the rows of d and e.
+    graph = nx.DiGraph([("a", "b"), ("a", "c"), ("b", "d"), ("d", "e"), ("e", "f"), ("c", "f"), ("a", "f")])
+    whole, bends = routed(graph)
+    assert ("a", "f") not in bends
+    assert len(bends["c", "f"]) == 2
+    rows = layers(whole)
+    assert all(abs(y0 - y1) == 1 for y0, y1 in ((row_of(rows, a), row_of(rows, b)) for a, b in whole.edges))
+    place = positions(rows, set(whole) - set(graph))
+    for bend in bends["c", "f"]:
+        y = row_of(rows, bend)
+        gaps = [abs(place[bend][0] - place[rule][0]) for rule in rows[y] if rule in graph]
+        assert min(gaps) > BOX[0] / 2
+
+
+def row_of(rows, rule):
+    return next(y for y, row in enumerate(rows) if rule in row)
+
+
+def test_forty_rules_give_the_same_bytes_in_every_process(tmp_path):
+    # Each hash seed gives sets of names another order.
+    edges = [(i // 2, i) for i in range(1, 40)] + [(i, i + 13) for i in range(1, 27, 4)]
+    nodes = "\n".join(f'{i}[label = "rule_{i}"];' for i in range(40))
+    text = "\n".join([nodes, *(f"{start} -> {end}" for start, end in edges)])
+    command = [sys.executable, "-m", "pipeline.rulegraph"]
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([*command, tmp_path / f"{seed}.png"], input=text, text=True, check=True, env=environment)
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
 
 
 def test_the_graph_of_the_workflow_is_read_and_drawn(tmp_path):
@@ -45,6 +84,13 @@ def test_the_graph_of_the_workflow_is_read_and_drawn(tmp_path):
 
 
 def test_anything_else_is_refused_with_a_sentence(tmp_path, capsys):
+    assert main('0[label = "all"];', tmp_path / "a.png") == 1
+    assert "besides `all`" in capsys.readouterr().err
     assert main("hello", tmp_path / "a.png") == 1
     assert "expected a rule graph in DOT" in capsys.readouterr().err
+    command = [sys.executable, "-m", "pipeline.rulegraph"]
+    for arguments in ([], [tmp_path / "a.png"]):
+        run = subprocess.run([*command, *arguments], input=b"\xff\x00", capture_output=True)
+        assert run.returncode == 1
+        assert run.stderr.count(b"\n") == 1
     assert not (tmp_path / "a.png").exists()

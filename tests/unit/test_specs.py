@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from pipeline.config import resolve
-from pipeline.specs import artefacts_of, compute_spec, figure_paths, figure_spec, measured_paths
+from pipeline.specs import artefact_paths, artefacts_of, compute_spec, figure_spec, measured_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
@@ -74,8 +74,11 @@ def test_cells_have_seeds_of_their_own(raw):
 def test_lists_choose_what_is_made(raw):
     config = resolve(raw)
     assert measured_paths(config, "stability") == ["results/stability/mnist5k/fc-100-20-10/igsm-one.h5"]
-    assert figure_paths(config, "bell") == ["results/figures/bell/figure_09.png", "results/figures/bell/figure_10.png"]
-    assert figure_paths(config, "tanay") == []
+    assert artefact_paths(config, "bell") == [
+        "results/figures/bell/figure_09.png",
+        "results/figures/bell/figure_10.png",
+    ]
+    assert artefact_paths(config, "tanay") == []
     assert artefacts_of(config, "class_frequencies") == ["bell/figure_09"]
 
 

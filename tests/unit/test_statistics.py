@@ -2,19 +2,41 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neighborhoods.statistics import clopper_pearson, summarize
+from neighborhoods.statistics import BOOTSTRAP_REPLICATES, clopper_pearson, summarize
+
+CONFIDENCE = st.sampled_from([0.5, 0.9, 0.95, 0.999])
+SEED = st.integers(0, 2**32 - 1)
 
 
-@given(st.integers(1, 5000), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+@given(st.integers(1, 5000), st.floats(0, 1), CONFIDENCE)
 def test_clopper_pearson_is_scipys(trials, share, confidence):
     successes = round(share * trials)
     low, high = clopper_pearson(successes, trials, confidence)
     exact = stats.binomtest(successes, trials).proportion_ci(confidence, "exact")
+    # Two inversions of the incomplete beta function, each good to about 1e-12.
     assert (float(low), float(high)) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+@given(st.integers(1, 200), st.floats(0.001, 0.999), CONFIDENCE)
+def test_clopper_pearson_covers_every_proportion(trials, proportion, confidence):
+    # The exact chance of covering, summed over all counts: the definition of an exact interval.
+    counts = np.arange(trials + 1)
+    low, high = clopper_pearson(counts, trials, confidence)
+    covers = (low <= proportion) & (proportion <= high)
+    # The sum of 201 probabilities in double precision.
+    assert stats.binom.pmf(counts[covers], trials, proportion).sum() >= confidence - 1e-9
+
+
+@given(st.integers(1, 300), CONFIDENCE)
+def test_clopper_pearson_grows_with_the_count_and_mirrors_failures(trials, confidence):
+    low, high = clopper_pearson(np.arange(trials + 1), trials, confidence)
+    assert (np.diff(low) > 0).all()
+    assert (np.diff(high) > 0).all()
+    assert low == pytest.approx(1 - high[::-1], abs=1e-9)
 
 
 def test_clopper_pearson_broadcasts_and_refuses():
@@ -22,65 +44,150 @@ def test_clopper_pearson_broadcasts_and_refuses():
     assert low[0] == 0
     assert high[2] == 1
     assert low[1] + high[1] == pytest.approx(1)
-    for k, n in ((-1, 5), (6, 5), (0, 0)):
+    assert clopper_pearson(np.zeros((3, 1)), np.array([5, 6]))[0].shape == (3, 2)
+    for k, n in ((-1, 5), (6, 5), (0, 0), ([1, 7], 5)):
         with pytest.raises(ValueError, match="successes"):
             clopper_pearson(k, n)
-    with pytest.raises(ValueError, match="confidence"):
-        clopper_pearson(1, 2, 1.5)
+    for confidence in (0, 1, 1.5, math.nan):
+        with pytest.raises(ValueError, match="confidence"):
+            clopper_pearson(1, 2, confidence)
 
 
-def test_without_clusters_the_textbook_formulas_hold():
-    x = np.random.default_rng(0).normal(3, 2, 50)
-    found = summarize(x)
-    interval = stats.t.interval(0.95, 49, x.mean(), stats.sem(x))
-    assert found.mean == pytest.approx(x.mean())
-    assert found.standard_error == pytest.approx(stats.sem(x))
-    assert (found.mean_low, found.mean_high) == pytest.approx(interval)
+@given(st.integers(2, 200), st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), CONFIDENCE, SEED)
+def test_without_clusters_the_textbook_formulas_hold(n, center, spread, confidence, seed):
+    x = np.random.default_rng(seed).normal(center, spread, n)
+    found = summarize(x, confidence=confidence)
+    error = stats.sem(x)
+    interval = stats.t.interval(confidence, n - 1, x.mean(), error)
+    # Residuals are differences of numbers up to 1e3 + 5e3, each exact to 1e-16 of that.
+    close = {"rel": 1e-9, "abs": 1e-10}
+    assert found.mean == pytest.approx(x.mean(), **close)
+    assert found.standard_error == pytest.approx(error, **close)
+    assert (found.mean_low, found.mean_high) == pytest.approx(interval, **close)
     assert found.median == np.median(x)
-    assert (found.n, found.clusters) == (50, 50)
+    assert (found.n, found.clusters) == (n, n)
+    assert found.median_low <= found.median_high
 
 
-@given(st.integers(2, 20), st.integers(2, 9), st.integers(0, 2**32 - 1))
+@given(st.integers(2, 12), st.integers(0, 60), SEED)
+def test_the_standard_error_is_that_of_a_plain_loop_over_clusters(groups, extra, seed):
+    # Liang and Zeger 1986: sum over clusters of the squared sum of residuals, for clusters of unequal size.
+    generator = np.random.default_rng(seed)
+    clusters = np.concatenate([np.arange(groups), generator.integers(0, groups, extra)])
+    x = generator.normal(size=len(clusters)) + generator.normal(size=groups)[clusters]
+    total = 0.0
+    for group in range(groups):
+        total += sum(value - x.mean() for value, own in zip(x, clusters, strict=True) if own == group) ** 2
+    expected = math.sqrt(groups / (groups - 1) * total) / len(x)
+    found = summarize(x, clusters)
+    # Sums of 72 terms of size 1 in another order; the sum itself may nearly vanish.
+    assert found.standard_error == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert found.mean_high - found.mean == pytest.approx(stats.t.ppf(0.975, groups - 1) * expected, rel=1e-6, abs=1e-12)
+
+
+@given(st.integers(2, 20), st.integers(2, 9), SEED)
 def test_repeating_values_within_clusters_adds_no_certainty(clusters, repeats, seed):
     x = np.random.default_rng(seed).normal(size=clusters)
     repeated = summarize(np.repeat(x, repeats), np.repeat(np.arange(clusters), repeats))
     single = summarize(x)
-    assert repeated.standard_error == pytest.approx(single.standard_error)
+    # Equal but for the order of sums, in double precision.
+    assert repeated.standard_error == pytest.approx(single.standard_error, rel=1e-9)
+    assert repeated.standard_error == pytest.approx(stats.sem(x), rel=1e-9)
     assert repeated.mean_low == pytest.approx(single.mean_low)
+    # The same seed draws the same clusters, so even the bootstrap agrees.
     assert (repeated.median_low, repeated.median_high) == pytest.approx((single.median_low, single.median_high))
 
 
-def test_the_order_of_values_does_not_matter():
+def test_the_order_of_values_and_the_names_of_clusters_do_not_matter():
     generator = np.random.default_rng(1)
     x, clusters = generator.normal(size=40), generator.integers(0, 8, 40)
     order = generator.permutation(40)
-    first, second = summarize(x, clusters), summarize(x[order], clusters[order])
-    assert first.standard_error == pytest.approx(second.standard_error)
-    assert first.median_low == second.median_low
+    first = summarize(x, clusters)
+    for second in (summarize(x[order], clusters[order]), summarize(x, [f"digit {c}" for c in clusters])):
+        assert second.standard_error == pytest.approx(first.standard_error)
+        assert (second.median_low, second.median_high) == (first.median_low, first.median_high)
+
+
+@given(st.sampled_from([0.25, 2.0, 1024.0]), st.integers(-5, 5), SEED)
+def test_units_do_not_matter(scale, shift, seed):
+    x = np.random.default_rng(seed).normal(size=31)
+    first, second = summarize(x), summarize(x * scale + shift)
+    assert second.standard_error == pytest.approx(first.standard_error * scale, rel=1e-9)
+    for name in ("mean", "mean_low", "mean_high", "median", "median_low", "median_high"):
+        # A shift by 5 costs some digits of a small number.
+        assert getattr(second, name) == pytest.approx(getattr(first, name) * scale + shift, abs=1e-12 * scale + 1e-12)
+
+
+def bootstrap_quantile(n: int, level: float) -> int:
+    """Rank (from 1) of the order statistic that is this quantile of the bootstrapped median, n odd.
+
+    The median of a resample is at most the k-th value when more than half of the n draws are among the first k.
+    """
+    chance = stats.binom.sf((n + 1) // 2 - 1, n, np.arange(1, n + 1) / n)
+    return 1 + int(np.searchsorted(chance, level))
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([5, 21, 41, 101]), SEED, SEED)
+def test_the_bootstrap_of_the_median_has_its_closed_form(n, seed, bootstrap_seed):
+    x = np.sort(np.random.default_rng(seed).normal(size=n))
+    found = summarize(x, seed=bootstrap_seed)
+    # The share of replicates below a value has this standard error; five of them either way never occur.
+    slack = 5 * math.sqrt(0.025 * 0.975 / BOOTSTRAP_REPLICATES)
+    ranks = [bootstrap_quantile(n, level + side * slack) for level in (0.025, 0.975) for side in (-1, 1)]
+    assert x[ranks[0] - 1] <= found.median_low <= x[ranks[1] - 1]
+    assert x[ranks[2] - 1] <= found.median_high <= x[ranks[3] - 1]
+
+
+def test_intervals_of_the_median_hold_their_level():
+    n, replications, covered = 41, 400, 0
+    generator = np.random.default_rng(5)
+    for _ in range(replications):
+        found = summarize(generator.exponential(size=n))
+        covered += found.median_low <= math.log(2) <= found.median_high
+    # Between two order statistics the exact coverage is binomial, whatever the distribution.
+    low, high = bootstrap_quantile(n, 0.025), bootstrap_quantile(n, 0.975)
+    exact = float(stats.binom.cdf(high - 1, n, 0.5) - stats.binom.cdf(low - 1, n, 0.5))
+    assert exact > 0.94
+    # 3.3 standard errors of a share of 400, two-sided.
+    assert abs(covered / replications - exact) < 3.3 * math.sqrt(exact * (1 - exact) / replications)
 
 
 def test_intervals_hold_their_level_under_clustering():
     # 25 clusters of 8 values, correlation 0.6 within: ignoring it would cover only about 60 %.
     generator = np.random.default_rng(2)
-    replications, covered_mean, covered_median = 300, 0, 0
+    replications, covered_mean, covered_median, covered_naive = 300, 0, 0, 0
     for _ in range(replications):
         x = generator.normal(size=(25, 1)) * math.sqrt(0.6) + generator.normal(size=(25, 8)) * math.sqrt(0.4)
         found = summarize(x.ravel(), np.repeat(np.arange(25), 8))
         covered_mean += found.mean_low <= 0 <= found.mean_high
         covered_median += found.median_low <= 0 <= found.median_high
+        covered_naive += abs(x.mean()) <= 1.96 * stats.sem(x.ravel())
     # 3 standard errors of a share of 300; the bootstrap of 25 clusters is known to be a little short.
     assert covered_mean / replications >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / replications)
     assert covered_median / replications >= 0.92 - 3 * math.sqrt(0.92 * 0.08 / replications)
+    assert covered_naive / replications < 0.75, "the comparison should be able to fail"
 
 
 def test_a_single_cluster_has_no_error():
     found = summarize([1.0, 2.0], [5, 5])
-    assert found.mean == 1.5
-    assert math.isnan(found.standard_error)
-    assert math.isnan(found.median_low)
+    assert (found.n, found.clusters) == (2, 1)
+    assert found.mean == found.median == 1.5
+    for name in ("standard_error", "mean_low", "mean_high", "median_low", "median_high"):
+        assert math.isnan(getattr(found, name))
+    assert math.isnan(summarize([3.0]).standard_error)
 
 
-@pytest.mark.parametrize(("x", "clusters"), [([], None), ([[1.0]], None), ([1.0, 2.0], [1]), ([math.inf], None)])
+def test_equal_values_have_no_spread():
+    found = summarize([2.0] * 10)
+    assert found.standard_error == 0
+    assert found.mean_low == found.mean_high == found.median_low == found.median_high == 2
+
+
+@pytest.mark.parametrize(
+    ("x", "clusters"),
+    [([], None), ([[1.0]], None), ([1.0, 2.0], [1]), ([1.0], [1, 2]), ([math.inf], None), ([1.0, math.nan], None)],
+)
 def test_bad_samples_are_refused(x, clusters):
     with pytest.raises(ValueError, match="value"):
         summarize(x, clusters)

@@ -1,0 +1,45 @@
+rule record_path:
+    input:
+        data=lambda wildcards: data_path(
+            settings["path_kernel"]["networks"][wildcards.network]["dataset"]
+        ),
+    output:
+        kernel_path("{network}", "path"),
+    log:
+        "logs/path_kernel/{network}/path.log",
+    benchmark:
+        "results/benchmarks/path_kernel/{network}/path.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        spec=spec_of("paths", "network"),
+    script:
+        "../scripts/path_kernel/record.py"
+
+
+rule integrate_kernel:
+    input:
+        data=lambda wildcards: data_path(
+            settings["path_kernel"]["networks"][wildcards.network]["dataset"]
+        ),
+        path=kernel_path("{network}", "path"),
+    output:
+        kernel_path("{network}", "kernel"),
+    log:
+        "logs/path_kernel/{network}/kernel.log",
+    benchmark:
+        "results/benchmarks/path_kernel/{network}/kernel.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        spec=spec_of("path_kernel", "network"),
+    script:
+        "../scripts/path_kernel/integrate.py"

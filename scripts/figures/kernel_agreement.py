@@ -1,0 +1,62 @@
+"""Draw the kernel machine's outputs against the network's, and what separates them (Bell, figures 20 and 23)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from pipeline.figure import drawing, save
+from pipeline.store import Reader, reading
+
+INSIDE, OUTSIDE, CLASSES = "C3", "C5", ("C6", "C4")
+
+
+def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
+    """Agreement and residuals; the data too where they have two dimensions."""
+    with reading(kernel) as file, drawing(style):
+        planar = "x_train" in file
+        width, height = plt.rcParams["figure.figsize"]
+        figure, axes = plt.subplots(2 + planar, 1, figsize=(width, height * (1.5 + 0.75 * planar)))
+        if planar:
+            _data(axes[0], file)
+        _agreement(axes[-2], axes[-1], file)
+        save(figure, outputs)
+
+
+def _data(axes: Axes, file: Reader) -> None:
+    x, y, names = file.read("x_train"), file.read("y_train"), file.read("classes")
+    for number, name in enumerate(names):
+        points = x[y == number]
+        label = f"class {name}, n = {len(points)}"
+        axes.scatter(*points.T, s=1.5, color=CLASSES[number % 2], alpha=0.5, linewidths=0, label=label)
+    axes.scatter(*file.read("x").T, s=8, color="k", marker="x", linewidths=0.7, label="queries")
+    axes.set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal")
+    axes.legend(markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
+    network, prediction = file.read("network"), file.read("prediction")
+    inside, tolerance = file.read("in_training_set"), float(file.read("tolerance"))
+    span = [min(network.min(), prediction.min()), max(network.max(), prediction.max())]
+    axes.plot(span, span, color="0.7", linewidth=0.8, zorder=0)
+    gap = np.maximum(np.abs(prediction - network), np.finfo(float).tiny)
+    for rows, colour, name in ((inside, INSIDE, "training points"), (~inside, OUTSIDE, "test points")):
+        label = f"{name}, n = {rows.sum()}"
+        style: dict[str, Any] = {"s": 9, "color": colour, "alpha": 0.7, "linewidths": 0}
+        axes.scatter(network[rows].ravel(), prediction[rows].ravel(), label=label, **style)
+        below.scatter(network[rows].ravel(), gap[rows].ravel(), **style)
+    axes.set(ylabel="kernel machine (logit)")
+    axes.tick_params(labelbottom=False)
+    axes.legend()
+    below.axhline(tolerance, color="0.4", linestyle="--", linewidth=0.8)
+    below.annotate("tolerance", (1, tolerance), (0, 2), ("axes fraction", "data"), "offset points", ha="right", size=7)
+    below.set(yscale="log", xlabel="network output (logit)", ylabel="|difference| (logit)", ylim=(None, tolerance * 20))
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

@@ -1,0 +1,56 @@
+"""Draw persistence along the line from a natural to an adversarial image (Bell, figures 12 and 18)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
+from pipeline.store import StoreError, reading
+
+MARKERS = ("o", "s", "^", "D", "v")
+
+
+def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int) -> None:
+    """Draw one pair: a curve with its interval for each gamma; colours and names of classes change along the line."""
+    with reading(interpolation) as file:
+        t, gammas, label = file.read("t"), file.read("gamma"), file.read("label")
+        classes = [str(name) for name in file.read("classes")]
+        curves = {name: file.read(name) for name in ("sigma", "low", "high")}
+        samples = int(file.read("samples"))
+    if pair >= len(label):
+        raise StoreError(f"{interpolation}: holds {len(label)} pairs, there is no pair {pair}")
+    path = label[pair]
+    colours = [NATURAL if c == path[0] else ADVERSARIAL if c == path[-1] else OTHER for c in path]
+    changes = np.flatnonzero(np.diff(path)) + 1
+    with drawing(style):
+        figure, axes = plt.subplots()
+        for number, gamma in enumerate(gammas):
+            sigma, low, high = (curves[name][pair, :, number] for name in ("sigma", "low", "high"))
+            axes.plot(t, sigma, color="0.6", linewidth=0.8, zorder=1)
+            bars = np.stack([sigma - low, np.where(np.isfinite(high), high, sigma) - sigma])
+            for i, colour in enumerate(colours):
+                shape = MARKERS[number % len(MARKERS)]
+                bar = bars[:, i : i + 1]
+                axes.errorbar(t[i], sigma[i], bar, color=colour, marker=shape, markersize=3, elinewidth=0.8, zorder=2)
+            axes.plot([], [], color="0.4", marker=shape, markersize=3, label=f"γ = {gamma:g}")
+        edges = [0, *changes, len(t)]
+        for first, last in pairwise(edges):
+            if first:
+                axes.axvline((t[first - 1] + t[first]) / 2, color="0.6", linestyle=":", linewidth=0.8)
+            middle = (t[first] + t[last - 1]) / 2
+            place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+            axes.text(middle, 1.0, classes[path[first]], color=colours[first], **place)
+        axes.set(xlabel="position between natural (0) and adversarial (1)", ylabel="persistence σ* (pixel range = 1)")
+        axes.set_ylim(bottom=0)
+        axes.legend(title=f"{samples} samples", title_fontsize=plt.rcParams["legend.fontsize"])
+        save(figure, outputs)
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        draw(interpolation=snakemake.input.interpolation, outputs=snakemake.output, **run.settings)

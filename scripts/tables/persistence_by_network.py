@@ -1,0 +1,61 @@
+"""Write accuracy, distortion and persistence of several networks beside the published values (Bell, Table 1)."""
+
+from collections.abc import Sequence
+
+import yaml
+
+from pipeline.results import write_csv
+from pipeline.store import Provenance, reading
+
+
+def tabulate(
+    *,
+    models: Sequence[str],
+    attacks: Sequence[str],
+    persistence: Sequence[str],
+    published: str,
+    output: str,
+    names: Sequence[str],
+    published_table: str,
+    provenance: Provenance,
+) -> None:
+    """One row a network; columns end in _low and _high for 95 % intervals, in _se for standard errors."""
+    with open(published, encoding="utf-8") as file:
+        reported = yaml.safe_load(file)[published_table]
+    rows = []
+    for name, model, attack, measured in zip(names, models, attacks, persistence, strict=True):
+        row: dict[str, object] = {"network": name}
+        with reading(model) as result:
+            low, high = result.json_attribute("test_accuracy_interval")
+            row |= {"accuracy_pct": 100 * result.attribute("test_accuracy"), "accuracy_low": 100 * low}
+            row |= {"accuracy_high": 100 * high, "accuracy_n": result.attribute("test_images")}
+        with reading(attack) as result:
+            row |= {"attacked": len(result.read("success")), "successes": int(result.read("success").sum())}
+            row |= {"distortion": result.read("summary/mean"), "distortion_se": result.read("summary/standard_error")}
+        with reading(measured) as result:
+            for group in ("natural", "adversarial"):
+                summary = result.read_group(f"{group}/summary")
+                row |= {f"{group}_n": summary["n"], group: summary["mean"], f"{group}_se": summary["standard_error"]}
+                row |= {f"{group}_low": summary["mean_low"], f"{group}_high": summary["mean_high"]}
+                row |= {f"{group}_{key}": summary[key] for key in ("median", "median_low", "median_high")}
+                row |= {f"{group}_{key}": summary[key] for key in ("censored_low", "censored_high")}
+            for key in ("mean", "low", "high"):
+                row[f"adversarial_minus_natural_{key}"] = result.read(f"difference/{key}")
+        row |= {f"published_{key}": value for key, value in reported.get(name, {}).items()}
+        rows.append(row)
+    write_csv(output, rows)
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        tabulate(
+            models=snakemake.input.models,
+            attacks=snakemake.input.attacks,
+            persistence=snakemake.input.persistence,
+            published=snakemake.input.published,
+            output=snakemake.output[0],
+            provenance=run.provenance,
+            **run.settings,
+        )
