@@ -82,8 +82,8 @@ def persistence(
     sigma_min: float = 1e-3,
     sigma_max: float = 100.0,
     scan_factor: float = 1.5,
-    precision: float = 5e-3,
-    batch_size: int = 1024,
+    precision: float = 1e-2,
+    batch_size: int = 512,
     memory_mb: int = 256,
 ) -> Persistence:
     """gamma-persistence of images (Bell, definition 4.2, first downward crossing).
@@ -139,8 +139,8 @@ def persistence_of_gammas(
     sigma_min: float = 1e-3,
     sigma_max: float = 100.0,
     scan_factor: float = 1.5,
-    precision: float = 5e-3,
-    batch_size: int = 1024,
+    precision: float = 1e-2,
+    batch_size: int = 512,
     memory_mb: int = 256,
 ) -> list[Persistence]:
     """Persistence for several gammas from the same noisy images, one result for each.
@@ -179,7 +179,7 @@ def stability(
     confidence: float = 0.95,
     seed: int = 0,
     *,
-    batch_size: int = 1024,
+    batch_size: int = 512,
     memory_mb: int = 256,
 ) -> Stability:
     """Class frequencies of x + sigma z (Bell, definition 4.1): shapes [images, classes].
@@ -198,7 +198,7 @@ def stability_curve(
     confidence: float = 0.95,
     seed: int = 0,
     *,
-    batch_size: int = 1024,
+    batch_size: int = 512,
     memory_mb: int = 256,
 ) -> Stability:
     """Class frequencies of x + sigma z for several sigma: shapes [images, sigmas, classes].

@@ -23,7 +23,8 @@ class History:
     Attributes:
         loss: mean cross-entropy in nats over the epoch's batches, as seen while training.
         penalty: mean penalty over the epoch's batches.
-        train_accuracy, test_accuracy: share of correct images after the epoch.
+        train_accuracy: share of correct images of the batches, as seen while training.
+        test_accuracy: share of correct test images after the epoch.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -90,15 +91,17 @@ def train(
     history = History()
     for epoch in range(1, epochs + 1):
         network.train()
-        losses, penalties = [], []
+        losses, penalties, hits = [], [], []
         for batch in torch.randperm(len(x_train), generator=order).to(x_train.device).split(batch_size):
-            loss = functional.cross_entropy(network(x_train[batch]), y_train[batch])
+            logits = network(x_train[batch])
+            loss = functional.cross_entropy(logits, y_train[batch])
             extra = weight_penalty(network, penalty)
             stepper.zero_grad()
             (loss + extra).backward()
             stepper.step()
             losses.append(loss.detach() * len(batch))
             penalties.append(extra.detach() * len(batch))
+            hits.append((logits.argmax(1) == y_train[batch]).sum())
         history.loss.append(float(torch.stack(losses).sum()) / len(x_train))
         history.penalty.append(float(torch.stack(penalties).sum()) / len(x_train))
         if not math.isfinite(history.loss[-1] + history.penalty[-1]):
@@ -106,7 +109,7 @@ def train(
                 f"the loss is not finite in epoch {epoch} of {epochs} ({optimizer}, learning_rate {learning_rate:g}); "
                 "try a smaller learning_rate"
             )
-        history.train_accuracy.append(accuracy(network, x_train, y_train))
+        history.train_accuracy.append(float(torch.stack(hits).sum()) / len(x_train))
         history.test_accuracy.append(accuracy(network, x_test, y_test))
         log.info(
             "epoch %d/%d: loss %.4f, test accuracy %.4f", epoch, epochs, history.loss[-1], history.test_accuracy[-1]

@@ -30,10 +30,11 @@ def _data(axes: Axes, file: Reader) -> None:
     for number, name in enumerate(names):
         points = x[y == number]
         label = f"class {name}, n = {len(points)}"
-        axes.scatter(*points.T, s=1.5, color=CLASSES[number % 2], alpha=0.5, linewidths=0, label=label)
-    axes.scatter(*file.read("x").T, s=8, color="k", marker="x", linewidths=0.7, label="queries")
-    axes.set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal")
-    axes.legend(markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.scatter(points[:, 0], points[:, 1], s=1.5, color=CLASSES[number % 2], alpha=0.5, linewidths=0, label=label)
+    queries = file.read("x")
+    axes.scatter(queries[:, 0], queries[:, 1], s=8, color="k", marker="x", linewidths=0.7, label="queries")
+    axes.set(xlabel="first coordinate", ylabel="second coordinate")
+    axes.legend(markerscale=1.5, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, handletextpad=0.1)
 
 
 def _agreement(axes: Axes, below: Axes, file: Reader) -> None:

@@ -15,7 +15,7 @@ from pipeline.store import Provenance, writing
 HISTORY = {
     "loss": ("mean cross-entropy of the training batches", "nat"),
     "penalty": ("mean penalty of the training batches", "nat"),
-    "train_accuracy": ("share of correct train images after the epoch", "1"),
+    "train_accuracy": ("share of correct images of the training batches", "1"),
     "test_accuracy": ("share of correct test images after the epoch", "1"),
 }
 

@@ -1,5 +1,6 @@
 """The whole workflow on the smoke configuration: results keep the contract and are the same twice."""
 
+import csv
 import hashlib
 import json
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scipy import stats
 
 from pipeline.results import read_split
 from pipeline.store import reading
@@ -19,7 +21,7 @@ SMOKE = ("--configfile", "config/smoke.yaml")
 
 def hashes(folder: Path) -> dict[str, str]:
     """Digest of every stored result and figure."""
-    kinds = (".h5", ".png", ".pdf")
+    kinds = (".h5", ".png", ".pdf", ".csv")
     files = sorted(path for path in (folder / "results").rglob("*") if path.suffix in kinds)
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -36,7 +38,7 @@ def test_smoke_is_small(smoke):
 
 def test_every_file_keeps_the_contract(results):
     files = sorted(results.rglob("*.h5"))
-    assert len(files) == 9
+    assert len(files) == 18
     for path in files:
         with h5py.File(path) as plain:
             assert {"spec", "seed", "script", "libraries", "device"} <= set(plain.attrs)
@@ -103,6 +105,45 @@ def test_stability_holds_curves_and_examples(results):
         assert group["examples"].shape[1:] == (6, 1, 28, 28)
 
 
+def test_interpolation_follows_the_line_for_each_gamma(results):
+    with reading(results / "interpolation/mnist5k/fc-100-20-10/igsm-all.h5") as file:
+        sigma, low, high = (file.read(name, ("pair", "point", "gamma")) for name in ("sigma", "low", "high"))
+        label, index, gamma = file.read("label"), file.read("index"), file.read("gamma")
+    assert gamma.tolist() == [0.6, 0.7]
+    assert sigma.shape == (2, 5, 2)
+    assert len(set(index)) == 2
+    assert np.all((low <= sigma) & (sigma <= high))
+    # From the same samples, a larger share is lost earlier; 1 % is the bisection's width.
+    assert np.all(sigma[..., 1] <= sigma[..., 0] * 1.01)
+    assert np.all(label[:, 0] != label[:, -1])
+    with reading(results / "data/mnist5k.h5") as file:
+        assert np.array_equal(label[:, 0], file.read("y_test")[index])
+
+
+def test_table_1_stands_beside_the_published_values(results):
+    with open(results / "tables/bell/table1.csv", newline="") as file:
+        rows = {row["network"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["FC10-4", "FC10-0", "FC100-100-10", "FC200-200-10", "C-4"]
+    assert float(rows["FC10-0"]["published_adversarial"]) == 12.22
+    assert float(rows["C-4"]["published_accuracy_pct"]) == 97.36
+    with reading(results / "persistence/mnist5k/fc10-4/lbfgs.h5") as file:
+        natural, adversarial = file.read("natural/sigma"), file.read("adversarial/sigma")
+    row = rows["FC10-4"]
+    assert float(row["natural"]) == pytest.approx(natural.mean())
+    assert float(row["adversarial_se"]) == pytest.approx(stats.sem(adversarial))
+    assert float(row["adversarial_minus_natural_mean"]) == pytest.approx(adversarial.mean() - natural.mean())
+    welch = stats.ttest_ind(adversarial, natural, equal_var=False).confidence_interval()
+    assert float(row["adversarial_minus_natural_low"]) == pytest.approx(welch.low)
+
+
+def test_the_kernel_predicts_the_network(results):
+    with reading(results / "path_kernel/gaussians-16-16/kernel.h5") as file:
+        gap = np.abs(file.read("prediction") - file.read("network"))
+        assert gap.max() <= file.read("tolerance")
+        assert file.read("residual").max() <= file.read("tolerance")
+        assert file.read("contributions").sum(1) + file.read("start") == pytest.approx(file.read("prediction"))
+
+
 def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
     # Packages of the same names elsewhere, as an installed copy would be, must not be imported.
     for package in ("neighborhoods", "pipeline"):
@@ -115,7 +156,7 @@ def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
     for log in (other.folder / "logs").rglob("*.log"):
         assert f"code from {other.folder}\n" in log.read_text()
     assert hashes(other.folder) == hashes(smoke.folder)
-    assert len(hashes(other.folder)) == 15
+    assert len(hashes(other.folder)) == 18 + 2 * 5 + 1
 
 
 def test_the_report_holds_the_figures_and_needs_no_network(smoke):
@@ -129,6 +170,6 @@ def test_the_report_holds_the_figures_and_needs_no_network(smoke):
     assert "Clopper-Pearson" in page
     # With two labels the report of 9.27 can turn blank (rules/figures.smk says why).
     listed = json.JSONDecoder().raw_decode(page, re.search(r"var results = (?=\{\"results)", page).end())[0]
-    assert len(listed) == 3
+    assert len(listed) == 6
     assert all(len(entry["labels"]) == 1 and entry["caption"] for entry in listed.values())
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://", page)

@@ -189,6 +189,11 @@ def test_the_check_does_not_trust_the_attack(problem):
     assert torch.equal(verdict.predicted, predict(model, moved))
     assert torch.equal(verdict.success, predict(model, moved) != y)
     assert torch.equal(verify(model, x, moved, y, (y + 1) % 4).success, predict(model, moved) == (y + 1) % 4)
+    # Images of other classes: a label left is not yet a target reached.
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    other, target = x[order], (y + 1) % 4
+    assert torch.equal(verify(model, x, other, y).success, y[order] != y)
+    assert torch.equal(verify(model, x, other, y, target).success, y[order] == target)
     for broken, sentence in [
         (x - 0.01, "left the box"),
         (x + 0.5, "left the box"),

@@ -139,6 +139,14 @@ def test_the_bootstrap_of_the_median_has_its_closed_form(n, seed, bootstrap_seed
     assert x[ranks[2] - 1] <= found.median_high <= x[ranks[3] - 1]
 
 
+def test_the_median_of_an_even_number_is_the_middle_of_two():
+    # Of two values, resampled: the lower one, the middle, the upper one with chances 1/4, 1/2, 1/4.
+    found = summarize([0.0, 1.0], confidence=0.4)
+    assert (found.median_low, found.median, found.median_high) == (0.5, 0.5, 0.5)
+    found = summarize([0.0, 1.0], confidence=0.6)
+    assert (found.median_low, found.median_high) == (0.0, 1.0)
+
+
 def test_intervals_of_the_median_hold_their_level():
     n, replications, covered = 41, 400, 0
     generator = np.random.default_rng(5)
