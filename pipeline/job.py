@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,8 @@ class Job:
 def job(snakemake: Any) -> Iterator[Job]:
     """Run the science of a rule.
 
-    Logs go to the rule's log file and to stderr. A `UserError` ends the job with its sentence alone; of
-    any other error the log file keeps the traceback and stderr gets one line.
+    Logs go to the rule's log file and to stderr. An error that was written for the user ends the job with its
+    sentence alone; of any other the log file keeps the traceback and stderr gets one line.
 
     Args:
         snakemake: the object Snakemake hands to a script; `params.spec` decides the result,
@@ -51,15 +52,23 @@ def job(snakemake: Any) -> Iterator[Job]:
             settings = {key: value for key, value in spec.items() if key not in NOT_ARGUMENTS}
             kind = device if device == "cpu" else device_kind(device)
             yield Job(settings, device, Provenance(spec, script, kind))
-    except UserError as error:
-        log.error("%s", error)
-        _quit()
     except Exception as error:
-        # A ValueError of the library is a sentence already; of others the type helps.
-        name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        log.error("%s failed: %s%s", snakemake.rule, name, " ".join(str(error).split()))
-        log.debug("traceback", exc_info=True)
+        if _is_a_sentence(error):
+            log.error("%s", error)
+        else:
+            text = " ".join(str(error).split())
+            log.error("%s failed: %s: %s", snakemake.rule, type(error).__name__, text)
+            log.debug("traceback", exc_info=True)
         _quit()
+
+
+def _is_a_sentence(error: Exception) -> bool:
+    """Whether an error was written for the user: a `UserError`, or a ValueError that the library itself raised."""
+    if isinstance(error, UserError):
+        return True
+    library = Path(guard.__file__).parents[1] / "neighborhoods"
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    return isinstance(error, ValueError) and raised_in.is_relative_to(library)
 
 
 def _quit() -> None:

@@ -3,7 +3,6 @@ rule tabulate_persistence:
         models=table_models,
         attacks=table_input("attacks"),
         persistence=table_input("persistence"),
-        published=f"{ROOT}/published/bell.yaml",
     output:
         report(
             "results/tables/{artefact}.csv",
@@ -27,5 +26,6 @@ rule tabulate_persistence:
         runtime=10,
     params:
         spec=table_param,
+        published=published_numbers,
     script:
         "../scripts/tables/persistence_by_network.py"

@@ -54,7 +54,7 @@ if "snakemake" in globals():
             models=snakemake.input.models,
             attacks=snakemake.input.attacks,
             persistence=snakemake.input.persistence,
-            published=snakemake.input.published,
+            published=snakemake.params.published,
             output=snakemake.output[0],
             provenance=run.provenance,
             **run.settings,

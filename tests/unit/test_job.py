@@ -43,7 +43,8 @@ def test_the_science_gets_its_settings_threads_and_provenance(tmp_path):
     ("body", "sentence", "in_log"),
     [
         ("raise UserError('a.h5: no such file')", "scripts/stage/bracket: a.h5: no such file", False),
-        ("raise ValueError('gamma must lie in (0, 1), found 2')", "bracket failed: gamma must lie in (0, 1), found 2", True),
+        ("raise ValueError('somewhere else')", "bracket failed: ValueError: somewhere else", True),
+        ("from neighborhoods.factories import load; load('nowhere:f')", "module nowhere cannot be imported", False),
         ("[][1]", "bracket failed: IndexError: list index out of range", True),
     ],
 )  # fmt: skip

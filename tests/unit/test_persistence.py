@@ -382,8 +382,10 @@ def test_the_shortcut_is_not_taken_where_it_would_be_wrong(images):
 def test_sigma_scales_with_the_image_and_its_classifier(factor):
     # Powers of two scale without rounding, so even the bisection takes the same path.
     x = point(2, 1.0, 5, n=16)
-    base = persistence(orthant(2), x, samples=200, sigma_min=0.01, sigma_max=10)
-    scaled = persistence(orthant(2), x * factor, samples=200, sigma_min=0.01 * factor, sigma_max=10 * factor)
+    base = persistence(orthant(2), x, samples=200, sigma_min=0.01, sigma_max=10, precision=5e-3)
+    scaled = persistence(
+        orthant(2), x * factor, samples=200, sigma_min=0.01 * factor, sigma_max=10 * factor, precision=5e-3
+    )
     assert scaled.sigma.numpy() == pytest.approx(base.sigma.numpy() * factor, rel=5e-3)
 
 
