@@ -1,6 +1,8 @@
 """Measurements on the geometry of adversarial examples, for any network, data and attack.
 
-Names are imported when they are first used: importing the package alone must not cost torch's import.
+Modules and names are imported when they are first used: importing the package alone must not cost torch's
+import. A module and the function of the same name are told apart by their place: `neighborhoods.persistence`
+is the module, `neighborhoods.persistence.persistence` the function.
 """
 
 from importlib import import_module
@@ -8,29 +10,39 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+_MODULES = (
+    "attacks",
+    "factories",
+    "images",
+    "lbfgs",
+    "networks",
+    "path_kernel",
+    "persistence",
+    "statistics",
+    "training",
+)
 _HOMES = {
-    "persistence": "persistence",
     "persistence_of_gammas": "persistence",
     "stability": "persistence",
     "stability_curve": "persistence",
-    "Persistence": "persistence",
-    "Stability": "persistence",
     "igsm": "attacks",
     "verify": "attacks",
     "fully_connected": "networks",
     "bell_cnn": "networks",
     "train": "training",
-    "lbfgs": "lbfgs",
+    "train_path": "path_kernel",
     "clopper_pearson": "statistics",
     "summarize": "statistics",
 }
-__all__ = ["__version__", *sorted(_HOMES)]
+__all__ = ["__version__", *_MODULES, *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'neighborhoods' has no attribute {name!r}")
-    return getattr(import_module(f"neighborhoods.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"neighborhoods.{name}")
+    if name in _HOMES:
+        return getattr(import_module(f"neighborhoods.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'neighborhoods' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

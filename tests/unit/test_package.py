@@ -53,3 +53,15 @@ def test_a_name_is_the_one_of_its_module(name, home):
 def test_the_version_is_the_projects():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert neighborhoods.__version__ == project["version"]
+
+
+def test_modules_stay_modules_whatever_was_imported_first():
+    # A module and the function of its name must not take each other's place.
+    for first in ("neighborhoods.persistence", "neighborhoods.networks"):
+        code = f"import {first}; from neighborhoods import persistence as m; import neighborhoods as n; print(callable(m), n.persistence is m)"
+        assert in_a_fresh_interpreter(code) == "False True\n"
+
+
+def test_every_module_is_listed():
+    modules = {path.stem for path in (ROOT / "neighborhoods").glob("*.py")} - {"__init__"}
+    assert modules <= set(neighborhoods.__all__)
