@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import requests
+import urllib3
 
 from pipeline.errors import UserError
 
@@ -109,8 +110,17 @@ def _download(url: str, target: Path) -> None:
         if total and done != total:
             raise DownloadError(f"the connection ended after {done} of {total} bytes")
         os.replace(temporary, target)
-    except Exception as error:
-        # urllib3's errors pass through `requests` when the raw stream is read.
-        raise DownloadError(f"{type(error).__name__}: {error}") from error
+    # urllib3's errors pass through `requests` where the raw stream is read.
+    except requests.HTTPError as error:
+        status = getattr(error.response, "status_code", "unknown")
+        raise DownloadError(f"it answered with status {status}") from error
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise DownloadError("timed out without an answer") from error
+    except requests.ConnectionError as error:
+        raise DownloadError("no connection to it") from error
+    except urllib3.exceptions.HTTPError as error:
+        raise DownloadError("the connection ended early") from error
+    except requests.RequestException as error:
+        raise DownloadError(f"not a usable address ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)

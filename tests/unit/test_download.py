@@ -64,9 +64,9 @@ def test_a_good_file_is_fetched_once_and_kept(server, tmp_path):
     ("kind", "reason"),
     [
         ("damaged", "MD5 of its content"),
-        ("cut", "IncompleteRead|truncated|ended after"),
-        ("refuse", "503"),
-        ("hang", "imed out|Timeout"),
+        ("cut", "the connection ended early"),
+        ("refuse", "answered with status 503"),
+        ("hang", "timed out"),
     ],
 )
 def test_a_bad_home_is_tried_twice_named_and_leaves_nothing(server, tmp_path, kind, reason):
@@ -88,7 +88,7 @@ def test_a_closed_port_is_a_sentence(tmp_path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with pytest.raises(DownloadError, match="could not be had"):
+    with pytest.raises(DownloadError, match="could not be had .*no connection to it"):
         fetch_gzip(NAME, MD5, [f"http://127.0.0.1:{port}"], tmp_path)
 
 
