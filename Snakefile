@@ -18,10 +18,7 @@ include: "rules/tables.smk"
 rule all:
     default_target: True
     input:
-        measured_paths(settings, "persistence"),
-        measured_paths(settings, "stability"),
-        measured_paths(settings, "interpolation"),
-        kernel_paths(settings),
+        result_paths(settings),
         artefact_paths(settings),
 
 

@@ -45,6 +45,13 @@ NOT_SAMPLING = ("gamma",)
 # What each plot shows, besides its cell.
 PLOT_SETTINGS = {"class_frequencies": ("target",), "persistence_along_line": ("pair",)}
 
+# The stage whose results each plot of a cell shows.
+PLOT_STAGE = {
+    "class_frequencies": "stability",
+    "persistence_histogram": "persistence",
+    "persistence_along_line": "interpolation",
+}
+
 # What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.
 DATA_SETTINGS = {
     "mnist5k": ("train", "test"),
@@ -206,6 +213,38 @@ def artefact_paths(config: Config, source: str | None = None) -> list[str]:
     return [
         f"results/tables/{name}.csv" if name in config["tables"] else f"results/figures/{name}.png" for name in chosen
     ]
+
+
+def result_paths(config: Config) -> list[str]:
+    """Every result that the experiments and the chosen artefacts rest on, intermediate ones too.
+
+    Asked for by name, so that one that a killed run took away is made again: Snakemake leaves a missing
+    intermediate file alone while what was made from it is there.
+    """
+    cells = {
+        (item["dataset"], item["model"], item["attack"], stage)
+        for item in config["experiments"]
+        for stage in item["measure"]
+    }
+    networks = set(config["path_kernel"]["run"])
+    for name in config["artefacts"]:
+        if name in config["tables"]:
+            table = config["tables"][name]
+            cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
+            continue
+        entry = config["figures"]["catalogue"][name]
+        if entry["plot"] == "kernel_agreement":
+            networks.add(entry["network"])
+        else:
+            cells.add((entry["dataset"], entry["model"], entry["attack"], PLOT_STAGE[entry["plot"]]))
+    paths = set()
+    for dataset, model, attack, stage in cells:
+        paths |= {data_path(dataset), model_path(dataset, model)}
+        paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}
+    for network in networks:
+        paths.add(data_path(config["path_kernel"]["networks"][network]["dataset"]))
+        paths |= {kernel_path(network, part) for part in ("path", "kernel")}
+    return sorted(paths)
 
 
 def datasets_of(config: Config, *sources: str) -> list[str]:

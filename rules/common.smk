@@ -25,6 +25,7 @@ from pipeline.specs import (
     table_spec,
     models_to_train,
     models_with_weights,
+    result_paths,
 )
 
 guard.announce(ROOT)

@@ -195,6 +195,12 @@ def test_a_limit_beyond_the_range_is_infinite():
     assert bool((result.low <= result.sigma).all() & (result.sigma <= result.high).all())
 
 
+def tail_chances(gamma, samples):
+    """Chances of at most and of at least 0, 1, ..., samples."""
+    k = np.arange(samples + 1)
+    return stats.binom.cdf(k, samples, gamma), stats.binom.sf(k - 1, samples, gamma)
+
+
 def order_statistics(gamma, samples, confidence, seed, image):
     """sigma, low and high of a half-space at distance one in one dimension, from its noise alone.
 
@@ -203,12 +209,9 @@ def order_statistics(gamma, samples, confidence, seed, image):
     """
     z = np.sort(noise_directions((1,), samples, seed, image).numpy().astype(float)[:, 0])
     leaves = np.where(z < 0, -1 / np.minimum(z, -1e-300), np.inf)
-    # Counts that the exact two-sided test of "P equals gamma" does not reject. A chance that equals the tail's, as for
-    # gamma = 1/2 of two samples, may be counted either way.
-    k, tail = np.arange(samples + 1), (1 - confidence) / 2
-    chances = stats.binom.cdf(k, samples, gamma), stats.binom.sf(k - 1, samples, gamma)
-    assume(all(np.abs(chance - tail).min() > 1e-12 for chance in chances))
-    accepted = k[(chances[0] > tail) & (chances[1] > tail)]
+    # Counts that the exact two-sided test of "P equals gamma" does not reject.
+    k, (below, above) = np.arange(samples + 1), tail_chances(gamma, samples)
+    accepted = k[(below > (1 - confidence) / 2) & (above > (1 - confidence) / 2)]
     counts = math.ceil(round(gamma * samples, 6)), accepted[-1] + 1, accepted[0]
     return tuple(0.0 if count > samples else leaves[samples - count] if count else np.inf for count in counts)
 
@@ -222,6 +225,8 @@ def order_statistics(gamma, samples, confidence, seed, image):
     st.sampled_from([5e-3, 1e-4]),
 )
 def test_a_half_spaces_results_are_order_statistics_of_its_noise(gamma, samples, confidence, seed, precision):
+    # A tail that equals its level, as for gamma = 1/2 of two samples, may be counted either way.
+    assume(all(np.abs(tail - (1 - confidence) / 2).min() > 1e-12 for tail in tail_chances(gamma, samples)))
     sigma_min, sigma_max = 0.05, 40.0
     result = persistence(
         orthant(1), torch.ones(2, 1, dtype=torch.float64), gamma, samples, confidence, seed,

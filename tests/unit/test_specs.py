@@ -5,11 +5,21 @@ import pytest
 import yaml
 
 from pipeline.config import resolve
-from pipeline.specs import artefact_paths, artefacts_of, compute_spec, figure_spec, measured_paths
+from pipeline.specs import (
+    artefact_paths,
+    artefacts_of,
+    compute_spec,
+    figure_spec,
+    measured_paths,
+    result_paths,
+    table_spec,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
-STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3}
+STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3}
+KERNEL = {"paths", "path_kernel"}
+FIGURES = {"bell/figure_09", "bell/figure_10", "bell/figure_12", "bell/figure_20", "bell/figure_23"}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +30,9 @@ def raw():
 def specs(config):
     resolved = resolve(config)
     found = {stage: compute_spec(resolved, ROOT, stage, *NAMES[:count]) for stage, count in STAGES.items()}
-    return found | {name: figure_spec(resolved, ROOT, name) for name in resolved["artefacts"]}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-16") for stage in KERNEL}
+    found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
+    return found | {"bell/table1": table_spec(resolved, ROOT, "bell/table1")}
 
 
 def changed_by(raw, path, value):
@@ -40,6 +52,13 @@ def changed_by(raw, path, value):
         (("persistence", "gamma"), 0.8, {"persistence"}),
         (("persistence", "gamma"), 0.7, set()),
         (("persistence", "scan_factor"), 1.5, set()),
+        (("persistence", "samples"), 99, {"persistence", "interpolation"}),
+        (("attacks", "igsm-all", "natural_images"), 99, {"persistence"}),
+        (("attacks", "igsm-all", "c"), 0.5, set()),
+        (("path_kernel", "tolerance"), 1e-5, {"path_kernel"}),
+        (("path_kernel", "networks", "mnist-16", "steps"), 3, {"paths"}),
+        (("path_kernel", "networks", "mnist-16", "queries"), 3, {"path_kernel"}),
+        (("interpolation", "pairs"), 1, {"interpolation"}),
         (("stability", "points"), 50, {"stability"}),
         (("attacks", "igsm-all", "epsilon"), 0.2, {"attacks"}),
         (("attacks", "igsm-one", "epsilon"), 0.2, set()),
@@ -47,13 +66,13 @@ def changed_by(raw, path, value):
         (("models", "fc-100-20-10", "channels"), 8, set()),
         (("models", "fc-100-20-10", "training", "epochs"), 2, {"models"}),
         (("datasets", "mnist5k", "train"), 3000, {"data"}),
-        (("figures", "style"), "talk", {"bell/figure_09", "bell/figure_10"}),
+        (("figures", "style"), "talk", FIGURES),
         (("figures", "formats"), ["png"], set()),
         (("figures", "catalogue", "bell/figure_09", "target"), 2, {"bell/figure_09"}),
         (("device",), "cpu", set()),
         (("mirror",), "elsewhere", set()),
-        (("seed",), 1, set(STAGES)),
-        (("threads",), 2, set(STAGES)),
+        (("seed",), 1, set(STAGES) | KERNEL),
+        (("threads",), 2, set(STAGES) | KERNEL),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
@@ -68,18 +87,31 @@ def test_specs_are_plain_and_sorted(raw):
 
 def test_cells_have_seeds_of_their_own(raw):
     seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES)
+    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL)
 
 
 def test_lists_choose_what_is_made(raw):
     config = resolve(raw)
     assert measured_paths(config, "stability") == ["results/stability/mnist5k/fc-100-20-10/igsm-one.h5"]
-    assert artefact_paths(config, "bell") == [
-        "results/figures/bell/figure_09.png",
-        "results/figures/bell/figure_10.png",
-    ]
+    chosen = [*(f"results/figures/{name}.png" for name in sorted(FIGURES)), "results/tables/bell/table1.csv"]
+    assert artefact_paths(config, "bell") == chosen
     assert artefact_paths(config, "tanay") == []
     assert artefacts_of(config, "class_frequencies") == ["bell/figure_09"]
+
+
+def test_everything_that_artefacts_rest_on_is_asked_for(raw):
+    paths = result_paths(
+        resolve({**raw, "experiments": raw["experiments"][:1], "path_kernel": {**raw["path_kernel"], "run": []}})
+    )
+    for needed in (
+        "results/data/gaussians.h5",
+        "results/models/mnist5k/c-4.h5",
+        "results/attacks/mnist5k/c-4/lbfgs.h5",
+        "results/persistence/mnist5k/c-4/lbfgs.h5",
+        "results/interpolation/mnist5k/fc-100-20-10/igsm-all.h5",
+        "results/path_kernel/mnist-16/path.h5",
+    ):
+        assert needed in paths
 
 
 def test_a_stage_takes_its_names_only(raw):
