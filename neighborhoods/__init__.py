@@ -18,6 +18,7 @@ _MODULES = (
     "networks",
     "path_kernel",
     "persistence",
+    "sampling",
     "statistics",
     "training",
 )

@@ -10,19 +10,18 @@ samples that keep the class is one random curve in sigma, and everything said ab
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
+from neighborhoods.sampling import Classifier, Neighborhood, check_arguments, neighborhoods_of
 from neighborhoods.statistics import clopper_pearson
 
 log = logging.getLogger(__name__)
-
-Classifier = Callable[[Tensor], Tensor]
 
 # While scanning, a share of a few samples settles that a sigma is below the crossing when it exceeds gamma
 # by this many standard errors; anything closer is decided by all samples.
@@ -148,7 +147,7 @@ def persistence_of_gammas(
     Each interval holds its level by itself; results of one image are correlated. Arguments and errors as for
     `persistence`; `evaluations` counts the noisy images of all gammas together.
     """
-    _check(x, samples=samples, confidence=confidence)
+    check_arguments(x, samples=samples, confidence=confidence)
     if len(gammas) == 0 or not all(0 < gamma < 1 for gamma in gammas):
         raise ValueError(f"gamma must lie in (0, 1), found {', '.join(map(str, gammas)) or 'none'}")
     if not 0 < sigma_min < sigma_max < math.inf or scan_factor <= 1 or not 0 < precision < 1:
@@ -159,7 +158,7 @@ def persistence_of_gammas(
     steps = math.ceil(math.log(sigma_max / sigma_min) / math.log(scan_factor))
     grid = torch.from_numpy(np.geomspace(sigma_min, sigma_max, steps + 1))
     parts = []
-    for piece in _neighborhoods(model, x, samples, seed, batch_size, memory_mb):
+    for piece in neighborhoods_of(model, x, samples, seed, batch_size, memory_mb):
         search = _scan(piece, grid, counts, few, safe)
         search.refine(piece, precision)
         parts.append((search.brackets(grid), piece.predicted.cpu(), piece.evaluations))
@@ -219,135 +218,18 @@ def stability_curve(
     Raises:
         ValueError: an argument is out of range, or images or logits are not finite.
     """
-    _check(x, samples=samples, confidence=confidence)
+    check_arguments(x, samples=samples, confidence=confidence)
     values = torch.as_tensor(sigmas, dtype=torch.float64)
     if values.ndim != 1 or len(values) == 0 or not bool((values >= 0).all()):
         raise ValueError("expected at least one sigma, none of them negative")
     parts = []
-    for piece in _neighborhoods(model, x, samples, seed, batch_size, memory_mb):
+    for piece in neighborhoods_of(model, x, samples, seed, batch_size, memory_mb):
         at_sigma = [piece.class_counts(value.expand(len(piece))) for value in values]
         parts.append(torch.stack(at_sigma, 1).cpu())
         log.info("stability: %d of %d images", sum(map(len, parts)), len(x))
     count = torch.cat(parts)
     low, high = clopper_pearson(count.numpy(), samples, confidence)
     return Stability(count.double() / samples, torch.from_numpy(low), torch.from_numpy(high), samples)
-
-
-def noise_directions(shape: Sequence[int], samples: int, seed: int, image: int) -> Tensor:
-    """The standard normal directions of one image: [samples, *shape], float32 on the CPU.
-
-    They depend on the seed and the image's position alone, so results do not depend on batch sizes.
-    """
-    entropy = np.random.SeedSequence([seed & (2**63 - 1), image]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(entropy) >> 1)
-    return torch.randn(samples, *shape, generator=generator)
-
-
-def _check(x: Tensor, samples: int, confidence: float) -> None:
-    if x.ndim < 2 or len(x) == 0 or not x.is_floating_point():
-        raise ValueError(f"expected floating-point images [images, ...], found {x.dtype} of shape {tuple(x.shape)}")
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError("the images must be finite")
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, found {samples}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie in (0, 1), found {confidence}")
-
-
-class _Neighborhood:
-    """Some images with their fixed noise directions, ready to be classified at any sigma.
-
-    When the model begins with a linear layer W, the noise passes through it once: W(x + s z) = Wx + s Wz.
-    """
-
-    def __init__(self, model: Classifier, x: Tensor, noise: Tensor, batch_size: int) -> None:
-        head, self._tail = _split(model)
-        self.predicted, self.classes = _classify(model, x)
-        self._center = x.flatten(1) if head is None else head(x.flatten(1))
-        flat = noise.flatten(2)
-        self._noise = flat if head is None else flat @ head.weight.T
-        self._shape = x.shape[1:] if head is None else self._center.shape[1:]
-        self._batch_size = batch_size
-        self.samples = noise.shape[1]
-        self.evaluations = torch.zeros(len(x), dtype=torch.int64)
-
-    def __len__(self) -> int:
-        return len(self._center)
-
-    def _labels(self, images: Tensor, sigma: Tensor, samples: int) -> Iterator[tuple[slice, Tensor]]:
-        """Classes [some images, samples] of noisy images, a slice of `images` at a time."""
-        scale = sigma.to(self._center)[:, None, None]
-        width = max(1, self._batch_size // samples)
-        self.evaluations.index_put_((images.cpu(),), torch.tensor(samples), accumulate=True)
-        for start in range(0, len(images), width):
-            piece = slice(start, start + width)
-            rows = images[piece]
-            points = self._noise[rows, :samples] * scale[piece]
-            points += self._center[rows, None]
-            flat = points.reshape(-1, *self._shape)
-            labels = [self._tail(batch).argmax(1) for batch in flat.split(self._batch_size)]
-            yield piece, torch.cat(labels).reshape(len(rows), samples)
-
-    def kept(self, images: Tensor, sigma: Tensor, samples: int) -> Tensor:
-        """Of the first `samples` noisy images, how many keep the class: [len(images)].
-
-        Args:
-            images: positions, possibly repeated. sigma: one for each.
-        """
-        counts = torch.empty(len(images), dtype=torch.int64)
-        own = self.predicted[images.to(self.predicted.device)]
-        for piece, labels in self._labels(images.to(self.predicted.device), sigma, samples):
-            counts[piece] = (labels == own[piece, None]).sum(1).cpu()
-        return counts
-
-    def class_counts(self, sigma: Tensor) -> Tensor:
-        """How many noisy images fall into each class: [images, classes]."""
-        images = torch.arange(len(self), device=self.predicted.device)
-        counts = torch.zeros(len(self), self.classes, dtype=torch.int64, device=self.predicted.device)
-        for piece, labels in self._labels(images, sigma, self.samples):
-            counts[piece] = counts[piece].scatter_add(1, labels, torch.ones_like(labels))
-        return counts
-
-
-def _neighborhoods(
-    model: Classifier, x: Tensor, samples: int, seed: int, batch_size: int, memory_mb: int
-) -> Iterator[_Neighborhood]:
-    """Consecutive chunks of the images, sized so that their noise fits into the memory given."""
-    was_training = model.training if isinstance(model, nn.Module) else False
-    if isinstance(model, nn.Module):
-        model.eval()
-    image_bytes = samples * x[0].numel() * 4
-    width = max(1, memory_mb * 2**20 // image_bytes)
-    try:
-        with torch.no_grad():
-            for start in range(0, len(x), width):
-                chunk = x[start : start + width]
-                noise = [noise_directions(x.shape[1:], samples, seed, start + i) for i in range(len(chunk))]
-                yield _Neighborhood(model, chunk, torch.stack(noise).to(x), batch_size)
-    finally:
-        if was_training:
-            model.train()  # type: ignore[attr-defined]
-
-
-def _split(model: Classifier) -> tuple[nn.Linear | None, Classifier]:
-    """A first linear layer on the flattened image and what follows it, if the model is built that way."""
-    if type(model) is nn.Sequential and not model._forward_hooks and not model._forward_pre_hooks:
-        layers = list(model)
-        start = 1 if layers and isinstance(layers[0], nn.Flatten) and layers[0].start_dim == 1 else 0
-        if start and len(layers) > 1 and type(layers[1]) is nn.Linear:
-            return layers[1], nn.Sequential(*layers[2:])
-    return None, model
-
-
-def _classify(model: Classifier, x: Tensor) -> tuple[Tensor, int]:
-    logits = model(x)
-    if logits.ndim != 2 or len(logits) != len(x):
-        raise ValueError(
-            f"the model must map {tuple(x.shape)} to logits [{len(x)}, classes], found {tuple(logits.shape)}"
-        )
-    if not bool(torch.isfinite(logits).all()):
-        raise ValueError("the model's logits must be finite")
-    return logits.argmax(1), logits.shape[1]
 
 
 def _decision_counts(gamma: float, samples: int, confidence: float) -> Tensor:
@@ -390,7 +272,7 @@ class _Search:
         self.margin_low[images] = torch.where(above, margin, self.margin_low[images])
         self.margin_high[images] = torch.where(below, margin, self.margin_high[images])
 
-    def refine(self, piece: "_Neighborhood", precision: float) -> None:
+    def refine(self, piece: Neighborhood, precision: float) -> None:
         """Shrink every bracket with two finite ends to the relative width `precision`."""
         width = math.log1p(precision)
         for step in range(MAX_REFINEMENTS):
@@ -427,7 +309,7 @@ class _Search:
         return torch.stack([low, high], 2)
 
 
-def _scan(piece: _Neighborhood, grid: Tensor, counts: Tensor, few: int, safe: float) -> _Search:
+def _scan(piece: Neighborhood, grid: Tensor, counts: Tensor, few: int, safe: float) -> _Search:
     """Look from below for the first grid point at which each count is crossed.
 
     A sigma at which more than `safe` of the `few` first samples keep the class lies before every crossing;

@@ -7,7 +7,8 @@ import torch
 
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
-from neighborhoods.persistence import noise_directions, stability_curve
+from neighborhoods.persistence import stability_curve
+from neighborhoods.sampling import noise_directions
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import IMAGE_DIMS, read_network
 from pipeline.store import Provenance, StoreError, reading, writing

@@ -70,7 +70,7 @@ def test_swapped_values_are_a_change(finished):
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        ("neighborhoods/persistence.py", "def _check(", "# A comment.\ndef _check(", Counter()),
+        ("neighborhoods/persistence.py", "def stability(", "# A comment.\ndef stability(", Counter()),
         ("scripts/persistence/bracket.py", '"""Bracket the persistence', '"""Measure the persistence', Counter()),
         ("neighborhoods/persistence.py", "SCAN_MARGIN = 4.0", "SCAN_MARGIN = 4.5",
          MEASURED),

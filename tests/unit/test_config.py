@@ -163,4 +163,4 @@ def test_every_overlay_fits_on_top_of_the_default(config):
     for overlay in sorted((ROOT / "config").glob("*.yaml")):
         merged = copy.deepcopy(config)
         update_config(merged, yaml.safe_load(overlay.read_text()))
-        resolve(merged)
+        assert resolve(merged)["experiments"], overlay.name

@@ -12,12 +12,12 @@ from torch import nn
 
 from neighborhoods.networks import fully_connected
 from neighborhoods.persistence import (
-    noise_directions,
     persistence,
     persistence_of_gammas,
     stability,
     stability_curve,
 )
+from neighborhoods.sampling import noise_directions
 
 GAMMA = 0.7
 
