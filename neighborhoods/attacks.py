@@ -66,7 +66,13 @@ def igsm(
 
     Returns:
         Adversarial images [n, ...].
+
+    Raises:
+        AttackError: no steps.
     """
+    if steps < 1:
+        # torchattacks takes 0 to mean a number of its own.
+        raise AttackError(f"igsm needs at least one step, found {steps}")
     attack = torchattacks.BIM(model, eps=epsilon, alpha=step_size, steps=steps)
     attack.set_device(x.device)
     if target is None:
@@ -232,7 +238,7 @@ def assign(
     Raises:
         AttackError: a class is out of range, or fewer images than asked for qualify.
     """
-    if any(c >= n_classes for c in classes):
+    if not all(0 <= c < n_classes for c in classes):
         raise AttackError(f"classes to attack must lie in 0..{n_classes - 1}, found {list(classes)}")
     allowed = torch.isin(label, torch.tensor(list(classes) or range(n_classes)))
     chosen = order[(allowed & correct)[order]]

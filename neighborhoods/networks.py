@@ -115,8 +115,8 @@ def _checked(network: Any, factory: str, input_shape: Sequence[int], classes: in
 
 
 def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
-    """Parameters and buffers as arrays on the CPU, by name."""
-    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+    """Parameters and buffers as arrays on the CPU, by name: copies, which later training does not change."""
+    return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
 
 
 def read_state_dict(path: str) -> dict[str, np.ndarray]:

@@ -23,8 +23,8 @@ from neighborhoods.statistics import clopper_pearson
 
 log = logging.getLogger(__name__)
 
-# While scanning, a share of a few samples settles that a sigma is below the crossing when it exceeds gamma
-# by this many standard errors; anything closer is decided by all samples.
+# While scanning, a share of a few samples settles that a sigma is below every crossing when it exceeds the share of the
+# highest count by this many standard errors; anything closer is decided by all samples.
 SCAN_SAMPLES = 128
 SCAN_MARGIN = 4.0
 
@@ -154,7 +154,11 @@ def persistence_of_gammas(
         raise ValueError("expected 0 < sigma_min < sigma_max, scan_factor above 1 and precision in (0, 1)")
     counts = torch.cat([_decision_counts(gamma, samples, confidence) for gamma in gammas])
     few = min(SCAN_SAMPLES, samples)
-    safe = max(few * (gamma + SCAN_MARGIN * math.sqrt(gamma * (1 - gamma) / few)) for gamma in gammas)
+    tops = [top / samples for top in counts[::3].tolist()]
+    safe = max(
+        few * (top + SCAN_MARGIN * math.sqrt(gamma * (1 - gamma) / few))
+        for gamma, top in zip(gammas, tops, strict=True)
+    )
     steps = math.ceil(math.log(sigma_max / sigma_min) / math.log(scan_factor))
     grid = torch.from_numpy(np.geomspace(sigma_min, sigma_max, steps + 1))
     parts = []

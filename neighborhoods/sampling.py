@@ -69,8 +69,15 @@ class Neighborhood:
             points = self._noise[rows, :samples] * scale[piece]
             points += self._center[rows, None]
             flat = points.reshape(-1, *self._shape)
-            labels = [self._tail(batch).argmax(1) for batch in flat.split(self._batch_size)]
+            labels = [self._decide(batch) for batch in flat.split(self._batch_size)]
             yield piece, torch.cat(labels).reshape(len(rows), samples)
+
+    def _decide(self, points: Tensor) -> Tensor:
+        # The largest logit is NaN where any is: such an image would count for some class without a word.
+        largest, labels = self._tail(points).max(1)
+        if not bool(torch.isfinite(largest).all()):
+            raise ValueError("the model's logits must be finite, found others on noisy images")
+        return labels
 
     def kept(self, images: Tensor, sigma: Tensor, samples: int) -> Tensor:
         """Of the first `samples` noisy images, how many keep the class: [len(images)].
@@ -108,7 +115,7 @@ def neighborhoods_of(
         batch_size: noisy images in one forward pass.
         memory_mb: megabytes of noise kept at once, at least one image's.
     """
-    was_training = model.training if isinstance(model, nn.Module) else False
+    modes = {m: m.training for m in model.modules()} if isinstance(model, nn.Module) else {}
     if isinstance(model, nn.Module):
         model.eval()
     image_bytes = samples * x[0].numel() * 4
@@ -120,8 +127,9 @@ def neighborhoods_of(
                 noise = [noise_directions(x.shape[1:], samples, seed, start + i) for i in range(len(chunk))]
                 yield Neighborhood(model, chunk, torch.stack(noise).to(x), batch_size)
     finally:
-        if was_training:
-            model.train()  # type: ignore[attr-defined]
+        # Each module by itself: a frozen batch norm within a model in training stays frozen.
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _split(model: Classifier) -> tuple[nn.Linear | None, Classifier]:

@@ -45,12 +45,15 @@ def weight_penalty(network: nn.Module, strengths: Sequence[float]) -> Tensor:
     Raises:
         ValueError: neither one strength nor one a layer.
     """
-    weights = [m.weight for m in network.modules() if isinstance(m, (nn.Linear, nn.modules.conv._ConvNd))]
+    layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.modules.conv._ConvNd))]
+    # A transposed convolution has its outputs on another axis.
+    units = [m.out_features if isinstance(m, nn.Linear) else m.out_channels for m in layers]
+    weights = [m.weight for m in layers]
     lambdas = list(strengths) * len(weights) if len(strengths) == 1 else list(strengths)
     if len(lambdas) != len(weights):
         raise ValueError(f"expected 1 penalty or {len(weights)}, one for each layer with weights, found {len(lambdas)}")
-    terms = [lam * w.square().sum() / w.shape[0] for lam, w in zip(lambdas, weights, strict=True) if lam]
-    return torch.stack(terms).sum() if terms else torch.zeros((), device=weights[0].device)
+    terms = [lam * w.square().sum() / n for lam, w, n in zip(lambdas, weights, units, strict=True) if lam]
+    return torch.stack(terms).sum() if terms else torch.zeros((), device=next(network.parameters()).device)
 
 
 def train(
@@ -120,11 +123,12 @@ def train(
 
 def predict(network: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
     """Predicted classes [N] of images [N, ...], in evaluation mode (the mode is put back)."""
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     with torch.no_grad():
         classes = [network(batch).argmax(1) for batch in x.split(batch_size)]
-    network.train(was_training)
+    for module, mode in modes.items():
+        module.training = mode
     return torch.cat(classes)
 
 

@@ -249,6 +249,8 @@ def test_bad_input_gets_a_sentence(problem):
         attack("igsm", model, x[:0], y[:0])
     with pytest.raises(AttackError, match=r"pixels in \[0, 1\], found 0 to 255"):
         attack("igsm", model, torch.tensor([[0.0, 255.0]]), y[:1])
+    with pytest.raises(AttackError, match="at least one step, found 0"):
+        attack("igsm", model, x, y, epsilon=EPSILON, step_size=STEP, steps=0)
     for value in (-0.5, math.nan):
         broken = x.clone()
         broken[3, 0, 1, 1] = value
@@ -333,5 +335,7 @@ def test_classes_restrict_the_choice():
         assign(label, every, order, images=5, **arguments)
     with pytest.raises(AttackError, match=r"must lie in 0\.\.2, found \[7\]"):
         assign(label, every, order, images=1, classes=[7], **arguments)
+    with pytest.raises(AttackError, match=r"must lie in 0\.\.2, found \[-1, 1\]"):
+        assign(label, every, order, images=1, classes=[-1, 1], **arguments)
     with pytest.raises(AttackError, match="unknown targets 'some'"):
         assign(label, every, order, images=1, **{**arguments, "targets": "some"})

@@ -113,6 +113,17 @@ def test_weights_survive_storage(settings):
     assert not any(p.requires_grad for p in again.parameters())
 
 
+def test_stored_weights_are_a_snapshot():
+    network = fully_connected((4,), (), 2)
+    weights = weights_of(network)
+    kept = {name: value.copy() for name, value in weights.items()}
+    with torch.no_grad():
+        for p in network.parameters():
+            p += 1
+    for name, value in weights.items():
+        assert np.array_equal(value, kept[name])
+
+
 def test_a_restored_network_has_its_own_weights():
     settings = {"architecture": "fully_connected", "input_shape": [4], "classes": 2}
     weights = weights_of(build(**settings))

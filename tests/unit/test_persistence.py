@@ -489,6 +489,31 @@ def test_a_module_is_measured_in_evaluation_mode_and_put_back():
     assert not model.training
 
 
+def test_few_samples_decide_no_limit_of_a_high_confidence():
+    # 128 of 140 samples, scaled up, once settled limits five standard errors above gamma; the other twelve disagreed.
+    gamma, samples, confidence = 0.5, 140, 1 - 1e-7
+    x = torch.ones(200, 1, dtype=torch.float64)
+    result = persistence(orthant(1), x, gamma, samples, confidence, sigma_min=0.05, sigma_max=40.0, precision=1e-3)
+    for image, found in enumerate(result.low.tolist()):
+        low = min(order_statistics(gamma, samples, confidence, 0, image)[1], 40.0)
+        assert low / 1.001 * (1 - 1e-9) <= found <= low * (1 + 1e-9)
+
+
+def test_a_frozen_layer_stays_frozen():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)).train()
+    model[2].eval()
+    persistence(model, torch.rand(2, 4), samples=20)
+    assert [module.training for module in model] == [True, True, False, True]
+
+
+@pytest.mark.parametrize("transform", [torch.log, lambda x: (30 * x).exp()])
+def test_logits_that_are_not_finite_on_noisy_images_get_a_sentence(transform):
+    # Finite at the image itself; the logarithm of a negative pixel is not, nor is a large exponential.
+    for measure in (persistence, lambda model, x, samples: stability(model, x, 50.0, samples)):
+        with pytest.raises(ValueError, match="logits must be finite, found others on noisy images"):
+            measure(transform, torch.tensor([[0.9, 0.1, 0.1]]), samples=200)
+
+
 def test_a_model_that_fails_is_put_back_too():
     class Failing(nn.Module):
         calls = 0

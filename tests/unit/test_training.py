@@ -172,6 +172,35 @@ def test_the_penalty_is_per_unit_and_leaves_biases_free():
         weight_penalty(model, [1, 2])
 
 
+def test_units_of_a_transposed_convolution_are_its_outputs():
+    layer = nn.ConvTranspose2d(2, 5, 3)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+    # Ninety weights, five output channels.
+    assert float(weight_penalty(layer, [1.0]).detach()) == pytest.approx(90 / 5)
+
+
+def test_a_network_without_common_layers_can_be_trained(toy):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(4, 2))
+
+        def forward(self, x):
+            return x.flatten(1) @ self.weight
+
+    history = train(Own(), *toy, *toy, learning_rate=0.01, epochs=5)
+    assert history.test_accuracy[-1] == 1.0
+    assert history.penalty == [0.0] * 5
+
+
+def test_predicting_leaves_a_frozen_layer_frozen(toy):
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2)).train()
+    model[1].eval()
+    predict(model, toy[0])
+    assert [module.training for module in model] == [True, False, True]
+
+
 def test_a_penalty_shrinks_weights(toy):
     def norm(strength):
         model = network()
