@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import settings
+
+# No test is timed: a busy machine must not fail one. The same examples in every run of CI, new ones elsewhere.
+settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("Snakefile", "config.yaml", "config", "schemas", "rules", "scripts", "neighborhoods", "pipeline", "envs",
