@@ -9,7 +9,6 @@ free: over any piece [t1, t2] of a step, integral . dw must equal y(x; w(t2)) - 
 """
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -239,9 +238,3 @@ def _step_contributions(network: _Flat, path: Path, w: Tensor, mean_jacobian: Te
         gradients = per_sample(w, path.x[piece], path.y[piece])
         parts.append((flat @ gradients.T).reshape(-1, outputs, len(gradients)))
     return torch.cat(parts, 2).transpose(1, 2) * (-path.learning_rate / n)
-
-
-def relative_mismatch(result: PathKernel) -> float:
-    """Largest |prediction - network| over the largest |network - start|: 0 for a perfect kernel machine."""
-    moved = float((result.network - result.start).abs().max())
-    return float((result.prediction - result.network).abs().max()) / moved if moved else math.nan

@@ -19,7 +19,7 @@ def tabulate(
     published_table: str,
     provenance: Provenance,
 ) -> None:
-    """One row a network; columns end in _low and _high for 95 % intervals, in _se for standard errors."""
+    """One row a network; columns end in _low and _high for limits of intervals, in _se for standard errors."""
     with open(published, encoding="utf-8") as file:
         reported = yaml.safe_load(file)[published_table]
     rows = []
