@@ -12,13 +12,19 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "attacks",
+    "bracketing",
+    "concentration",
+    "cones",
+    "distance",
     "factories",
     "images",
+    "layers",
     "lbfgs",
     "networks",
     "path_kernel",
     "persistence",
     "sampling",
+    "sequential",
     "statistics",
     "training",
 )
@@ -26,6 +32,8 @@ _HOMES = {
     "persistence_of_gammas": "persistence",
     "stability": "persistence",
     "stability_curve": "persistence",
+    "boundary_distance": "distance",
+    "face_number": "cones",
     "igsm": "attacks",
     "verify": "attacks",
     "fully_connected": "networks",

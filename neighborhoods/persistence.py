@@ -4,32 +4,63 @@ Sources: Bell, definitions 4.1 and 4.2, with the reading of persistence as the *
 
     sigma* = sup{s : P[C(x + s' z) = C(x)] >= gamma for all s' < s},   z ~ N(0, I).
 
-All images are measured at once. Each image keeps one set of directions z for every sigma, so its share of
-samples that keep the class is one random curve in sigma, and everything said about sigma* is read off it.
+All images are measured at once. Each image has one set of directions z, the same for every sigma. With x + sigma z it
+is shown that smaller sigmas keep the class (the lower limit), with x - sigma z that larger ones lose it (the upper
+limit). Either half is a plain sample, so each limit's test is exact; the estimate uses both halves, and opposite
+directions make it more precise wherever the boundary is nearly flat.
 """
 
 import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
+from neighborhoods.bracketing import bracketing
 from neighborhoods.sampling import Classifier, Neighborhood, check_arguments, neighborhoods_of
+from neighborhoods.sequential import SequentialTest, sequential_test
 from neighborhoods.statistics import clopper_pearson
 
 log = logging.getLogger(__name__)
 
-# While scanning, a share of a few samples settles that a sigma is below every crossing when it exceeds the share of the
-# highest count by this many standard errors; anything closer is decided by all samples.
-SCAN_SAMPLES = 128
-SCAN_MARGIN = 4.0
+METHODS = ("sequential", "algorithm1")
 
-# Every third step halves, so this narrows any bracket of the scan by a factor of 10^9.
-MAX_REFINEMENTS = 90
+# How a limit is aimed at, in standard errors of log sigma from all samples: this far beyond where its test would just
+# pass; and it is taken when it lies this close to the best one. With few samples first, then at most TRIES times.
+AIM = 0.5
+CLOSE_ENOUGH = 1.8
+FEW_PARTS = (0.25,)
+TRIES = 4
+
+# The scan gives a test up when its share lies this many standard errors on the wrong side of passing, and leaves what
+# this part of the samples does not settle to the search.
+GIVE_UP = 1.6
+SCAN_PART = 0.25
+
+# The local line: width of its weights in probits and in log sigma; the slope it is drawn to by a prior (a half-space
+# has 0.52 at gamma = 0.7, sharp cones 3) and how strongly; bounds of the slope; how far, as a factor, it may be
+# followed; and the part of the weight that one side's own counts need to place it.
+BANDWIDTH = 0.5
+USUAL_SLOPE, USUAL_DISTANCE = 1.5, 0.03
+FLATTEST, STEEPEST = 0.25, 20.0
+MAX_JUMP = 2.0
+MEMORY = 128
+OWN_PART = 0.05
+
+# A count leaves no doubt on which side of the crossing it lies when it is this many standard errors away.
+SURE = 3.0
+
+# An interval wider than this in log sigma, and than six standard errors, is not that of a simple crossing.
+USUAL_WIDTH = 0.75
+
+# Beyond the first crossing every point of the scan is looked at within this distance in log sigma, then every third.
+SECOND_NEAR = math.log(8)
+SECOND_STRIDE = 3
 
 
 @dataclass(frozen=True)
@@ -41,8 +72,11 @@ class Persistence:
             `censored_high` sigma_max.
         low, high: interval of the given confidence; 0 and inf where the range of sigma ends first.
         status: "ok", "censored_low" (below sigma_min) or "censored_high" (above sigma_max).
+        recrosses: whether the share of kept samples rises above gamma again beyond the first crossing, as a test at the
+            confidence level shows at some point of the scan.
         predicted: class whose share is counted: that of the image itself.
-        samples: noisy images for one image at one sigma.
+        gamma: the share.
+        samples: most noisy images drawn for one image at one sigma, for each limit.
         evaluations: noisy images classified for each image.
     """
 
@@ -50,9 +84,20 @@ class Persistence:
     low: Tensor
     high: Tensor
     status: list[str]
+    recrosses: Tensor
     predicted: Tensor
+    gamma: float
     samples: int
     evaluations: Tensor
+
+    @property
+    def certified_radius(self) -> Tensor:
+        """Radius within which the classifier smoothed at sigma = `low` keeps the image's class [images].
+
+        R = sigma Phi^-1(p) for a lower bound p of the share (Cohen et al. 2019, theorem 1): at `low` the share is shown
+        to exceed gamma, with half of the error the interval may make. 0 where gamma is at most one half.
+        """
+        return self.low * max(float(special.ndtri(self.gamma)), 0.0)
 
 
 @dataclass(frozen=True)
@@ -70,6 +115,21 @@ class Stability:
     samples: int
 
 
+class Search(TypedDict, total=False):
+    """How persistence is looked for; what is left out has the defaults of `persistence_of_gammas`."""
+
+    sigma_min: float
+    sigma_max: float
+    scan_factor: float
+    noise: str
+    batch_size: int
+    memory_mb: int
+    half: bool | None
+    method: str
+    max_steps: int
+    precision: float
+
+
 def persistence(
     model: Classifier,
     x: Tensor,
@@ -77,53 +137,34 @@ def persistence(
     samples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
-    *,
-    sigma_min: float = 1e-3,
-    sigma_max: float = 100.0,
-    scan_factor: float = 1.5,
-    precision: float = 1e-2,
-    batch_size: int = 512,
-    memory_mb: int = 256,
+    **search: Unpack[Search],
 ) -> Persistence:
     """gamma-persistence of images (Bell, definition 4.2, first downward crossing).
 
     A scan over geometrically growing sigma finds where the share of samples that keep the class first falls
-    below gamma; bisection refines it. The interval inverts the exact two-sided binomial test of
-    "P at sigma equals gamma": at sigma* itself the count is binomial with parameter gamma, so the set of sigmas
-    that are not rejected covers sigma* with the given confidence, at no price for the search. It assumes that P
-    crosses gamma once over the width of the interval; dips narrower than the scan's steps go unseen.
+    below gamma. Then both limits are looked for near there: the largest sigma at which the first set of directions
+    shows a share above gamma, and the smallest at which the second shows one below, each by an exact sequential
+    binomial test that stops as soon as the outcome is clear. With the directions fixed, a test that wrongly passes
+    beyond sigma* passes at sigma* itself, so trying many sigmas costs the interval nothing. The estimate is where a
+    local probit line through all counts crosses gamma.
+
+    It assumes that the share crosses gamma once over the width of the interval; dips narrower than the scan's steps go
+    unseen.
 
     Args:
         model: images [B, ...] to logits [B, classes]; put an `nn.Module` in evaluation mode yourself if it is
             hidden in a callable.
         x: images [images, ...], floating point.
         gamma: share that must keep the class, in (0, 1).
-        samples: noisy images for one image at one sigma.
+        samples: most noisy images for one image at one sigma, for each limit.
         confidence: level of the interval.
         seed: of the noise; image i gets the same noise whatever the other images and batch sizes are.
-        sigma_min, sigma_max: range searched, in units of `x`; beyond it the result is censored.
-        scan_factor: ratio of neighbouring sigmas of the scan.
-        precision: relative width at which bisection stops; limits are rounded outward by it.
-        batch_size: noisy images in one forward pass.
-        memory_mb: megabytes of noise kept at once.
+        search: see `persistence_of_gammas`.
 
     Raises:
         ValueError: an argument is out of range, or the images or logits are not finite or have no batch axis.
     """
-    (result,) = persistence_of_gammas(
-        model,
-        x,
-        [gamma],
-        samples,
-        confidence,
-        seed,
-        sigma_min=sigma_min,
-        sigma_max=sigma_max,
-        scan_factor=scan_factor,
-        precision=precision,
-        batch_size=batch_size,
-        memory_mb=memory_mb,
-    )
+    (result,) = persistence_of_gammas(model, x, [gamma], samples, confidence, seed, **search)
     return result
 
 
@@ -138,39 +179,55 @@ def persistence_of_gammas(
     sigma_min: float = 1e-3,
     sigma_max: float = 100.0,
     scan_factor: float = 1.5,
-    precision: float = 1e-2,
-    batch_size: int = 512,
+    noise: str = "gaussian",
+    batch_size: int = 256,
     memory_mb: int = 256,
+    half: bool | None = None,
+    method: str = "sequential",
+    max_steps: int = 100,
+    precision: float | None = None,
 ) -> list[Persistence]:
-    """Persistence for several gammas from the same noisy images, one result for each.
+    """Persistence for several gammas from the same directions, one result for each.
 
-    Each interval holds its level by itself; results of one image are correlated. Arguments and errors as for
-    `persistence`; `evaluations` counts the noisy images of all gammas together.
+    Each interval holds its level by itself; results of one image are correlated. Arguments and errors are those of
+    `persistence`, and:
+
+    Args:
+        gammas: shares that must keep the class, each in (0, 1).
+        sigma_min, sigma_max: range searched, in units of `x`; beyond it the result is censored.
+        scan_factor: ratio of neighbouring sigmas of the scan.
+        noise: "gaussian"; or "ball", uniform in the ball of radius sigma sqrt(pixels + 2), in which every coordinate
+            has the standard deviation sigma too.
+        batch_size: noisy images in one forward pass; more where the first layer is narrower than an image.
+        memory_mb: megabytes of noise kept at once.
+        half: compute in bfloat16 where the class does not hang on it, checked (see `sampling.HalfPrecision`); None for
+            where that is faster.
+        method: "sequential", or "algorithm1" for Bell's Bracketing Algorithm to the letter (see `bracketing`), which
+            has no interval.
+        max_steps, precision: of "algorithm1".
     """
-    check_arguments(x, samples=samples, confidence=confidence)
+    check_arguments(x, samples, confidence, noise)
     if len(gammas) == 0 or not all(0 < gamma < 1 for gamma in gammas):
         raise ValueError(f"gamma must lie in (0, 1), found {', '.join(map(str, gammas)) or 'none'}")
-    if not 0 < sigma_min < sigma_max < math.inf or scan_factor <= 1 or not 0 < precision < 1:
-        raise ValueError("expected 0 < sigma_min < sigma_max, scan_factor above 1 and precision in (0, 1)")
-    counts = torch.cat([_decision_counts(gamma, samples, confidence) for gamma in gammas])
-    few = min(SCAN_SAMPLES, samples)
-    tops = [top / samples for top in counts[::3].tolist()]
-    safe = max(
-        few * (top + SCAN_MARGIN * math.sqrt(gamma * (1 - gamma) / few))
-        for gamma, top in zip(gammas, tops, strict=True)
-    )
+    if not 0 < sigma_min < sigma_max < math.inf or scan_factor <= 1:
+        raise ValueError("expected 0 < sigma_min < sigma_max and scan_factor above 1")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, found {method!r}")
+    if method == "algorithm1":
+        limits = (sigma_min, sigma_max)
+        return [_bracketed(model, x, gamma, samples, seed, limits, max_steps, precision) for gamma in gammas]
     steps = math.ceil(math.log(sigma_max / sigma_min) / math.log(scan_factor))
-    grid = torch.from_numpy(np.geomspace(sigma_min, sigma_max, steps + 1))
-    parts = []
-    for piece in neighborhoods_of(model, x, samples, seed, batch_size, memory_mb):
-        search = _scan(piece, grid, counts, few, safe)
-        search.refine(piece, precision)
-        parts.append((search.brackets(grid), piece.predicted.cpu(), piece.evaluations))
-        log.info("persistence: %d of %d images", sum(len(part[0]) for part in parts), len(x))
-    brackets, predicted, evaluations = (torch.cat(column) for column in zip(*parts, strict=True))
+    grid = torch.from_numpy(np.geomspace(sigma_min, sigma_max, steps + 1)).log()
+    tests = [sequential_test(gamma, samples, (1 - confidence) / 2) for gamma in gammas]
+    found: list[list[_Found]] = [[] for _ in gammas]
+    done = 0
+    for piece in neighborhoods_of(model, x, samples, seed, batch_size, memory_mb, noise, half):
+        for test, results in zip(tests, found, strict=True):
+            results.append(_Search(piece, test, grid).run())
+        done += len(piece)
+        log.info("persistence: %d of %d images", done, len(x))
     return [
-        _result(brackets[:, 3 * i : 3 * i + 3], predicted, evaluations, samples, sigma_min, sigma_max)
-        for i in range(len(gammas))
+        _collect(results, gamma, samples, sigma_min, sigma_max) for results, gamma in zip(found, gammas, strict=True)
     ]
 
 
@@ -182,14 +239,27 @@ def stability(
     confidence: float = 0.95,
     seed: int = 0,
     *,
-    batch_size: int = 512,
+    noise: str = "gaussian",
+    batch_size: int = 256,
     memory_mb: int = 256,
+    half: bool | None = None,
 ) -> Stability:
     """Class frequencies of x + sigma z (Bell, definition 4.1): shapes [images, classes].
 
     Arguments and errors as for `stability_curve`.
     """
-    curve = stability_curve(model, x, [sigma], samples, confidence, seed, batch_size=batch_size, memory_mb=memory_mb)
+    curve = stability_curve(
+        model,
+        x,
+        [sigma],
+        samples,
+        confidence,
+        seed,
+        noise=noise,
+        batch_size=batch_size,
+        memory_mb=memory_mb,
+        half=half,
+    )
     return Stability(curve.frequency[:, 0], curve.low[:, 0], curve.high[:, 0], samples)
 
 
@@ -201,8 +271,10 @@ def stability_curve(
     confidence: float = 0.95,
     seed: int = 0,
     *,
-    batch_size: int = 512,
+    noise: str = "gaussian",
+    batch_size: int = 256,
     memory_mb: int = 256,
+    half: bool | None = None,
 ) -> Stability:
     """Class frequencies of x + sigma z for several sigma: shapes [images, sigmas, classes].
 
@@ -216,18 +288,17 @@ def stability_curve(
         samples: noisy images for one image at one sigma.
         confidence: level of each interval.
         seed: of the noise.
-        batch_size: noisy images in one forward pass.
-        memory_mb: megabytes of noise kept at once.
+        noise, batch_size, memory_mb, half: as for `persistence_of_gammas`.
 
     Raises:
         ValueError: an argument is out of range, or images or logits are not finite.
     """
-    check_arguments(x, samples=samples, confidence=confidence)
+    check_arguments(x, samples, confidence, noise)
     values = torch.as_tensor(sigmas, dtype=torch.float64)
     if values.ndim != 1 or len(values) == 0 or not bool((values >= 0).all()):
         raise ValueError("expected at least one sigma, none of them negative")
     parts = []
-    for piece in neighborhoods_of(model, x, samples, seed, batch_size, memory_mb):
+    for piece in neighborhoods_of(model, x, samples, seed, batch_size, memory_mb, noise, half):
         at_sigma = [piece.class_counts(value.expand(len(piece))) for value in values]
         parts.append(torch.stack(at_sigma, 1).cpu())
         log.info("stability: %d of %d images", sum(map(len, parts)), len(x))
@@ -236,113 +307,335 @@ def stability_curve(
     return Stability(count.double() / samples, torch.from_numpy(low), torch.from_numpy(high), samples)
 
 
-def _decision_counts(gamma: float, samples: int, confidence: float) -> Tensor:
-    """Counts that end three crossings: of the upper acceptance limit, of gamma, of the lower limit.
+@dataclass
+class _Line:
+    """probit = mean_probit + slope (t - mean_t), t = exp(around - position), for each image [n]."""
 
-    A curve "has crossed" the j-th count at the first sigma where fewer than counts[j] samples keep the class.
-    """
-    alpha = 1 - confidence
-    lower = int(stats.binom.ppf(alpha / 2, samples, gamma))
-    upper = int(stats.binom.ppf(1 - alpha / 2, samples, gamma))
-    # The guard against rounding makes gamma = 0.7 of 1000 samples the count 700, not 701.
-    return torch.tensor([upper + 1, math.ceil(gamma * samples - 1e-9), lower])
+    around: Tensor
+    slope: Tensor
+    mean_t: Tensor
+    mean_probit: Tensor
+
+    def reaches(self, probit: float) -> Tensor:
+        """Position at which the line reaches a probit, at most a factor of MAX_JUMP from its middle [n]."""
+        t = self.mean_t + (probit - self.mean_probit) / self.slope
+        return self.around - t.clamp(1 / MAX_JUMP, MAX_JUMP).log()
+
+
+def _middle(low: Tensor, high: Tensor) -> Tensor:
+    return (low + high) / 2
+
+
+def _average(values: Tensor, weight: Tensor) -> Tensor:
+    return (weight * values).sum(1) / weight.sum(1)
+
+
+@dataclass
+class _Found:
+    """Of some images: estimate and limits in log sigma [n], -inf and inf where the range ends first."""
+
+    estimate: Tensor
+    low: Tensor
+    high: Tensor
+    recrosses: Tensor
+    predicted: Tensor
+    evaluations: Tensor
+
+
+def _collect(results: list[_Found], gamma: float, samples: int, sigma_min: float, sigma_max: float) -> Persistence:
+    columns = (torch.cat([getattr(r, name) for r in results]) for name in ("estimate", "low", "high"))
+    estimate, low, high = (_exp(column, (sigma_min, sigma_max)) for column in columns)
+    censored_low, censored_high = estimate == 0, estimate == math.inf
+    sigma = estimate.clamp(sigma_min, sigma_max)
+    status = np.where(censored_low, "censored_low", np.where(censored_high, "censored_high", "ok")).tolist()
+    rest = (torch.cat([getattr(r, name) for r in results]) for name in ("recrosses", "predicted", "evaluations"))
+    recrosses, predicted, evaluations = rest
+    return Persistence(sigma, low, high, status, recrosses, predicted, gamma, samples, evaluations)
+
+
+def _exp(position: Tensor, ends: tuple[float, float]) -> Tensor:
+    """Exponentials, in which the ends of the range are not missed by a rounding."""
+    sigma = position.exp()
+    for end in ends:
+        sigma = torch.where((sigma / end - 1).abs() < 1e-12, end, sigma)
+    return sigma
+
+
+def _bracketed(
+    model: Classifier,
+    x: Tensor,
+    gamma: float,
+    samples: int,
+    seed: int,
+    limits: tuple[float, float],
+    max_steps: int,
+    precision: float | None,
+) -> Persistence:
+    found = bracketing(
+        model,
+        x,
+        gamma,
+        samples,
+        seed,
+        sigma_min=limits[0],
+        sigma_max=limits[1],
+        max_steps=max_steps,
+        precision=precision,
+    )
+    nothing = torch.full((len(x),), math.nan, dtype=torch.float64)
+    flags = torch.zeros(len(x), dtype=torch.bool)
+    return Persistence(
+        found.sigma, nothing, nothing, found.status, flags, found.predicted, gamma, samples, found.evaluations
+    )
 
 
 class _Search:
-    """First crossings of several counts for several images: brackets in log sigma that shrink.
+    """One gamma's search for some images. Positions are log sigma; all tensors are [images] unless stated.
 
-    All tensors are [images, counts]. `margin_low` and `margin_high` are how far the number of kept samples lies
-    above or below the count at either end; they steer the next guess and decide nothing.
+    Sides: 0 is the lower limit with directions z, 1 the upper limit with directions -z.
     """
 
-    def __init__(self, images: int, grid: Tensor, counts: Tensor) -> None:
-        shape = (images, len(counts))
-        # Half a sample below the count: the crossing lies where the number of kept samples steps past it.
-        self.counts = counts.double() - 0.5
-        self.low = torch.full(shape, -math.inf, dtype=torch.float64)
-        self.high = torch.full(shape, math.inf, dtype=torch.float64)
-        self.margin_low = torch.zeros(shape, dtype=torch.float64)
-        self.margin_high = torch.zeros(shape, dtype=torch.float64)
+    def __init__(self, piece: Neighborhood, test: SequentialTest, grid: Tensor) -> None:
+        self.piece, self.test, self.grid = piece, test, grid
+        self.samples = test.looks[-1]
+        n = len(piece)
+        self.low = torch.full((n,), -math.inf, dtype=torch.float64)
+        self.high = torch.full((n,), math.inf, dtype=torch.float64)
+        self.goal = float(special.ndtri(test.share))
+        # Counts at which the tests of all samples just pass, as probits; a limit no count reaches is never aimed at.
+        ends = (min(test.above[-1], self.samples), max(test.below[-1], 0))
+        self.passing = [self._probit(torch.tensor(float(end)), torch.tensor(float(self.samples))) for end in ends]
+        density = math.exp(-(self.goal**2) / 2) / math.sqrt(2 * math.pi)
+        # Standard error of the probit of a share near gamma from all samples.
+        self.error = math.sqrt(test.share * (1 - test.share) / self.samples) / density
+        # Everything counted so far for each image: position, kept, samples (0: nothing yet) and side. Of a fixed width,
+        # so that no sum over it depends on what the other images needed.
+        self.memory = torch.zeros(4, n, MEMORY, dtype=torch.float64)
+        self.used = torch.zeros(n, dtype=torch.int64)
 
-    def update(self, images: Tensor, position: Tensor, kept: Tensor) -> None:
-        """Take in that `kept` samples [n] of `images` [n] keep their class at log sigma `position` [n]."""
-        margin = kept.double()[:, None] - self.counts
-        position = position[:, None].expand_as(margin)
-        low, high = self.low[images], self.high[images]
-        inside = (position > low) & (position < high)
-        above, below = inside & (margin > 0), inside & (margin < 0)
-        self.low[images] = torch.where(above, position, low)
-        self.high[images] = torch.where(below, position, high)
-        self.margin_low[images] = torch.where(above, margin, self.margin_low[images])
-        self.margin_high[images] = torch.where(below, margin, self.margin_high[images])
+    @staticmethod
+    def _probit(kept: Tensor, samples: Tensor) -> Tensor:
+        return torch.special.ndtri((kept.double() + 0.5) / (samples.double() + 1))
 
-    def refine(self, piece: Neighborhood, precision: float) -> None:
-        """Shrink every bracket with two finite ends to the relative width `precision`."""
-        width = math.log1p(precision)
-        for step in range(MAX_REFINEMENTS):
-            span = self.high - self.low
-            is_open = torch.isfinite(span) & (span > width)
-            if not bool(is_open.any()):
-                return
-            guess = self._guess(span, width, bisect=step % 3 == 2)
-            # One count of all images after the other, since each answer narrows the other counts' brackets too.
-            for column in range(self.low.shape[1]):
-                images = is_open[:, column].nonzero()[:, 0]
-                position = guess[images, column]
-                useful = (position > self.low[images, column]) & (position < self.high[images, column])
-                images, position = images[useful], position[useful]
-                if len(images):
-                    self.update(images, position, piece.kept(images, position.exp(), piece.samples))
+    def _remember(self, images: Tensor, position: Tensor, kept: Tensor, samples: Tensor, side: int) -> None:
+        values = torch.stack((position, kept.double(), samples.double(), torch.full_like(position, side)))
+        self.memory[:, images, self.used[images] % MEMORY] = values
+        self.used[images] += 1
 
-    def _guess(self, span: Tensor, width: float, bisect: bool) -> Tensor:
-        """Where to look next: by linear interpolation, set off a little so that the bracket closes from the
-        wider side; by halving every third time, which bounds the number of steps."""
-        if bisect:
-            return self.low + span / 2
-        root = self.low + span * self.margin_low / (self.margin_low - self.margin_high)
-        side = torch.where(self.high - root > root - self.low, 0.45, -0.45)
-        inset = torch.minimum(torch.full_like(span, 0.45 * width), span / 2)
-        return torch.clamp(root + side * width, self.low + inset, self.high - inset)
+    def _count(
+        self, images: Tensor, position: Tensor, side: int, until: int = 0, hurry: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Sequential test of one side at one position for each image.
 
-    def brackets(self, grid: Tensor) -> Tensor:
-        """Brackets in sigma [images, counts, 2]: [0, first of grid] and [last of grid, inf] where censored."""
-        low, high = self.low.exp(), self.high.exp()
-        # Exponentials of logarithms miss the grid's ends by a rounding.
-        high = torch.where(self.low == -math.inf, grid[0], high)
-        low = torch.where(self.high == math.inf, grid[-1], low)
-        return torch.stack([low, high], 2)
+        Args:
+            until: samples to draw, all if 0. hurry: stop an image's test when it has passed or is about to fail; its
+                count is then a biased one, good enough for the scan.
 
+        Returns:
+            Whether it passed, and kept samples, each [len(images)].
+        """
+        passed = torch.zeros(len(images), dtype=torch.bool)
+        kept = torch.zeros(len(images), dtype=torch.int64)
+        drawn = torch.zeros(len(images), dtype=torch.int64)
+        rows = torch.arange(len(images))
+        before = 0
+        for look, above, below in zip(self.test.looks, self.test.above, self.test.below, strict=True):
+            scale = position[rows].exp() * (1 - 2 * side)
+            kept[rows] += self.piece.kept(images[rows], scale, before, look)
+            drawn[rows] = before = look
+            passed[rows] |= kept[rows] <= below if side else kept[rows] >= above
+            if hurry:
+                # How far the share is from what the last look needs, in standard errors of this look.
+                distance = (self._probit(kept[rows], drawn[rows]) - self.passing[side]) * (1 - 2 * side)
+                lost = distance < -GIVE_UP * self.error * math.sqrt(self.samples / look)
+                rows = rows[~passed[rows] & ~lost]
+            if len(rows) == 0 or look == until:
+                break
+        self._remember(images, position, kept, drawn, side)
+        return passed, kept
 
-def _scan(piece: Neighborhood, grid: Tensor, counts: Tensor, few: int, safe: float) -> _Search:
-    """Look from below for the first grid point at which each count is crossed.
+    def _look(self, part: float) -> int:
+        """The first look at that part of all samples."""
+        return next(look for look in self.test.looks if look >= part * self.samples)
 
-    A sigma at which more than `safe` of the `few` first samples keep the class lies before every crossing;
-    elsewhere all samples decide. Once crossed, a count's bracket no longer moves outward.
-    """
-    search = _Search(len(piece), grid, counts)
-    active = torch.arange(len(piece))
-    for sigma in grid:
-        level = sigma.expand(len(active))
-        first = piece.kept(active, level, few)
-        certain = (first > safe) & (few < piece.samples)
-        search.update(active[certain], level[certain].log(), first[certain] * (piece.samples / few))
-        near = active[~certain]
-        if len(near):
-            level = sigma.expand(len(near))
-            kept = first[~certain] if few == piece.samples else piece.kept(near, level, piece.samples)
-            search.update(near, level.log(), kept)
-        active = active[~torch.isfinite(search.high[active]).all(1)]
-        if len(active) == 0:
-            break
-    return search
+    def run(self) -> _Found:
+        self.piece.evaluations.zero_()
+        first = self._scan()
+        scanned = self.low.clone()
+        self._narrow(first < len(self.grid))
+        self._widen(first)
+        # Where the two tests contradict each other the upper limit is right in any case: it bounds the first crossing.
+        crossed = self.low >= self.high
+        self.low = torch.where(crossed, torch.where(scanned < self.high, scanned, -math.inf), self.low)
+        estimate = self._estimate(first)
+        inside = torch.minimum(torch.maximum(estimate, self.low), self.high)
+        estimate = torch.where(torch.isinf(estimate), estimate, inside)
+        recrosses = self._recrosses()
+        evaluations = self.piece.evaluations.clone()
+        return _Found(estimate, self.low, self.high, recrosses, self.piece.predicted.cpu(), evaluations)
 
+    def _scan(self) -> Tensor:
+        """First point of the grid at which the first side does not show a share above gamma; len(grid) if none.
 
-def _result(
-    brackets: Tensor, predicted: Tensor, evaluations: Tensor, samples: int, sigma_min: float, sigma_max: float
-) -> Persistence:
-    censored_low = brackets[:, 1, 0] == 0
-    censored_high = brackets[:, 1, 1] == math.inf
-    sigma = brackets[:, 1].prod(1).sqrt()
-    sigma = torch.where(censored_low, sigma_min, torch.where(censored_high, sigma_max, sigma))
-    status = np.where(censored_low, "censored_low", np.where(censored_high, "censored_high", "ok")).tolist()
-    return Persistence(sigma, brackets[:, 0, 0], brackets[:, 2, 1], status, predicted, samples, evaluations)
+        Every second point while nothing at all is lost there; where something is, the point between is looked at too.
+        """
+        last = len(self.grid) - 1
+        first = torch.full((len(self.piece),), last + 1)
+        place = torch.zeros(len(self.piece), dtype=torch.int64)
+        skipped = torch.zeros(len(self.piece), dtype=torch.bool)
+        images = torch.arange(len(self.piece))
+        until = self._look(SCAN_PART)
+        while len(images):
+            here = place[images]
+            passed, kept = self._count(images, self.grid[here], 0, until, hurry=True)
+            self.low[images[passed]] = torch.maximum(self.low[images], self.grid[here])[passed]
+            whole = passed & (kept == self.memory[2, images, self.used[images] - 1])
+            back = skipped[images] & ~whole
+            first[images[~passed & ~back]] = here[~passed & ~back]
+            # After looking back: on to the point already looked at, whose outcome decides again.
+            step = torch.where(back, -1, torch.where(whole & (here + 1 < last), 2, 1))
+            place[images] = here + step
+            skipped[images] = step == 2
+            images = images[(passed | back) & (place[images] <= last)]
+        return first
+
+    def _line(self, images: Tensor, side: int) -> "_Line":
+        """Local line through the probits of the counts against 1 / sigma, straight for a flat boundary: its slope from
+        both sides' counts, its place from one side's."""
+        position, kept, samples, sides = self.memory[:, images]
+        probit = self._probit(kept, samples)
+        share = (kept + 0.5) / (samples + 1)
+        # Inverse variances, less for shares far from gamma, and less for places far from where those lie.
+        weight = samples * torch.exp(-(probit**2)) / (share * (1 - share))
+        weight = weight * torch.exp(-(((probit - self.goal) / BANDWIDTH) ** 2) / 2) + 1e-9 * (samples > 0)
+        around = _average(position, weight)
+        weight = weight * torch.exp(-(((position - around[:, None]) / BANDWIDTH) ** 2) / 2) + 1e-30 * (samples > 0)
+        t = torch.exp((around[:, None] - position).clamp(-3, 3))
+        mean_t, mean_q = _average(t, weight)[:, None], _average(probit, weight)[:, None]
+        # The usual slope weighs as much as all samples at a small distance.
+        prior = self.samples * USUAL_DISTANCE**2
+        spread = (weight * (t - mean_t) ** 2).sum(1) + prior
+        covariance = (weight * (t - mean_t) * (probit - mean_q)).sum(1) + prior * USUAL_SLOPE
+        own = weight * samples * (sides == side)
+        own = torch.where(own.sum(1, keepdim=True) > OWN_PART * (weight * samples).sum(1, keepdim=True), own, weight)
+        slope = (covariance / spread).clamp(FLATTEST, STEEPEST)
+        return _Line(around, slope, _average(t, own), _average(probit, own))
+
+    def _narrow(self, reached: Tensor) -> None:
+        """Move both limits to where their tests just pass: with few samples first, then with all."""
+        failed = [torch.full_like(self.low, math.inf), torch.full_like(self.low, -math.inf)]
+        open_images = [reached.nonzero()[:, 0]] * 2
+        few = [self._look(part) for part in FEW_PARTS]
+        for until in few + [0] * TRIES:
+            aims = [self._aim(images, side, failed[side]) for side, images in enumerate(open_images)]
+            for side, (aim, worth) in enumerate(aims):
+                limit, images = (self.high if side else self.low), open_images[side]
+                if not until:
+                    images, aim = images[worth], aim[worth]
+                    open_images[side] = images
+                if len(images) == 0:
+                    continue
+                passed, _ = self._count(images, aim, side, until)
+                better = passed & ((aim < limit[images]) if side else (aim > limit[images]))
+                limit[images[better]] = aim[better]
+                if not until:
+                    failed[side][images[~passed]] = aim[~passed]
+
+    def _aim(self, images: Tensor, side: int, failed: Tensor) -> tuple[Tensor, Tensor]:
+        """Where to test a limit next, and whether that can improve it enough."""
+        sign = 1 - 2 * side
+        limit = self.high if side else self.low
+        line = self._line(images, side)
+        step = self.error / line.slope
+        aim = line.reaches(float(self.passing[side])) - sign * AIM * step
+        # Between what is surely before and surely beyond the crossing, halfway where the line leads outside.
+        before, beyond = self._bracket(images)
+        aim = torch.where((aim > before) & (aim < beyond), aim, _middle(before, beyond))
+        # Short of what failed with all samples, which is a fact about these directions.
+        barrier = failed[images] - sign * 0.5 * step
+        aim = torch.minimum(aim, barrier) if side == 0 else torch.maximum(aim, barrier)
+        gap = (aim - limit[images]) * sign
+        outside = (aim > self.grid[-1]) if side else (aim < self.grid[0])
+        return aim.clamp(self.grid[0], self.grid[-1]), (gap > (CLOSE_ENOUGH - AIM) * step) & ~outside
+
+    def _bracket(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Nearest positions on either side of the first crossing whose counts leave no doubt; the grid's ends else."""
+        position, kept, samples, _ = self.memory[:, images]
+        doubt = SURE * self.error * torch.sqrt(self.samples / samples.clamp_min(1))
+        excess = self._probit(kept, samples) - self.goal
+        beyond = torch.where((samples > 0) & (excess < -doubt), position, self.grid[-1] + 1).amin(1)
+        surely = (samples > 0) & (excess > doubt) & (position < beyond[:, None])
+        return torch.where(surely, position, self.grid[0] - 1).amax(1), beyond
+
+    def _widen(self, first: Tensor) -> None:
+        """Upper limits that were not found near the crossing: the next point of the grid that shows one."""
+        images = (torch.isinf(self.high) & (first < len(self.grid))).nonzero()[:, 0]
+        for i, position in enumerate(self.grid):
+            here = images[first[images] <= i]
+            if len(here) == 0:
+                continue
+            passed, _ = self._count(here, position.expand(len(here)), 1, hurry=True)
+            self.high[here[passed]] = position
+            images = images[torch.isinf(self.high[images])]
+
+    def _estimate(self, first: Tensor) -> Tensor:
+        """Where the share crosses gamma, by the local line; by bisection where the limits are not close to a line."""
+        n = len(self.piece)
+        everyone = torch.arange(n)
+        lines = [self._line(everyone, side) for side in (0, 1)]
+        estimate = (lines[0].reaches(self.goal) + lines[1].reaches(self.goal)) / 2
+        usual = USUAL_WIDTH + 6 * self.error / lines[0].slope
+        regular = torch.isfinite(self.low + self.high) & (self.high - self.low < usual)
+        regular &= (estimate > self.low) & (estimate < self.high)
+        odd = (~regular).nonzero()[:, 0]
+        if len(odd):
+            estimate[odd] = self._bisect(odd, first)
+        return estimate
+
+    def _share_below(self, images: Tensor, position: Tensor) -> Tensor:
+        """Whether fewer than gamma of both sets keep the class."""
+        sigma = position.exp()
+        kept = self.piece.kept(images, sigma, 0, self.samples) + self.piece.kept(images, -sigma, 0, self.samples)
+        # The guard against rounding makes gamma = 0.7 of 1000 samples the count 700, not 701.
+        return kept < math.ceil(self.test.share * 2 * self.samples - 1e-9)
+
+    def _bisect(self, images: Tensor, first: Tensor) -> Tensor:
+        """First crossing of the samples' own curve, from the first doubtful point of the scan on; -inf and inf where it
+        lies outside of the grid."""
+        low = torch.full((len(images),), -math.inf, dtype=torch.float64)
+        high = torch.full((len(images),), math.inf, dtype=torch.float64)
+        start = (first[images] - 1).clamp(min=0)
+        # Down from there while the curve is below already, then up while it is not.
+        for step in (-1, 1):
+            place = start.clone()
+            rows = torch.arange(len(images))
+            while len(rows):
+                here = self.grid[place[rows]]
+                below = self._share_below(images[rows], here)
+                high[rows[below]], low[rows[~below]] = here[below], here[~below]
+                place[rows] += step
+                on = below if step < 0 else ~below
+                rows = rows[on & (place[rows] >= 0) & (place[rows] < len(self.grid))]
+        for _ in range(12):
+            rows = torch.isfinite(low + high).nonzero()[:, 0]
+            if len(rows) == 0:
+                break
+            middle = (low[rows] + high[rows]) / 2
+            below = self._share_below(images[rows], middle)
+            high[rows] = torch.where(below, middle, high[rows])
+            low[rows] = torch.where(below, low[rows], middle)
+        inside = (low + high) / 2
+        return torch.where(torch.isinf(high), math.inf, torch.where(torch.isinf(low), -math.inf, inside))
+
+    def _recrosses(self) -> Tensor:
+        """Whether a point of the scan beyond the upper limit shows a share above gamma again."""
+        found = torch.zeros(len(self.piece), dtype=torch.bool)
+        images = torch.isfinite(self.high).nonzero()[:, 0]
+        for i, position in enumerate(self.grid):
+            distance = position - self.high[images]
+            near = (distance > 0) & ((distance < SECOND_NEAR) | (i % SECOND_STRIDE == 0))
+            here = images[near & ~found[images]]
+            if len(here):
+                passed, _ = self._count(here, position.expand(len(here)), 0, self._look(SCAN_PART), hurry=True)
+                found[here[passed]] = True
+        return found

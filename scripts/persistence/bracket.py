@@ -59,6 +59,12 @@ def bracket(
                 "sigma": (result.sigma, "estimated persistence", UNIT),
                 "low": (result.low, "lower limit of persistence", UNIT),
                 "high": (result.high, "upper limit of persistence, inf if beyond the range", UNIT),
+                "certified_radius": (
+                    result.certified_radius,
+                    "certified radius of the classifier smoothed at `low`",
+                    UNIT,
+                ),
+                "recrosses": (result.recrosses, "whether the share rises above gamma again beyond", "1"),
                 "status": (status, "ok, or censored_low or censored_high by the range of sigma", "1"),
                 "predicted": (result.predicted, "class whose share is counted", "1"),
                 "index": (index, "position in the test split of the image or of its origin", "1"),
@@ -74,6 +80,9 @@ def bracket(
         contrast = difference(summaries["adversarial"], summaries["natural"], confidence)
         put_summary(file, "difference", asdict(contrast), "persistence, adversarial less natural", UNIT)
         file.put("attacked", len(success), "attacked images, successful or not", ())
+        file.put("gamma", result.gamma, "share of samples that must keep the class", ())
+        file.put("samples", result.samples, "noisy images for one image at one sigma, at most", ())
+        file.put("confidence", confidence, "level of each interval", ())
 
 
 if "snakemake" in globals():

@@ -49,7 +49,7 @@ def test_nothing_after_a_run(finished):
         ("figures: {formats: [png]}", Counter()),
         ("device: cpu", Counter()),
         ("mirror: /somewhere", Counter()),
-        ("persistence: {confidence: 0.95, precision: 1e-2}\nmodels: {c-2: {hidden: []}}", Counter()),
+        ("persistence: {confidence: 0.95, scan_factor: 1.5}\nmodels: {c-2: {hidden: []}}", Counter()),
         ("seed: 1", ALL),
     ],
 )  # fmt: skip
@@ -72,7 +72,7 @@ def test_swapped_values_are_a_change(finished):
     [
         ("neighborhoods/persistence.py", "def stability(", "# A comment.\ndef stability(", Counter()),
         ("scripts/persistence/bracket.py", '"""Bracket the persistence', '"""Measure the persistence', Counter()),
-        ("neighborhoods/persistence.py", "SCAN_MARGIN = 4.0", "SCAN_MARGIN = 4.5",
+        ("neighborhoods/persistence.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
          MEASURED),
         ("scripts/persistence/bracket.py", "seed=seed + number", "seed=seed + 2 * number", PERSISTENCE),
         ("neighborhoods/path_kernel.py", "MAX_SPLITS = 45", "MAX_SPLITS = 44", KERNEL),

@@ -1,15 +1,17 @@
 """Persistence and stability against closed forms. Tolerances are stated in standard errors of the estimate."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 from torch import nn
 
+from neighborhoods.cones import Wedge, orthant_persistence, wedge_normals, wedge_persistence
 from neighborhoods.networks import fully_connected
 from neighborhoods.persistence import (
     persistence,
@@ -18,6 +20,8 @@ from neighborhoods.persistence import (
     stability_curve,
 )
 from neighborhoods.sampling import noise_directions
+from neighborhoods.sequential import sequential_test
+from neighborhoods.statistics import clopper_pearson
 
 GAMMA = 0.7
 
@@ -45,6 +49,12 @@ def point(k: int, distance: float, images: int, n: int = 784) -> torch.Tensor:
     x = torch.zeros(images, n)
     x[:, :k] = distance
     return x
+
+
+def wedge_point(normals: np.ndarray, distance: float) -> torch.Tensor:
+    """A point at this signed distance from every face: [1, n]."""
+    x = np.linalg.lstsq(normals, np.full(len(normals), distance), rcond=None)[0]
+    return torch.from_numpy(x).float()[None]
 
 
 def closed_form(k: int, gamma: float = GAMMA, distance: float = 1.0) -> float:
@@ -130,28 +140,16 @@ def test_outside_a_cone_points_persist_longer_than_inside():
     assert bool((outside.low > inside.high).all())
 
 
-@pytest.mark.parametrize(("k", "gamma"), [(1, 0.7), (5, 0.7), (2, 0.9)])
-def test_intervals_hold_their_level(k, gamma):
-    # Identical images get independent noise, so one call replicates the experiment.
-    images, samples = 1000, 200
-    result = persistence(orthant(k), point(k, 1.0, images, n=k), gamma, samples, 0.95, seed=3)
-    exact = closed_form(k, gamma)
-    covered = float(((result.low <= exact) & (exact <= result.high)).double().mean())
-    assert covered >= 0.95 - 2.6 * math.sqrt(0.95 * 0.05 / images)
-    # Exact binomial tests are conservative, but not by much: above .99 the interval would be too wide.
-    assert covered < 0.99
-
-
 def shells(x):
-    """Class 1 within radius 1 and between radii 2 and 3, in 64 dimensions scaled so that |z| is about 1."""
+    """Class 1 within radius 1 and between radii 2 and 4, in 64 dimensions scaled so that |z| is about 1."""
     radius = x.flatten(1).norm(dim=1) / 8
-    inside = (radius < 1) | ((radius > 2) & (radius < 3))
+    inside = (radius < 1) | ((radius > 2) & (radius < 4))
     return torch.stack([~inside, inside], 1).float()
 
 
 def test_the_first_of_several_crossings_counts():
     images, samples = 10, 1000
-    result = persistence(shells, torch.zeros(images, 64), GAMMA, samples, precision=5e-3)
+    result = persistence(shells, torch.zeros(images, 64), GAMMA, samples)
     # P = chi2 distribution function at 64 / sigma^2 near the first crossing.
     exact = 8 / math.sqrt(stats.chi2.ppf(GAMMA, 64))
     assert result.status == ["ok"] * images
@@ -160,7 +158,7 @@ def test_the_first_of_several_crossings_counts():
     error = math.sqrt(GAMMA * (1 - GAMMA) / samples) / (2 * quantile * stats.chi2.pdf(quantile, 64))
     # Four of them for each of ten images, and half the width at which the search stops.
     assert result.sigma.log().numpy() == pytest.approx(math.log(exact), abs=4 * error + 0.0025)
-    # A bisection from outside would have found the crossing beyond radius 3.
+    # A bisection from outside would have found the crossing beyond radius 4.
     assert float(stability(shells, torch.zeros(1, 64), 2.5, 1000).frequency[0, 1]) > GAMMA
 
 
@@ -185,91 +183,6 @@ def test_a_point_on_the_boundary_is_censored_low():
     assert result.low.tolist() == [0.0] * 5
     assert result.sigma.tolist() == [1e-3] * 5
     assert bool((result.high <= 1e-3).all())
-
-
-def test_a_limit_beyond_the_range_is_infinite():
-    # sigma* = 1.907 lies below sigma_max, the upper limit does not.
-    result = persistence(orthant(1), point(1, 1.0, 30), samples=100, sigma_max=2.2, seed=1)
-    ok = torch.tensor([status == "ok" for status in result.status])
-    assert int((result.high[ok] == math.inf).sum()) > 0
-    assert bool((result.low <= result.sigma).all() & (result.sigma <= result.high).all())
-
-
-def tail_chances(gamma, samples):
-    """Chances of at most and of at least 0, 1, ..., samples."""
-    k = np.arange(samples + 1)
-    return stats.binom.cdf(k, samples, gamma), stats.binom.sf(k - 1, samples, gamma)
-
-
-def order_statistics(gamma, samples, confidence, seed, image):
-    """sigma, low and high of a half-space at distance one in one dimension, from its noise alone.
-
-    A direction z leaves the half-space at sigma = -1 / z, so that the curve is a step function of known steps: fewer than
-    `count` samples keep the class from the step on at which samples - count + 1 have left.
-    """
-    z = np.sort(noise_directions((1,), samples, seed, image).numpy().astype(float)[:, 0])
-    leaves = np.where(z < 0, -1 / np.minimum(z, -1e-300), np.inf)
-    # Counts that the exact two-sided test of "P equals gamma" does not reject.
-    k, (below, above) = np.arange(samples + 1), tail_chances(gamma, samples)
-    accepted = k[(below > (1 - confidence) / 2) & (above > (1 - confidence) / 2)]
-    counts = math.ceil(round(gamma * samples, 6)), accepted[-1] + 1, accepted[0]
-    return tuple(0.0 if count > samples else leaves[samples - count] if count else np.inf for count in counts)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.floats(0.05, 0.97),
-    st.integers(1, 400),
-    st.sampled_from([0.5, 0.9, 0.95, 0.99]),
-    st.integers(0, 2**40),
-    st.sampled_from([5e-3, 1e-4]),
-)
-def test_a_half_spaces_results_are_order_statistics_of_its_noise(gamma, samples, confidence, seed, precision):
-    # A tail that equals its level, as for gamma = 1/2 of two samples, may be counted either way.
-    assume(all(np.abs(tail - (1 - confidence) / 2).min() > 1e-12 for tail in tail_chances(gamma, samples)))
-    sigma_min, sigma_max = 0.05, 40.0
-    result = persistence(
-        orthant(1), torch.ones(2, 1, dtype=torch.float64), gamma, samples, confidence, seed,
-        sigma_min=sigma_min, sigma_max=sigma_max, precision=precision,
-    )  # fmt: skip
-    for image in range(2):
-        sigma, low, high = order_statistics(gamma, samples, confidence, seed, image)
-        found = float(result.sigma[image]), float(result.low[image]), float(result.high[image])
-        rounding = 1 + 1e-9
-        if sigma <= sigma_min:
-            assert (result.status[image], found[0]) == ("censored_low", sigma_min)
-        elif sigma >= sigma_max:
-            assert (result.status[image], found[0]) == ("censored_high", sigma_max)
-        else:
-            assert result.status[image] == "ok"
-            # The middle of a bracket of this relative width that holds the step.
-            assert abs(math.log(found[0] / sigma)) <= math.log1p(precision) / 2 * rounding + 1e-9
-        # Limits are rounded outward by the precision, never inward, and beyond the range they are 0 and inf.
-        if low <= sigma_min:
-            assert found[1] == 0
-        else:
-            assert min(low, sigma_max) / (1 + precision) / rounding <= found[1] <= min(low, sigma_max) * rounding
-        if high >= sigma_max:
-            assert found[2] == math.inf
-        else:
-            assert max(high, sigma_min) / rounding <= found[2] <= max(high, sigma_min) * (1 + precision) * rounding
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(0.2, 0.95), min_size=1, max_size=4), st.integers(50, 400), st.integers(0, 2**31))
-def test_several_gammas_give_what_each_gives_alone(gammas, samples, seed):
-    x = point(3, 1.0, 3, n=5).double()
-    together = persistence_of_gammas(orthant(3), x, gammas, samples, seed=seed, precision=1e-3)
-    assert len(together) == len(gammas)
-    for gamma, found in zip(gammas, together, strict=True):
-        alone = persistence(orthant(3), x, gamma, samples, seed=seed, precision=1e-3)
-        assert found.status == alone.status
-        # The orthant is star-shaped, so each count is crossed once: both brackets of width 1e-3 hold the same step.
-        for name in ("sigma", "low", "high"):
-            assert getattr(found, name).numpy() == pytest.approx(getattr(alone, name).numpy(), rel=1.01e-3)
-    # From the same samples a larger share is never kept for longer.
-    sigmas = torch.stack([together[i].sigma for i in np.argsort(gammas)])
-    assert bool((sigmas[1:] <= sigmas[:-1] * 1.001).all())
 
 
 @pytest.fixture(scope="module")
@@ -341,106 +254,6 @@ def test_the_global_random_state_is_neither_read_nor_moved(network, images):
     assert_equal(*results)
 
 
-def layers(*more):
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), *more).eval()
-
-
-@pytest.mark.parametrize(
-    "more", [(), (nn.ReLU(), nn.Linear(10, 4)), (nn.BatchNorm1d(10), nn.Dropout(), nn.Linear(10, 4))]
-)
-def test_a_first_linear_layer_applied_once_changes_nothing_in_double_precision(images, more):
-    model, x = layers(*more).double(), images.double()
-    fast, slow = persistence(model, x, samples=300), persistence(lambda x: model(x), x, samples=300)
-    # Rounding of 1e-15 would have to fall between two samples to be seen; the same steps of the search follow.
-    assert_equal(fast, slow)
-    assert torch.equal(fast.evaluations, slow.evaluations)
-    sigmas = [0.0, 0.2, 3.0]
-    curves = [stability_curve(m, x, sigmas, samples=300).frequency for m in (model, lambda x: model(x))]
-    assert torch.equal(*curves)
-
-
-def test_a_first_linear_layer_applied_once_changes_nothing_but_rounding(network, images):
-    fast = persistence(network, images, samples=300)
-    slow = persistence(lambda x: network(x), images, samples=300)
-    # A sample whose two leading logits tie within rounding may differ: one of 300 moves sigma by far less than 5 %.
-    assert fast.sigma.numpy() == pytest.approx(slow.sigma.numpy(), rel=0.05)
-    assert float((fast.sigma != slow.sigma).double().mean()) < 0.2
-
-
-def test_the_shortcut_is_not_taken_where_it_would_be_wrong(images):
-    class Doubled(nn.Linear):
-        def forward(self, x):
-            return super().forward(x.abs())
-
-    torch.manual_seed(0)
-    own = nn.Sequential(nn.Flatten(), Doubled(64, 4)).double()
-    hooked = layers().double()
-    hooked.register_forward_pre_hook(lambda module, inputs: (inputs[0].abs(),))
-    x = images.double() - 0.5
-    for model in (own, hooked):
-        assert_equal(persistence(model, x, samples=200), persistence(lambda x, m=model: m(x), x, samples=200))
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.sampled_from([0.25, 0.5, 2.0, 4.0]))
-def test_sigma_scales_with_the_image_and_its_classifier(factor):
-    # Powers of two scale without rounding, so even the bisection takes the same path.
-    x = point(2, 1.0, 5, n=16)
-    base = persistence(orthant(2), x, samples=200, sigma_min=0.01, sigma_max=10, precision=5e-3)
-    scaled = persistence(
-        orthant(2), x * factor, samples=200, sigma_min=0.01 * factor, sigma_max=10 * factor, precision=5e-3
-    )
-    assert scaled.sigma.numpy() == pytest.approx(base.sigma.numpy() * factor, rel=5e-3)
-
-
-def test_a_larger_gamma_never_persists_longer(network, images):
-    # The same seed gives the same noise, so this holds for each image, up to the bisection's precision.
-    sigmas = [persistence(network, images, gamma, 500, precision=1e-3).sigma for gamma in (0.5, 0.7, 0.9)]
-    assert bool((sigmas[0] * 1.001 >= sigmas[1]).all() & (sigmas[1] * 1.001 >= sigmas[2]).all())
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.sampled_from([0.125, 0.5, 2.0, 16.0]), st.integers(0, 1000))
-def test_sigma_scales_with_a_networks_input(factor, seed):
-    torch.manual_seed(seed)
-    network = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double()
-    x = torch.rand(3, 6, dtype=torch.float64)
-    base = persistence(network, x, samples=150, sigma_min=0.01, sigma_max=10, precision=1e-3)
-    scaled = persistence(
-        lambda x: network(x / factor),
-        x * factor,
-        samples=150,
-        sigma_min=0.01 * factor,
-        sigma_max=10 * factor,
-        precision=1e-3,
-    )
-    # The grids differ by rounding, so the curve's steps are found to the precision of either search.
-    assert scaled.status == base.status
-    assert scaled.sigma.numpy() == pytest.approx(base.sigma.numpy() * factor, rel=1.01e-3)
-
-
-def test_the_estimate_is_a_crossing_of_the_share_of_a_plain_loop(network, images):
-    model, x, gamma, samples, precision = network, images[:4], GAMMA, 400, 5e-3
-    result = persistence(model, x, gamma, samples, seed=4, precision=precision)
-    with torch.no_grad():
-        for i in range(4):
-            z = noise_directions(x.shape[1:], samples, seed=4, image=i)
-            own = int(model(x[i : i + 1]).argmax())
-
-            def kept(sigma, z=z, own=own, image=x[i]):
-                return sum(int((model(image + sigma * part).argmax(1) == own).sum()) for part in z.split(50))
-
-            assert result.status[i] == "ok"
-            assert int(result.predicted[i]) == own
-            sigma = float(result.sigma[i])
-            # A sample in 400 may fall otherwise by the rounding of single precision.
-            assert kept(sigma / (1 + precision)) >= gamma * samples - 1
-            assert kept(sigma * (1 + precision)) <= gamma * samples + 1
-            # Before the estimate the share stays above gamma: it is the first crossing.
-            assert all(kept(s) >= gamma * samples - 1 for s in np.linspace(0, 0.99 * sigma, 25))
-
-
 def test_evaluations_count_the_noisy_images(images):
     seen = []
 
@@ -452,17 +265,6 @@ def test_evaluations_count_the_noisy_images(images):
     # The images themselves are classified once, without noise.
     assert int(result.evaluations.sum()) == sum(seen) - len(images)
     assert result.samples == 300
-
-
-def test_a_larger_sample_narrows_the_interval_by_the_root():
-    widths = []
-    for samples in (250, 4000):
-        result = persistence(orthant(2), point(2, 1.0, 60, n=2), GAMMA, samples, precision=1e-3)
-        widths.append(float((result.high / result.low).log().mean()))
-    # Sixteen times the samples: a quarter, but for the discreteness of counts (5 of 250) and for skewness.
-    assert widths[0] / widths[1] == pytest.approx(4, rel=0.12)
-    # Both sides together are 2 x 1.96 standard errors wide, and once the precision on either side.
-    assert widths[1] == pytest.approx(2 * 1.96 * relative_error(2, 4000), rel=0.12)
 
 
 def test_another_seed_gives_other_noise(network, images):
@@ -487,16 +289,6 @@ def test_a_module_is_measured_in_evaluation_mode_and_put_back():
     model.eval()
     persistence(model, x, samples=100)
     assert not model.training
-
-
-def test_few_samples_decide_no_limit_of_a_high_confidence():
-    # 128 of 140 samples, scaled up, once settled limits five standard errors above gamma; the other twelve disagreed.
-    gamma, samples, confidence = 0.5, 140, 1 - 1e-7
-    x = torch.ones(200, 1, dtype=torch.float64)
-    result = persistence(orthant(1), x, gamma, samples, confidence, sigma_min=0.05, sigma_max=40.0, precision=1e-3)
-    for image, found in enumerate(result.low.tolist()):
-        low = min(order_statistics(gamma, samples, confidence, 0, image)[1], 40.0)
-        assert low / 1.001 * (1 - 1e-9) <= found <= low * (1 + 1e-9)
 
 
 def test_a_frozen_layer_stays_frozen():
@@ -547,7 +339,9 @@ def test_a_model_that_fails_is_put_back_too():
         ({"sigma_min": 0.0}, "sigma_min < sigma_max"),
         ({"sigma_max": math.inf}, "sigma_min < sigma_max"),
         ({"scan_factor": 1.0}, "scan_factor"),
-        ({"precision": 0.0}, "precision"),
+        ({"noise": "pink"}, "noise must be one of gaussian, ball"),
+        ({"method": "newton"}, "method must be one of sequential, algorithm1"),
+        ({"method": "algorithm1", "max_steps": 0}, "at least one step"),
         ({"x": torch.zeros(0, 3)}, "expected floating-point images"),
         ({"x": torch.zeros(2, 3, dtype=torch.int64)}, "expected floating-point images"),
         ({"x": torch.ones(3)}, "expected floating-point images"),
@@ -571,71 +365,213 @@ def test_gammas_out_of_range_get_a_sentence(gammas):
         persistence_of_gammas(orthant(1), torch.ones(2, 3), gammas)
 
 
-def test_every_interval_of_a_half_space_holds_at_a_level_for_all():
-    sigmas, images, samples = [0.3, 0.7, 1.907, 5.0, 50.0], 40, 1000
-    # Bonferroni: one false alarm in a thousand runs among all intervals.
-    confidence = 1 - 1e-3 / (images * len(sigmas))
-    curve = stability_curve(orthant(1), point(1, 1.0, images, n=3), sigmas, samples, confidence)
-    exact = stats.norm.cdf(1 / np.array(sigmas))
-    for column, share in ((1, exact), (0, 1 - exact)):
-        assert ((curve.low[..., column].numpy() <= share) & (share <= curve.high[..., column].numpy())).all()
-    # At sigma* the share is gamma.
-    assert float(curve.frequency[:, 2, 1].mean()) == pytest.approx(
-        0.7, abs=4 * math.sqrt(0.21 / (images * samples)) + 1e-4
-    )
+def certificates(gamma, samples, confidence, seed, image, low, high):
+    """Whether the limits of a half-space at distance one in one dimension pass their sequential tests, from the noise alone."""
+    z = noise_directions((1,), samples, seed, image).numpy().astype(float)[:, 0]
+    test = sequential_test(gamma, samples, (1 - confidence) / 2)
+    looks = np.array(test.looks) - 1
+    shows_more = (np.cumsum(1 + low * z > 0)[looks] >= test.above).any()
+    shows_less = (np.cumsum(1 - high * z > 0)[looks] <= test.below).any() if math.isfinite(high) else True
+    return bool(shows_more), bool(shows_less)
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(1, 4), st.integers(1, 60), st.lists(st.floats(0, 5), min_size=1, max_size=4), st.integers(0, 2**31))
-def test_frequencies_are_counts_of_a_plain_loop(n, samples, sigmas, seed):
+@settings(max_examples=40, deadline=None)
+@given(
+    st.floats(0.55, 0.97),
+    st.integers(40, 600),
+    st.sampled_from([0.5, 0.9, 0.95, 0.99]),
+    st.integers(0, 2**40),
+)
+def test_limits_are_certified_by_their_own_samples(gamma, samples, confidence, seed):
+    x = torch.ones(4, 1, dtype=torch.float64)
+    result = persistence(orthant(1), x, gamma, samples, confidence, seed, sigma_min=1e-2, sigma_max=1e3)
+    for image in range(4):
+        low, high = float(result.low[image]), float(result.high[image])
+        shows_more, shows_less = certificates(gamma, samples, confidence, seed, image, low * (1 - 1e-12), high)
+        assert shows_more or low == 0
+        assert shows_less
+        assert low <= float(result.sigma[image]) <= high or result.status[image] != "ok"
+
+
+SKEWED = wedge_normals([0.9, 0.6], 784)
+# Name: model, point and gamma, and the share of samples that keep the class as a function of sigma, by closed forms.
+REGIONS = {
+    **{f"inside {k} faces": (orthant(k), point(k, 1.0, 1), GAMMA, closed_form(k)) for k in (1, 2, 3, 5, 10)},
+    **{
+        f"outside {k} faces": (orthant(k), point(k, -1.0, 1), 0.95, float(orthant_persistence(-1.0, k, 0.95)))
+        for k in (1, 2, 3)
+    },
+    "inside a skewed wedge": (Wedge(SKEWED), wedge_point(SKEWED, 1.0), GAMMA, wedge_persistence([1.0] * 3, SKEWED, GAMMA)),
+    "outside a skewed wedge": (
+        Wedge(SKEWED), wedge_point(SKEWED, -1.0), 0.95, wedge_persistence([-1.0] * 3, SKEWED, 0.95),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_intervals_hold_their_level(name):
+    model, x, gamma, exact = REGIONS[name]
+    # Identical images get independent noise, so one call replicates the experiment.
+    images, samples = 2000, 100
+    result = persistence(model, x.expand(images, -1), gamma, samples, 0.95, seed=3)
+    covered = float(((result.low <= exact) & (exact <= result.high)).double().mean())
+    assert covered >= 0.95 - 2.6 * math.sqrt(0.95 * 0.05 / images)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 10])
+def test_intervals_are_not_much_wider_than_those_of_a_fixed_sample(k):
+    # Shares depend on the first k coordinates only: fewer dimensions, the same distribution, less noise to draw.
+    images, samples = 200, 1000
+    result = persistence(orthant(k), point(k, 1.0, images, n=k), GAMMA, samples, seed=k)
+    width = float((result.high.log() - result.low.log()).mean())
+    limits = clopper_pearson(GAMMA * samples, samples)
+    fixed = abs(math.log(closed_form(k, float(limits[0]))) - math.log(closed_form(k, float(limits[1]))))
+    assert fixed < width < 1.5 * fixed
+    # The estimate uses both halves of the noise: no worse than a plain sample of one half.
+    errors = result.sigma.log() - math.log(closed_form(k))
+    assert float(errors.square().mean().sqrt()) < relative_error(k, samples)
+
+
+def test_a_second_crossing_is_flagged():
+    result = persistence(shells, torch.zeros(5, 64), GAMMA, 500)
+    assert result.recrosses.all()
+    # A half-space's share falls all the way.
+    assert not persistence(orthant(1), point(1, 1.0, 5), GAMMA, 500).recrosses.any()
+    # Inside a small ball around the point and again far away: found however far.
+    far = persistence(lambda x: shells(x / 3), torch.zeros(3, 64), GAMMA, 300)
+    assert far.recrosses.all()
+
+
+def test_a_share_that_stays_just_above_gamma_is_no_crossing():
+    # Outside of two faces the share falls to 1 - 1/4; gamma lies below it.
+    result = persistence(orthant(2), point(2, -1.0, 10, n=2), 0.7, 1000)
+    assert result.status == ["censored_high"] * 10
+    assert bool((result.high == math.inf).all())
+
+
+def test_opposite_directions_make_the_estimate_more_precise():
+    images, samples = 400, 500
+    result = persistence(orthant(1), point(1, 1.0, images, n=1), GAMMA, samples, seed=11)
+    error = float((result.sigma.log() - math.log(closed_form(1))).std())
+    # Two independent halves would give relative_error / sqrt(2) = .71; opposite ones of a half-space, correlated by
+    # -3/7, give sqrt((1 - 3/7) / 2) = .53 times it. The standard deviation of 400 errors is known to 3.5 %.
+    assert error < 0.62 * relative_error(1, samples)
+
+
+def test_several_gammas_give_what_each_gives_alone():
+    x = point(3, 1.0, 6, n=5)
+    for gamma, found in zip((0.6, 0.8), persistence_of_gammas(orthant(3), x, (0.6, 0.8), 300, seed=5), strict=True):
+        assert_equal(found, persistence(orthant(3), x, gamma, 300, seed=5))
+        assert found.gamma == gamma
+
+
+def test_a_larger_gamma_never_persists_longer(network, images):
+    results = [persistence(network, images, gamma, 500) for gamma in (0.5, 0.7, 0.9)]
+    for smaller, larger in itertools.pairwise(results):
+        assert bool((smaller.sigma > larger.sigma).all())
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sampled_from([0.125, 0.5, 2.0, 16.0]), st.integers(0, 1000))
+def test_sigma_scales_with_a_networks_input(factor, seed):
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3)).double()
-    x = torch.rand(n, 5, dtype=torch.float64)
-    curve = stability_curve(model, x, sigmas, samples, seed=seed)
-    expected = np.zeros((n, len(sigmas), 3))
+    network = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    x = torch.rand(3, 6, dtype=torch.float64)
+    base = persistence(network, x, samples=150, sigma_min=0.01, sigma_max=10)
+    scaled = persistence(
+        lambda x: network(x / factor), x * factor, samples=150, sigma_min=0.01 * factor, sigma_max=10 * factor
+    )
+    # Powers of two scale without rounding; only logarithms of sigma are rounded.
+    assert scaled.status == base.status
+    assert scaled.sigma.numpy() == pytest.approx(base.sigma.numpy() * factor, rel=1e-9)
+
+
+def test_the_estimate_is_where_a_plain_loop_crosses(network, images):
+    samples = 4000
+    result = persistence(network, images[:3], GAMMA, samples, seed=4)
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(samples * 4, 1, 8, 8, generator=generator)
     with torch.no_grad():
-        for i in range(n):
-            for z in noise_directions((5,), samples, seed, i).double():
-                for j, sigma in enumerate(sigmas):
-                    expected[i, j, int(model((x[i] + sigma * z)[None]).argmax())] += 1
-    assert np.array_equal(np.rint(curve.frequency.numpy() * samples), expected)
-    # Shares of at most 60, in double precision.
-    assert curve.frequency.sum(2).numpy() == pytest.approx(1, abs=1e-12)
-    assert bool(((curve.low <= curve.frequency) & (curve.frequency <= curve.high)).all())
+        for i in range(3):
+            own = network(images[i : i + 1]).argmax()
+            assert result.predicted[i] == own
+            for sigma, wanted in ((float(result.low[i]), 1), (float(result.high[i]), -1)):
+                share = float((network(images[i] + sigma * z).argmax(1) == own).float().mean())
+                # Independent noise: the share at a limit is on its side of gamma, within four standard errors.
+                assert (share - GAMMA) * wanted > -4 * math.sqrt(0.21 / len(z))
+            share = float((network(images[i] + float(result.sigma[i]) * z).argmax(1) == own).float().mean())
+            # The estimate's own error is at most that of one half, and the loop's half of that.
+            assert abs(share - GAMMA) < 4 * math.sqrt(0.21 / samples) * 1.12
 
 
-def test_frequencies_of_a_half_space():
-    sigmas, samples, images = [0.3, 0.5, 1.0, 3.0], 2000, 25
-    curve = stability_curve(orthant(1), point(1, 1.0, images), sigmas, samples)
-    assert curve.frequency.shape == (images, 4, 2)
-    exact = stats.norm.cdf(1 / np.array(sigmas))
-    covered = (curve.low[..., 1].numpy() <= exact) & (exact <= curve.high[..., 1].numpy())
-    # Images are independent, sigmas of one image are not: 25 at 95 %, fewer than 19 with a chance below 1e-3 each.
-    assert np.all(covered.sum(0) >= 19)
-    assert curve.frequency.sum(2).numpy() == pytest.approx(1)
+def test_the_standard_error_of_a_mean_over_images_is_right(network, images):
+    # Images have independent noise, so that over seeds the mean of n estimates varies as a mean of n independent ones.
+    seeds = 60
+    sigmas = torch.stack([persistence(network, images, GAMMA, 100, seed=seed).sigma.log() for seed in range(seeds)])
+    alone = float(sigmas.var(0).mean()) / len(images)
+    together = float(sigmas.mean(1).var())
+    # Ratio of two variances with 59 and over 600 degrees of freedom: 99.9 % within these limits.
+    low, high = stats.f.ppf([5e-4, 1 - 5e-4], seeds - 1, (seeds - 1) * len(images))
+    assert low < together / alone < high
 
 
-def test_intervals_of_frequencies_are_scipys(network, images):
-    found = stability(network, images, 0.5, samples=50, confidence=0.9)
-    for share, low, high in zip(found.frequency.flatten(), found.low.flatten(), found.high.flatten(), strict=True):
-        exact = stats.binomtest(round(float(share) * 50), 50).proportion_ci(0.9, "exact")
-        assert (float(low), float(high)) == pytest.approx((exact.low, exact.high), abs=1e-12)
+def test_the_certified_radius_of_a_half_space_is_below_its_distance():
+    images = 300
+    result = persistence(orthant(1), point(1, 1.0, images, n=1), GAMMA, 1000)
+    # At sigma* the radius would be the distance itself: sigma* Phi^-1(gamma) = 1.
+    assert result.certified_radius.numpy() == pytest.approx(result.low.numpy() * stats.norm.ppf(GAMMA))
+    wrong = float((result.certified_radius > 1).double().mean())
+    assert wrong <= 0.025 + 2.6 * math.sqrt(0.025 * 0.975 / images)
+    assert not persistence(orthant(2), point(2, 1.0, 3, n=2), 0.4, 100).certified_radius.any()
 
 
-def test_without_noise_the_class_is_certain(network, images):
-    curve = stability_curve(network, images, [0.0], samples=20)
-    assert torch.equal(curve.frequency[:, 0].argmax(1), network(images).argmax(1))
-    assert bool((curve.frequency[:, 0].amax(1) == 1).all())
+@pytest.mark.parametrize(("k", "gamma"), [(1, 0.7), (3, 0.7)])
+def test_algorithm_1_finds_the_closed_form(k, gamma):
+    images, samples = 60, 1000
+    result = persistence(orthant(k), point(k, 1.0, images, n=k), gamma, samples, method="algorithm1", precision=0.01)
+    assert result.status == ["ok"] * images
+    # It stops where the share is within .01 of gamma: that and the sampling error, as a mean over images.
+    error = relative_error(k, samples) * math.sqrt(1 + (0.01 / math.sqrt(gamma * (1 - gamma) / samples)) ** 2)
+    assert (
+        abs(float(result.sigma.log().mean()) - math.log(closed_form(k, gamma)))
+        < 4 * error / math.sqrt(images) + error**2
+    )
+    assert bool(result.low.isnan().all())
+    assert int(result.evaluations.min()) >= 3 * samples
 
 
-def test_a_single_sigma_is_a_curve_of_one(network, images):
-    alone, curve = stability(network, images, 0.4, samples=60), stability_curve(network, images, [0.1, 0.4], samples=60)
-    for name in ("frequency", "low", "high"):
-        assert torch.equal(getattr(alone, name), getattr(curve, name)[:, 1])
-    assert alone.samples == curve.samples == 60
+def test_algorithm_1_is_capped():
+    constant = persistence(
+        lambda x: torch.ones(len(x), 2).cumsum(1), torch.zeros(2, 3), method="algorithm1", sigma_max=10
+    )
+    assert constant.status == ["censored_high"] * 2
+    assert constant.sigma.tolist() == [10.0] * 2
+    boundary = persistence(orthant(1), point(1, 0.0, 2), method="algorithm1", sigma_min=0.01)
+    assert boundary.status == ["censored_low"] * 2
 
 
-def test_stability_refuses_bad_sigmas(network, images):
-    for sigmas in ([], [-1.0], [0.1, math.nan], [[0.1]]):
-        with pytest.raises(ValueError, match="sigma"):
-            stability_curve(network, images, sigmas)
+def test_algorithm_1_and_the_default_agree(network, images):
+    ours = persistence(network, images, GAMMA, 2000).sigma.log()
+    theirs = torch.stack(
+        [persistence(network, images, GAMMA, 2000, seed=s, method="algorithm1").sigma.log() for s in range(6)]
+    )
+    error = torch.hypot(theirs.std(0) * math.sqrt(1 + 1 / 6), torch.tensor(0.02))
+    assert bool(((ours - theirs.mean(0)).abs() < 4.5 * error).all())
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_ball_has_the_gaussians_persistence_in_many_dimensions(k):
+    # A coordinate of the ball in 784 dimensions is within 1e-3 of a standard normal one.
+    images, samples = 40, 1000
+    result = persistence(orthant(k), point(k, 1.0, images), GAMMA, samples, noise="ball")
+    error = relative_error(k, samples)
+    assert abs(float(result.sigma.log().mean()) - math.log(closed_form(k))) < 4 * error / math.sqrt(images) + error**2
+
+
+def test_the_ball_in_one_dimension():
+    # Uniform on [-sqrt(3) sigma, sqrt(3) sigma]: the share is 1/2 + 1 / (2 sqrt(3) sigma), gamma at sigma = 1 / (.4 sqrt(3)).
+    result = persistence(orthant(1), point(1, 1.0, 200, n=1), GAMMA, 1000, noise="ball")
+    exact = 1 / (0.4 * math.sqrt(3))
+    # Standard error of log sigma*: sqrt(.21 / 1000) / .2, for each of 200 images.
+    assert abs(float(result.sigma.log().mean()) - math.log(exact)) < 4 * 0.0725 / math.sqrt(200) + 0.0725**2
+    assert float(((result.low <= exact) & (exact <= result.high)).double().mean()) > 0.9

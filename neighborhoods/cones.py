@@ -1,0 +1,322 @@
+"""Cones whose stability and persistence are known: what measured boundaries are compared with.
+
+An orthant {x_1 >= 0, ..., x_k >= 0} is Bell's W_k^n (section 4); a wedge {V x >= 0} has faces at other angles
+(Bell, definition 30.8). Distances are signed, positive on a face's inner side, and like sigma in units of a point's
+coordinates.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
+from torch import Tensor
+
+# Steps of the search for the first crossing from outside a wedge; dips narrower than one step go unseen.
+SCAN_FACTOR = 1.1
+
+# Where that search ends unless it must cross, in units of the largest distance. Each face's own share is then within
+# .004 of 1/2, and the wedge's within .004 k of its limit.
+FARTHEST = 100.0
+
+ROUNDING = 1e-14
+
+# Beyond this many standard deviations the tail of Phi is zero in double precision.
+SURELY = 40.0
+
+
+def orthant_share(distance: ArrayLike, sigma: ArrayLike, faces: ArrayLike) -> NDArray[np.float64]:
+    """Share of noisy points that keep the class, at equal distance from all faces of an orthant.
+
+    Inside (distance >= 0) it is Phi(d / sigma)^k (Bell, proposition 4.3). Outside, where all k coordinates are -|d|,
+    it is 1 - Phi(-|d| / sigma)^k (ERRATA, Part I): such a point leaves its class only when noise changes every sign.
+
+    Args:
+        distance: signed distance from each face's plane; any shape, broadcast with the others.
+        sigma: standard deviation of the noise, positive, possibly inf.
+        faces: number of faces k, positive; not necessarily whole.
+
+    Returns:
+        Shares in [0, 1], of the broadcast shape.
+
+    Raises:
+        ValueError: sigma or faces not positive, or distances that are not finite.
+    """
+    d, s, k = _checked(distance, sigma, faces)
+    power = np.exp(k * special.log_ndtr(d / s))
+    return np.where(d >= 0, power, 1 - power)
+
+
+def orthant_persistence(distance: ArrayLike, faces: ArrayLike, gamma: float) -> NDArray[np.float64]:
+    """Persistence at equal distance from all faces of an orthant, in units of the distance.
+
+    Inside, sigma* = d / Phi^-1(gamma^(1/k)) (Bell, proposition 4.3). Outside, the share 1 - Phi(-|d| / sigma)^k falls
+    all the way too, so that its only crossing is sigma* = |d| / -Phi^-1((1 - gamma)^(1/k)).
+
+    Args:
+        distance: signed distance from each face's plane; any shape, broadcast with `faces`.
+        faces: number of faces k, positive; not necessarily whole.
+        gamma: share that must keep the class, in (0, 1).
+
+    Returns:
+        sigma* of the broadcast shape; inf where the share never falls below gamma: inside when gamma <= 2^-k, outside
+        when gamma <= 1 - 2^-k. On the faces (distance 0, part of the orthant) 0 or inf.
+
+    Raises:
+        ValueError: gamma outside (0, 1), faces not positive, or distances that are not finite.
+    """
+    d, _, k = _checked(distance, 1.0, faces)
+    _check_gamma(gamma)
+    # The argument of Phi at which the share equals gamma. ndtri_exp is Phi^-1(e^y), exact where e^y rounds to 1.
+    inside = special.ndtri_exp(math.log(gamma) / k)
+    outside = -special.ndtri_exp(math.log1p(-gamma) / k)
+    level = np.where(d >= 0, inside, outside)
+    # Where gamma equals the limit of the share, rounding can leave a level of the order of 1e-16.
+    return np.divide(np.abs(d), level, out=np.full(d.shape, math.inf), where=level > ROUNDING)
+
+
+def face_number(distance: ArrayLike, sigma: ArrayLike, gamma: float) -> NDArray[np.float64]:
+    """Number of faces of the orthant in which a point at this distance would have this persistence.
+
+    The inverse of proposition 4.3 in k: k = ln(gamma) / ln Phi(d / sigma*). One stands for a flat boundary, more for a
+    point inside a cone, less for a point outside one. It compares persistence at matched distance, which ERRATA
+    (Part I) asks for: persistence by itself drops to zero at any boundary, a flat one included.
+
+    It falls as sigma grows, so an interval [low, high] of persistence maps onto [face_number(high), face_number(low)].
+
+    Args:
+        distance: distance from the nearest point of the boundary, positive; any shape, broadcast with `sigma`.
+        sigma: persistence, not negative, possibly inf.
+        gamma: the share it was measured with, in (0, 1); above 1/2 for a flat boundary to have finite persistence.
+
+    Returns:
+        Numbers of the broadcast shape: inf for sigma = 0; for sigma = inf the infimum ln(gamma) / ln(1/2) = .515 for
+        gamma = .7, which no finite persistence goes below.
+
+    Raises:
+        ValueError: gamma outside (0, 1), distances not positive and finite, or a negative sigma.
+    """
+    d, s = np.broadcast_arrays(np.asarray(distance, float), np.asarray(sigma, float))
+    _check_gamma(gamma)
+    if not (np.isfinite(d) & (d > 0)).all() or not (s >= 0).all():
+        raise ValueError("expected distances above 0 and finite, and no negative sigma")
+    with np.errstate(divide="ignore"):
+        kept = -special.log_ndtr(d / s)
+        return -math.log(gamma) / np.abs(kept)
+
+
+def orthant_view(faces: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The orthant of proposition 4.3 in three dimensions, as far as the cube [0, 2]^3 shows it (Bell, figure 7).
+
+    Args:
+        faces: 1, 2 or 3.
+
+    Returns:
+        Corners of each face in order around it [faces, 4, 3], the point at distance 1 from each [3], and the feet of
+        its perpendiculars [faces, 3].
+
+    Raises:
+        ValueError: another number of faces.
+    """
+    if faces not in (1, 2, 3):
+        raise ValueError(f"three dimensions hold orthants of 1 to 3 faces, found {faces}")
+    square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
+    polygons = np.stack([np.insert(square, axis, 0.0, axis=1) for axis in range(faces)])
+    point = np.ones(3)
+    return polygons, point, point - np.eye(3)[:faces]
+
+
+def wedge_share(distances: ArrayLike, normals: ArrayLike, sigma: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
+    """Gaussian measure of a wedge {V x >= 0}: Phi_k(d / sigma; R = V V^T) (ERRATA, Part III).
+
+    Faces that are not orthogonal make it differ from the product of proposition 4.3. For more than three faces the
+    integral is a quasi-Monte Carlo one (Genz 1992) with an absolute error of about 1e-5; up to ten faces it takes
+    milliseconds, for fifty seconds.
+
+    Args:
+        distances: of the noise's centre from each face, V x [k]; negative beyond a face.
+        normals: inward normals V of unit length [k, n].
+        sigma: standard deviation of the noise, positive, possibly inf; any shape.
+        seed: of the integral; equal seeds make it a smooth function of sigma.
+
+    Returns:
+        Shares of the shape of `sigma`.
+
+    Raises:
+        ValueError: shapes that do not match, normals that are not of unit length, distances that are not finite, or
+            a sigma that is not positive.
+    """
+    v = _unit(normals)
+    d, s = np.asarray(distances, float), np.asarray(sigma, float)
+    if d.shape != (len(v),) or not np.isfinite(d).all():
+        raise ValueError(f"expected a finite distance for each of {len(v)} normals, found shape {d.shape}")
+    if not (s > 0).all():
+        raise ValueError("sigma must be positive")
+    if len(v) == 1:
+        return np.asarray(special.ndtr(d[0] / s))
+    products = np.clip(v @ v.T, -1, 1)
+    np.fill_diagonal(products, 1)
+    law = stats.multivariate_normal
+    shares = [
+        law.cdf(d / value, np.zeros(len(v)), products, allow_singular=True, rng=np.random.default_rng(seed))
+        for value in s.ravel()
+    ]
+    return np.clip(np.array(shares, float), 0, 1).reshape(s.shape)
+
+
+def wedge_persistence(distances: ArrayLike, normals: ArrayLike, gamma: float, seed: int = 0) -> float:
+    """Persistence of a point for the classifier whose classes are a wedge {V x >= 0} and its complement.
+
+    Inside, the share that keeps the class falls all the way (the wedge is star-shaped about the point). Outside it can
+    dip below gamma and rise again: the first crossing counts, found by a scan in steps of SCAN_FACTOR up to FARTHEST
+    times the largest distance.
+
+    Args:
+        distances: V x [k]; inside when none is negative.
+        normals: inward normals V of unit length [k, n].
+        gamma: share that must keep the class, in (0, 1).
+        seed: of the integrals, as for `wedge_share`.
+
+    Returns:
+        sigma*, in units of the distances; inf where the share never falls below gamma, 0 on the boundary of the wedge
+        where the share there is below gamma for every sigma.
+
+    Raises:
+        ValueError: gamma outside (0, 1), or as for `wedge_share`.
+    """
+    _check_gamma(gamma)
+    v, d = _unit(normals), np.asarray(distances, float)
+    limit = float(wedge_share(d, v, math.inf, seed))
+    inside = bool((d >= 0).all())
+
+    def excess(sigma: float) -> float:
+        share = float(wedge_share(d, v, sigma, seed))
+        return (share if inside else 1 - share) - gamma
+
+    if inside:
+        if limit >= gamma:
+            return math.inf
+        touching = d == 0
+        if touching.any() and float(wedge_share(d[touching], v[touching], 1.0, seed)) < gamma:
+            return 0.0
+        low = float(d[~touching].min()) / SURELY
+        high = 2 * low
+        while excess(high) >= 0:
+            low, high = high, 2 * high
+        return float(optimize.brentq(excess, low, high))
+    level = float(special.ndtri(gamma))
+    if level <= 0:
+        return math.inf
+    # The complement holds the half-space beyond the farthest of the violated faces: no crossing comes before its own.
+    low = float(-d.min()) / level
+    end = math.inf if 1 - limit < gamma else FARTHEST * float(np.abs(d).max())
+    if excess(low) <= 0:
+        return low
+    while low < end:
+        high = low * SCAN_FACTOR
+        if excess(high) < 0:
+            return float(optimize.brentq(excess, low, high))
+        low = high
+    return math.inf
+
+
+class Wedge:
+    """Classifier whose class 1 is a wedge {V x > 0} and whose class 0 is the rest.
+
+    Its logits are -m and m, where m is the least of V x: inside, the distance to the boundary. On a face they tie.
+    """
+
+    def __init__(self, normals: ArrayLike) -> None:
+        """Take inward normals V of unit length [k, n].
+
+        Raises:
+            ValueError: not a matrix of finite numbers, or rows that are not of unit length.
+        """
+        self.normals = torch.from_numpy(_unit(normals))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits [B, 2] of points [B, ...] with n values each.
+
+        Raises:
+            ValueError: points with another number of values.
+        """
+        flat = x.flatten(1)
+        if flat.shape[1] != self.normals.shape[1]:
+            raise ValueError(f"expected points of {self.normals.shape[1]} values, found shape {tuple(x.shape)}")
+        margin = (flat @ self.normals.to(flat).T).amin(1)
+        return torch.stack([-margin, margin], 1)
+
+
+def random_normals(faces: int, dimension: int, cosines: ArrayLike = 0.0, seed: int = 0) -> NDArray[np.float64]:
+    """Unit normals in a random position with given angles between them: [faces, dimension].
+
+    Args:
+        faces: number of normals, at most `dimension`.
+        dimension: of the space.
+        cosines: of the angles between normals; one number for all pairs, or a symmetric matrix [faces, faces].
+        seed: of the position, a uniformly random one.
+
+    Raises:
+        ValueError: more faces than dimensions, or no such vectors exist: the matrix of products is not positive
+            semidefinite, as for one cosine below -1 / (faces - 1).
+    """
+    if not 1 <= faces <= dimension:
+        raise ValueError(f"expected 1 to {dimension} faces in {dimension} dimensions, found {faces}")
+    products = np.array(np.broadcast_to(np.asarray(cosines, float), (faces, faces)))
+    np.fill_diagonal(products, 1)
+    values, vectors = np.linalg.eigh(products)
+    if not np.array_equal(products, products.T) or values[0] < -1e-9:
+        raise ValueError("no vectors have these angles: their matrix of products must be positive semidefinite")
+    gaussian = np.random.default_rng(seed).standard_normal((dimension, faces))
+    q, r = np.linalg.qr(gaussian)
+    # With the signs of R's diagonal, Q has the uniform distribution (Mezzadri 2007).
+    frame = (q * np.sign(np.diag(r))).T
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    normals = root @ frame
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
+def wedge_normals(angles: Sequence[float], dimension: int) -> NDArray[np.float64]:
+    """Inward unit normals of the wedge {x_1 > 0, x_i > x_1 tan(theta_(i-1))} (Bell, definition 30.8).
+
+    The first is e_1, the others are e_i cos(theta_(i-1)) - e_1 sin(theta_(i-1)): [k, dimension].
+
+    Args:
+        angles: Theta, in radians, one less than faces, each in (-pi/2, pi/2).
+        dimension: of the space, at least the number of faces.
+
+    Raises:
+        ValueError: angles out of range, or more faces than dimensions.
+    """
+    theta = np.asarray(angles, float)
+    if theta.ndim != 1 or not (np.abs(theta) < math.pi / 2).all():
+        raise ValueError("expected angles in (-pi/2, pi/2)")
+    if len(theta) >= dimension:
+        raise ValueError(f"{len(theta)} angles need at least {len(theta) + 1} dimensions, found {dimension}")
+    normals = np.eye(len(theta) + 1, dimension)
+    normals[1:] *= np.cos(theta)[:, None]
+    normals[1:, 0] = -np.sin(theta)
+    return normals
+
+
+def _checked(distance: ArrayLike, sigma: ArrayLike, faces: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    d, s, k = np.broadcast_arrays(np.asarray(distance, float), np.asarray(sigma, float), np.asarray(faces, float))
+    if not np.isfinite(d).all():
+        raise ValueError("distances must be finite")
+    if not (s > 0).all() or not (k > 0).all():
+        raise ValueError("sigma and the number of faces must be positive")
+    return d, s, k
+
+
+def _check_gamma(gamma: float) -> None:
+    if not 0 < gamma < 1:
+        raise ValueError(f"gamma must lie in (0, 1), found {gamma}")
+
+
+def _unit(normals: ArrayLike) -> NDArray[np.float64]:
+    v = np.asarray(normals, float)
+    if v.ndim != 2 or len(v) == 0 or not np.allclose(np.linalg.norm(v, axis=1), 1, atol=1e-6):
+        raise ValueError(f"expected unit normals [faces, dimensions], found shape {v.shape}")
+    return v
