@@ -13,8 +13,11 @@ log = logging.getLogger(__name__)
 # Objective of a batch: points [n, d] and the problems they belong to [n] to values [n] and gradients [n, d].
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
+# Problems that are done [m] and their minima [m, d] to whether each starts again [m].
+Again = Callable[[Tensor, Tensor], Tensor]
+
 ARMIJO = 1e-4
-MAX_HALVINGS = 20
+MAX_SHORTENINGS = 20
 # Curvature pairs with less than this share of |s| |y| would spoil the inverse Hessian.
 CURVATURE = 1e-10
 
@@ -42,16 +45,17 @@ def minimize_in_box(
     upper: float = 1.0,
     *,
     max_steps: int = 200,
-    history: int = 10,
+    history: int = 5,
     gradient_tolerance: float = 1e-5,
     value_tolerance: float = 1e-9,
+    again: Again | None = None,
 ) -> Minimum:
     """Minimize n independent functions on [lower, upper]^d by projected L-BFGS.
 
     The quasi-Newton direction is taken in the free variables (those not held at a bound by the gradient), with the
     two-metric projection of Bertsekas (1982) and the two-loop recursion of Nocedal (1980); Armijo backtracking runs
-    along the projected path. All problems step together, each with its own history and step length, and leave the
-    batch when they are done.
+    along the projected path. Each problem has its own history and step length, and takes one point to each evaluation
+    of the batch, be it a new step or a shortened one; it leaves the batch when it is done.
 
     Args:
         objective: see `Objective`; it must treat rows independently.
@@ -59,110 +63,116 @@ def minimize_in_box(
         max_steps: quasi-Newton steps at most. history: pairs kept.
         gradient_tolerance: stop when no component of the projected gradient exceeds it.
         value_tolerance: stop when a step lowers the value by less than this times max(|value|, 1).
+        again: see `Again`; the objective may have changed for those that start again, the result is their last.
     """
-    x = start.clamp(lower, upper).clone()
-    n, d = x.shape
-    everyone = torch.arange(n, device=x.device)
-    value, gradient = objective(x, everyone)
-    evaluations = torch.ones(n, dtype=torch.int64, device=x.device)
+    start = start.clamp(lower, upper)
+    n, d = start.shape
+    x, gradient, direction = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
+    # The first trial of a problem is its start, accepted at once because of this value.
+    value = torch.full_like(start[:, 0], torch.inf)
+    length = torch.ones_like(value)
+    steps = torch.full((n,), -1, device=x.device)
+    shortened = torch.zeros_like(steps)
+    evaluations = torch.zeros_like(steps)
     converged = torch.zeros(n, dtype=torch.bool, device=x.device)
-    pairs_s = x.new_zeros(history, n, d)
-    pairs_y = x.new_zeros(history, n, d)
-    rho = x.new_zeros(history, n)
-    active = everyone
-    for step in range(max_steps):
-        projected = (x[active] - gradient[active]).clamp(lower, upper) - x[active]
-        done = projected.abs().amax(1) <= gradient_tolerance
-        converged[active[done]] = True
-        active = active[~done]
-        if len(active) == 0:
-            break
-        point, slope = x[active], gradient[active]
-        free = ~(((point <= lower) & (slope > 0)) | ((point >= upper) & (slope < 0)))
-        order = [(step - 1 - i) % history for i in range(min(step, history))]
-        direction = -_two_loop(
-            slope * free, pairs_s[:, active] * free, pairs_y[:, active] * free, rho[:, active], order
-        )
-        direction = direction * free
-        # Where the history gives no descent, fall back on the gradient, scaled to a step of at most the box.
-        uphill = (direction * slope).sum(1) >= 0
-        direction[uphill] = -(slope * free)[uphill]
-        length = torch.ones_like(value[active])
-        if step == 0 or bool(uphill.any()):
-            first = uphill if step else torch.ones_like(uphill)
-            length[first] = (1 / direction[first].norm(dim=1).clamp_min(1e-12)).clamp(max=1.0)
-        moved, new_value, new_gradient, used, accepted = _line_search(
-            objective, active, point, value[active], slope, direction, length, lower, upper
-        )
-        evaluations[active] += used
-        change, turn = moved - point, new_gradient - slope
-        curvature = (change * turn).sum(1)
-        usable = accepted & (curvature > CURVATURE * change.norm(dim=1) * turn.norm(dim=1))
-        slot = step % history
-        pairs_s[slot, active] = torch.where(usable[:, None], change, 0)
-        pairs_y[slot, active] = torch.where(usable[:, None], turn, 0)
-        rho[slot, active] = torch.where(usable, 1 / curvature, 0)
-        progress = value[active] - new_value
-        x[active] = torch.where(accepted[:, None], moved, point)
-        gradient[active] = torch.where(accepted[:, None], new_gradient, slope)
-        stalled = ~accepted | (progress <= value_tolerance * value[active].abs().clamp_min(1.0))
-        value[active] = torch.where(accepted, new_value, value[active])
-        converged[active[stalled]] = True
-        active = active[~stalled]
-        if len(active) == 0:
-            break
+    memory = _Memory(n, history, d, x)
+    active = torch.arange(n, device=x.device)
+    while len(active) > 0:
+        point, slope, old = x[active], gradient[active], value[active]
+        trial = (point + length[active, None] * direction[active]).clamp(lower, upper)
+        trial_value, trial_gradient = objective(trial, active)
+        evaluations[active] += 1
+        change = trial - point
+        expected = (slope * change).sum(1)
+        accepted = (trial_value <= old + ARMIJO * expected) & torch.isfinite(trial_value)
+
+        rows = active[accepted]
+        x[rows], value[rows], gradient[rows] = trial[accepted], trial_value[accepted], trial_gradient[accepted]
+        steps[rows] += 1
+        shortened[rows] = 0
+        memory.add(rows, change[accepted], (trial_gradient - slope)[accepted])
+        projected = (x[rows] - gradient[rows]).clamp(lower, upper) - x[rows]
+        flat = projected.abs().amax(1) <= gradient_tolerance
+        flat |= (old - trial_value)[accepted] <= value_tolerance * value[rows].abs().clamp_min(1.0)
+        done = flat | (steps[rows] >= max_steps)
+        converged[rows[flat]] = True
+
+        # Where the quadratic through both values and the slope is least, between a tenth and a half.
+        failed = active[~accepted]
+        factor = -expected / (2 * (trial_value - old - expected))
+        length[failed] *= factor.nan_to_num(0.1).clamp(0.1, 0.5)[~accepted]
+        shortened[failed] += 1
+        stuck = shortened[failed] >= MAX_SHORTENINGS
+        converged[failed[stuck]] = True
+
+        going = rows[~done]
+        direction[going], length[going] = _direction(memory, going, x[going], gradient[going], lower, upper)
+        finished = torch.cat([rows[done], failed[stuck]])
+        if again is not None and len(finished):
+            restarted = finished[again(finished, x[finished])]
+            x[restarted], direction[restarted], gradient[restarted] = start[restarted], 0.0, 0.0
+            value[restarted], steps[restarted], shortened[restarted] = torch.inf, -1, 0
+            converged[restarted] = False
+            memory.clear(restarted)
+            going = torch.cat([going, restarted])
+        active = torch.cat([going, failed[~stuck]]).sort().values
     return Minimum(x, value, converged, evaluations)
 
 
-def _two_loop(gradient: Tensor, s: Tensor, y: Tensor, rho: Tensor, order: list[int]) -> Tensor:
-    """Inverse Hessian times gradient [n, d]; pairs [history, n, d], `order` from the newest to the oldest."""
-    q = gradient.clone()
-    alphas = {}
-    for i in order:
-        alphas[i] = rho[i] * (s[i] * q).sum(1)
-        q -= alphas[i][:, None] * y[i]
-    scale = torch.ones_like(gradient[:, 0])
-    for i in reversed(order):
-        # The newest usable pair sets the scale: it comes last here and overwrites older ones.
-        squares = (y[i] * y[i]).sum(1)
-        scale = torch.where((rho[i] > 0) & (squares > 0), (s[i] * y[i]).sum(1) / squares.clamp_min(1e-30), scale)
-    q *= scale.clamp_min(1e-12)[:, None]
-    for i in reversed(order):
-        beta = rho[i] * (y[i] * q).sum(1)
-        q += (alphas[i] - beta)[:, None] * s[i]
-    return q
+class _Memory:
+    """Curvature pairs of n problems, each with a place of its own in the ring: [n, history, d]."""
+
+    def __init__(self, n: int, history: int, d: int, like: Tensor) -> None:
+        self.history = history
+        self.s, self.y = like.new_zeros(n, history, d), like.new_zeros(n, history, d)
+        # 1 / (s . y); 0 where there is no usable pair.
+        self.rho = like.new_zeros(n, history)
+        self.scale = like.new_ones(n)
+        self.count = torch.zeros(n, dtype=torch.int64, device=like.device)
+
+    def clear(self, rows: Tensor) -> None:
+        self.rho[rows], self.scale[rows], self.count[rows] = 0.0, 1.0, 0
+
+    def add(self, rows: Tensor, s: Tensor, y: Tensor) -> None:
+        """Keep pairs [m, d] of some problems [m] where the curvature is clearly positive."""
+        product, squares = (s * y).sum(1), (y * y).sum(1)
+        usable = product > CURVATURE * (s.square().sum(1) * squares).sqrt()
+        rows, product = rows[usable], product[usable]
+        slot = self.count[rows] % self.history
+        self.s[rows, slot], self.y[rows, slot], self.rho[rows, slot] = s[usable], y[usable], 1 / product
+        self.scale[rows] = product / squares[usable]
+        self.count[rows] += 1
+
+    def apply(self, rows: Tensor, gradient: Tensor, free: Tensor) -> Tensor:
+        """Inverse Hessian in the free variables [m, d] times gradients [m, d]."""
+        q = gradient * free
+        pairs = []
+        for back in range(1, min(self.history, int(self.count[rows].max())) + 1):
+            slot = (self.count[rows] - back) % self.history
+            s, y, rho = self.s[rows, slot], self.y[rows, slot], self.rho[rows, slot]
+            alpha = rho * (s * q).sum(1)
+            q.addcmul_(y, alpha[:, None], value=-1).mul_(free)
+            pairs.append((s, y, rho, alpha))
+        q *= self.scale[rows, None]
+        for s, y, rho, alpha in reversed(pairs):
+            beta = rho * (y * q).sum(1)
+            q.addcmul_(s, (alpha - beta)[:, None]).mul_(free)
+        return q
 
 
-def _line_search(
-    objective: Objective,
-    problems: Tensor,
-    point: Tensor,
-    value: Tensor,
-    slope: Tensor,
-    direction: Tensor,
-    length: Tensor,
-    lower: float,
-    upper: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Halve each problem's step until the projected point satisfies Armijo's condition."""
-    moved, new_value, new_gradient = point.clone(), value.clone(), slope.clone()
-    accepted = torch.zeros_like(value, dtype=torch.bool)
-    used = torch.zeros_like(problems)
-    open_rows = torch.arange(len(problems), device=point.device)
-    for _ in range(MAX_HALVINGS):
-        trial = (point[open_rows] + length[open_rows, None] * direction[open_rows]).clamp(lower, upper)
-        trial_value, trial_gradient = objective(trial, problems[open_rows])
-        used[open_rows] += 1
-        bound = value[open_rows] + ARMIJO * (slope[open_rows] * (trial - point[open_rows])).sum(1)
-        good = (trial_value <= bound) & torch.isfinite(trial_value)
-        rows = open_rows[good]
-        moved[rows], new_value[rows], new_gradient[rows] = trial[good], trial_value[good], trial_gradient[good]
-        accepted[rows] = True
-        open_rows = open_rows[~good]
-        if len(open_rows) == 0:
-            break
-        length[open_rows] *= 0.5
-    return moved, new_value, new_gradient, used, accepted
+def _direction(
+    memory: _Memory, rows: Tensor, point: Tensor, slope: Tensor, lower: float, upper: float
+) -> tuple[Tensor, Tensor]:
+    """Descent directions [m, d] and first step lengths [m] of some problems [m] at points with slopes [m, d]."""
+    if len(rows) == 0:
+        return point, point.new_zeros(0)
+    free = (~(((point <= lower) & (slope > 0)) | ((point >= upper) & (slope < 0)))).to(point)
+    direction = -memory.apply(rows, slope, free)
+    # Where the history gives no descent, fall back on the gradient; its length is that of a step of at most 1.
+    plain = ((direction * slope).sum(1) >= 0) | (memory.count[rows] == 0)
+    direction = torch.where(plain[:, None], -slope * free, direction)
+    unit = (1 / direction.norm(dim=1).clamp_min(1e-12)).clamp(max=1.0)
+    return direction, torch.where(plain, unit, 1.0)
 
 
 def attack_objective(model: nn.Module, x: Tensor, goal: Tensor, targeted: bool, c: Tensor) -> Objective:
@@ -227,25 +237,40 @@ def lbfgs(
         return _solve(model, x, goal, target is not None, torch.full((len(x),), c).to(x), max_steps)
     if mode != "minimal":
         raise ValueError(f"unknown mode {mode!r} of L-BFGS, expected fixed_c or minimal")
+    return _smallest(model, x, label, goal, target is not None, c, max_steps, search_steps + 8)
+
+
+def _smallest(
+    model: nn.Module, x: Tensor, label: Tensor, goal: Tensor, targeted: bool, first: float, max_steps: int, tries: int
+) -> Tensor:
+    """The nearest success of each image over a search of its own c; images go on to their next c one by one."""
     best = x.clone()
-    best_distance = torch.full((len(x),), torch.inf).to(x)
+    nearest = torch.full((len(x),), torch.inf).to(x)
     works = torch.zeros(len(x)).to(x)  # largest c that succeeded, 0 if none
     fails = torch.full((len(x),), torch.inf).to(x)  # smallest that failed
-    current = torch.full((len(x),), c).to(x)
-    for _ in range(search_steps + 8):
-        x_adv = _solve(model, x, goal, target is not None, current, max_steps)
+    c = torch.full((len(x),), first).to(x)
+    left = torch.full((len(x),), tries, device=x.device)
+
+    def again(rows: Tensor, points: Tensor) -> Tensor:
+        made = points.reshape(-1, *x.shape[1:])
         with torch.no_grad():
-            predicted = model(x_adv).argmax(1)
-        success = predicted != label if target is None else predicted == target
-        distance = (x_adv - x).flatten(1).norm(dim=1)
-        better = success & (distance < best_distance)
-        never = ~torch.isfinite(best_distance) & ~success
-        best[better | never] = x_adv[better | never]
-        best_distance = torch.where(better, distance, best_distance)
-        works = torch.where(success, torch.maximum(works, current), works)
-        fails = torch.where(success, fails, torch.minimum(fails, current))
-        bisected = (works * fails).sqrt()
-        current = torch.where(works == 0, current / 10, torch.where(torch.isinf(fails), current * 10, bisected))
+            predicted = model(made).argmax(1)
+        success = predicted == goal[rows] if targeted else predicted != label[rows]
+        distance = (points - x[rows].flatten(1)).norm(dim=1)
+        better = success & (distance < nearest[rows])
+        keep = better | (torch.isinf(nearest[rows]) & ~success)
+        best[rows[keep]], nearest[rows[better]] = made[keep], distance[better]
+        tried = c[rows]
+        works[rows] = torch.where(success, torch.maximum(works[rows], tried), works[rows])
+        fails[rows] = torch.where(success, fails[rows], torch.minimum(fails[rows], tried))
+        low, high = works[rows], fails[rows]
+        c[rows] = torch.where(
+            low == 0, tried / 10, torch.where(torch.isinf(high), tried * 10, low.sqrt() * high.sqrt())
+        )
+        left[rows] -= 1
+        return left[rows] > 0
+
+    minimize_in_box(attack_objective(model, x, goal, targeted, c), x.flatten(1), max_steps=max_steps, again=again)
     return best
 
 

@@ -55,6 +55,29 @@ def test_problems_do_not_see_each_other():
     assert together.x[2].numpy() == pytest.approx(alone.x[0].numpy(), abs=1e-12)
 
 
+def test_a_problem_starts_again_by_itself_with_a_new_objective():
+    # Row i has its minimum at (i + 1) / 10 times its round, and i + 1 rounds; every end is seen once, from the start.
+    rounds, ends = torch.ones(3, dtype=torch.int64), []
+
+    def objective(x, rows):
+        gap = x - (0.1 * (rows + 1) * rounds[rows]).double()[:, None]
+        return gap.square().sum(1), 2 * gap
+
+    def again(rows, points):
+        ends.extend(zip(rows.tolist(), rounds[rows].tolist(), points[:, 0].tolist(), strict=True))
+        on = rounds[rows] <= rows
+        rounds[rows] += on.long()
+        return on
+
+    found = minimize_in_box(objective, torch.zeros(3, 2, dtype=torch.float64), again=again)
+    assert sorted(end[:2] for end in ends) == [(0, 1), (1, 1), (1, 2), (2, 1), (2, 2), (2, 3)]
+    for row, turn, value in ends:
+        # Gradients below 1e-5 of a curvature of 2.
+        assert value == pytest.approx(0.1 * (row + 1) * turn, abs=1e-5)
+    assert found.x[:, 1].tolist() == pytest.approx([0.1, 0.4, 0.9], abs=1e-5)
+    assert bool(found.converged.all())
+
+
 @pytest.fixture(scope="module")
 def problem():
     generator = torch.Generator().manual_seed(0)
