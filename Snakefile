@@ -11,6 +11,7 @@ include: "rules/attack.smk"
 include: "rules/persistence.smk"
 include: "rules/interpolation.smk"
 include: "rules/path_kernel.smk"
+include: "rules/cones.smk"
 include: "rules/figures.smk"
 include: "rules/tables.smk"
 

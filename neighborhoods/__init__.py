@@ -11,10 +11,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = (
+    "adaptive",
+    "asymmetry",
     "attacks",
     "bracketing",
     "concentration",
     "cones",
+    "detection",
     "distance",
     "factories",
     "images",
@@ -32,6 +35,7 @@ _HOMES = {
     "persistence_of_gammas": "persistence",
     "stability": "persistence",
     "stability_curve": "persistence",
+    "auroc": "detection",
     "boundary_distance": "distance",
     "face_number": "cones",
     "igsm": "attacks",

@@ -21,6 +21,14 @@ from pipeline.errors import UserError
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 MNIST5K_IMAGES = 5000
 CELL = ("dataset", "model", "attack")
+# What an entry of the catalogue must name, by its plot; a cell unless listed.
+NEEDED = {
+    "kernel_agreement": ("network",),
+    "persistence_histograms": ("dataset", "attack", "rows"),
+    "cone_views": (),
+    "cone_persistence": (),
+    "norms": (),
+}
 METHODS = ("igsm", "lbfgs")
 OWN_METHOD = r"torchattacks\.[A-Za-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 
@@ -173,10 +181,20 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}.{key}: there is no {key} '{name}' in {section}{_nearest(name, valid)}"
     yield from _check_path_kernel(config, catalogue)
     tables, models = _mapping(config.get("tables")), config.get("models")
+    for where, entries in (("tables", tables), ("figures.catalogue", catalogue)):
+        for name, entry in entries.items():
+            for row, model in _mapping(_mapping(entry).get("rows")).items():
+                if isinstance(models, Mapping) and isinstance(model, str) and model not in models:
+                    yield f"{where}.{name}.rows.{row}: there is no model '{model}' in models{_nearest(model, models)}"
     for name, table in tables.items():
-        for row, model in _mapping(_mapping(table).get("rows")).items():
-            if isinstance(models, Mapping) and isinstance(model, str) and model not in models:
-                yield f"tables.{name}.rows.{row}: there is no model '{model}' in models{_nearest(model, models)}"
+        table = _mapping(table)
+        needed = {"network_layers": None, "detection": "attacks"}.get(str(table.get("table")), "attack")
+        if table and needed and needed not in table:
+            yield f"tables.{name}.{needed}: required key is missing"
+        listed, valid = table.get("attacks"), config.get("attacks")
+        for i, attack in enumerate(listed if isinstance(listed, list) else []):
+            if isinstance(valid, Mapping) and isinstance(attack, str) and attack not in valid:
+                yield f"tables.{name}.attacks[{i}]: there is no attack '{attack}' in attacks{_nearest(attack, valid)}"
     artefacts = config.get("artefacts")
     for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
         known = [*catalogue, *tables]
@@ -195,8 +213,7 @@ def _check_path_kernel(config: Mapping[str, Any], catalogue: Mapping[str, Any]) 
     run = section.get("run")
     asked = [(f"path_kernel.run[{i}]", name) for i, name in enumerate(run if isinstance(run, list) else [])]
     for name, entry in catalogue.items():
-        needed = CELL if _mapping(entry).get("plot") != "kernel_agreement" else ("network",)
-        for key in needed:
+        for key in NEEDED.get(str(_mapping(entry).get("plot")), CELL):
             if isinstance(entry, Mapping) and key not in entry:
                 yield f"figures.catalogue.{name}.{key}: required key is missing"
         asked.append((f"figures.catalogue.{name}.network", _mapping(entry).get("network")))
@@ -210,6 +227,14 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     low, high = persistence.get("sigma_min"), persistence.get("sigma_max")
     if isinstance(low, float) and isinstance(high, float) and not low < high:
         yield f"persistence.sigma_min: expected a value below persistence.sigma_max ({high}), found {low}"
+    cones, norms = _mapping(config.get("cones")), _mapping(config.get("norms"))
+    faces, dimension = cones.get("faces"), cones.get("dimension")
+    most = max([k for k in faces if isinstance(k, int)], default=0) if isinstance(faces, list) else 0
+    if isinstance(dimension, int) and most > dimension:
+        yield f"cones.dimension: expected at least the largest of cones.faces ({most}), found {dimension}"
+    dimensions, points = norms.get("dimensions"), norms.get("points")
+    if isinstance(dimensions, list) and isinstance(points, list) and len(dimensions) != len(points):
+        yield f"norms.points: expected one number for each of norms.dimensions ({len(dimensions)}), found {len(points)}"
     for name, dataset in _mapping(config.get("datasets")).items():
         dataset = _mapping(dataset)
         train, test = dataset.get("train"), dataset.get("test")

@@ -6,6 +6,7 @@ the same bytes; nothing else belongs in it.
 """
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +31,57 @@ SCRIPTS = {
     "path_kernel": "scripts/path_kernel/integrate.py",
     "kernel_agreement": "scripts/figures/kernel_agreement.py",
     "interpolation": "scripts/interpolation/trace.py",
-    "tables": "scripts/tables/persistence_by_network.py",
+    "asymmetry": "scripts/persistence/compare_sides.py",
+    "cones": "scripts/cones/measure.py",
+    "norms": "scripts/norms/sample.py",
+    "persistence_by_network": "scripts/tables/persistence_by_network.py",
+    "network_layers": "scripts/tables/network_layers.py",
+    "detection": "scripts/tables/detection.py",
     "persistence_along_line": "scripts/figures/persistence_along_line.py",
     "class_frequencies": "scripts/figures/class_frequencies.py",
     "persistence_histogram": "scripts/figures/persistence_histogram.py",
+    "persistence_histograms": "scripts/figures/persistence_histograms.py",
+    "class_frequencies_by_target": "scripts/figures/class_frequencies_by_target.py",
+    "adversarial_examples": "scripts/figures/adversarial_examples.py",
+    "distortion_histogram": "scripts/figures/distortion_histogram.py",
+    "asymmetry_figure": "scripts/figures/asymmetry.py",
+    "cone_views": "scripts/figures/cone_views.py",
+    "cone_persistence": "scripts/figures/cone_persistence.py",
+    "norms_figure": "scripts/figures/norms.py",
 }
 
 # Numbers of the sources. Part of a table's digest and not an input, whose path would depend on the checkout's place.
-PUBLISHED = Path("published") / "bell.yaml"
+PUBLISHED = {
+    "persistence_by_network": Path("published") / "bell.yaml",
+    "network_layers": Path("published") / "bell_table3.yaml",
+}
 
 # Settings of persistence that say what to measure, not how.
 NOT_SAMPLING = ("gamma",)
 
 # What each plot shows, besides its cell.
-PLOT_SETTINGS = {"class_frequencies": ("target",), "persistence_along_line": ("pair",)}
+PLOT_SETTINGS = {
+    "class_frequencies": ("target",),
+    "persistence_along_line": ("pair", "gammas"),
+    "adversarial_examples": ("examples",),
+    "distortion_histogram": ("published",),
+}
 
 # The stage whose results each plot of a cell shows.
 PLOT_STAGE = {
     "class_frequencies": "stability",
     "persistence_histogram": "persistence",
     "persistence_along_line": "interpolation",
+    "class_frequencies_by_target": "stability",
+    "persistence_histograms": "persistence",
+    "adversarial_examples": "attacks",
+    "distortion_histogram": "attacks",
+    "asymmetry": "asymmetry",
 }
+
+# Measurements of no network, and the plots that show them.
+SINGLE = {"cones": "results/cones/orthants.h5", "norms": "results/norms/gaussian_and_ball.h5"}
+PLOT_SINGLE = {"cone_views": "cones", "cone_persistence": "cones", "norms": "norms"}
 
 # What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.
 DATA_SETTINGS = {
@@ -77,7 +108,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         config: resolved configuration.
         root: the checkout.
         stage: "data", "models", "attacks", "persistence" or "stability".
-        names: dataset, model and attack, as far as the stage needs them.
+        names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; none for "cones"
+            and "norms".
     """
     settings: dict[str, Any]
     script = SCRIPTS.get(stage, "")
@@ -107,6 +139,13 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             section = config["path_kernel"]
             settings = {key: section[key] for key in ("tolerance", "nodes")}
             settings["queries"] = section["networks"][network]["queries"]
+        case "asymmetry", (_, _, _):
+            settings = config["persistence"] | config["asymmetry"]
+        case "cones", ():
+            sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
+            settings = sampling | config["cones"]
+        case "norms", ():
+            settings = dict(config["norms"])
         case "interpolation", (_, _, _):
             sampling = {key: value for key, value in config["persistence"].items() if key not in NOT_SAMPLING}
             settings = sampling | config["interpolation"]
@@ -162,14 +201,23 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     style = config["figures"]["style"]
     plot = entry["plot"]
     settings = {"style": style} | {key: entry[key] for key in PLOT_SETTINGS.get(plot, ())}
+    if plot == "persistence_histograms":
+        settings["names"] = list(entry["rows"])
     style_file = root / "styles" / f"{style}.mplstyle"
-    return _sorted({**settings, "code": code_digest(root, root / SCRIPTS[plot], (style_file,))})
+    # Some plots have the name of the stage whose results they show.
+    script = SCRIPTS.get(f"{plot}_figure", SCRIPTS[plot])
+    return _sorted({**settings, "code": code_digest(root, root / script, (style_file,))})
 
 
 def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     """Spec of a table."""
     entry = config["tables"][artefact]
-    code = code_digest(root, root / SCRIPTS["tables"], (root / PUBLISHED,))
+    kind = entry["table"]
+    numbers = (root / PUBLISHED[kind],) if kind in PUBLISHED else ()
+    code = code_digest(root, root / SCRIPTS[kind], numbers)
+    if kind == "detection":
+        settings = {"attacks": entry["attacks"], "false_positive_rate": entry["false_positive_rate"]}
+        return _sorted({"code": code, "names": list(entry["rows"]), **settings})
     return _sorted({"code": code, "names": list(entry["rows"]), "published_table": entry["published"]})
 
 
@@ -227,17 +275,26 @@ def result_paths(config: Config) -> list[str]:
         for stage in item["measure"]
     }
     networks = set(config["path_kernel"]["run"])
+    paths = set()
     for name in config["artefacts"]:
         if name in config["tables"]:
             table = config["tables"][name]
-            cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
+            paths |= {model_path(table["dataset"], model) for model in table["rows"].values()}
+            if table["table"] == "persistence_by_network":
+                cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
+            if table["table"] == "detection":
+                pairs = product(table["rows"].values(), table["attacks"])
+                cells |= {(table["dataset"], model, attack, "persistence") for model, attack in pairs}
             continue
         entry = config["figures"]["catalogue"][name]
-        if entry["plot"] == "kernel_agreement":
+        plot = entry["plot"]
+        if plot == "kernel_agreement":
             networks.add(entry["network"])
+        elif plot in PLOT_SINGLE:
+            paths.add(SINGLE[PLOT_SINGLE[plot]])
         else:
-            cells.add((entry["dataset"], entry["model"], entry["attack"], PLOT_STAGE[entry["plot"]]))
-    paths = set()
+            models = entry["rows"].values() if plot == "persistence_histograms" else [entry["model"]]
+            cells |= {(entry["dataset"], model, entry["attack"], PLOT_STAGE[plot]) for model in models}
     for dataset, model, attack, stage in cells:
         paths |= {data_path(dataset), model_path(dataset, model)}
         paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}
@@ -260,6 +317,11 @@ def models_to_train(config: Config) -> list[str]:
 def models_with_weights(config: Config) -> list[str]:
     """Models whose weights come from a file."""
     return [name for name, entry in config["models"].items() if entry["weights"]]
+
+
+def tables_of(config: Config, table: str) -> list[str]:
+    """Tables of one kind."""
+    return [name for name, entry in config["tables"].items() if entry["table"] == table]
 
 
 def artefacts_of(config: Config, plot: str) -> list[str]:

@@ -11,6 +11,7 @@ from pipeline.config import ConfigError, resolve
 from pipeline.devices import gpus_of_a_job
 from pipeline.specs import (
     PUBLISHED,
+    SINGLE,
     artefacts_of,
     cell_path,
     compute_spec,
@@ -23,6 +24,7 @@ from pipeline.specs import (
     measured_paths,
     model_path,
     table_spec,
+    tables_of,
     models_to_train,
     models_with_weights,
     result_paths,
@@ -107,14 +109,31 @@ def table_input(stage):
     return paths
 
 
+def detection_input(wildcards):
+    entry = settings["tables"][wildcards.artefact]
+    return [
+        cell_path("persistence", entry["dataset"], model, attack)
+        for model in entry["rows"].values()
+        for attack in entry["attacks"]
+    ]
+
+
 def table_models(wildcards):
     entry = settings["tables"][wildcards.artefact]
     return [model_path(entry["dataset"], model) for model in entry["rows"].values()]
 
 
+def histogram_inputs(wildcards):
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return [
+        cell_path("persistence", entry["dataset"], model, entry["attack"])
+        for model in entry["rows"].values()
+    ]
+
+
 def published_numbers(wildcards, input):
     # Not compared: its content is part of the spec.
-    return str(ROOT / PUBLISHED)
+    return str(ROOT / PUBLISHED[settings["tables"][wildcards.artefact]["table"]])
 
 
 def table_param(wildcards):

@@ -118,3 +118,239 @@ rule draw_kernel_agreement:
         spec=figure_param,
     script:
         "../scripts/figures/kernel_agreement.py"
+
+
+rule draw_class_frequencies_by_target:
+    input:
+        stability=entry_input("stability"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/class_frequencies_by_target.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: class frequencies around every target"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("class_frequencies_by_target"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/class_frequencies_by_target.py"
+
+
+rule draw_persistence_histograms:
+    input:
+        persistence=histogram_inputs,
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/persistence_histograms.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: persistence in several networks"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("persistence_histograms"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/persistence_histograms.py"
+
+
+rule draw_adversarial_examples:
+    input:
+        attack=entry_input("attacks"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/adversarial_examples.rst",
+            category="Bell, Part I: persistence",
+            labels={
+                "artefact": "{artefact}: adversarial images and their perturbations"
+            },
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("adversarial_examples"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/adversarial_examples.py"
+
+
+rule draw_distortion_histogram:
+    input:
+        attack=entry_input("attacks"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/distortion_histogram.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: distortion of adversarial images"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("distortion_histogram"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/distortion_histogram.py"
+
+
+rule draw_asymmetry:
+    input:
+        asymmetry=entry_input("asymmetry"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/asymmetry.rst",
+            category="Bell, Part I: persistence",
+            labels={
+                "artefact": "{artefact}: persistence against distance to the boundary"
+            },
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("asymmetry"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/asymmetry.py"
+
+
+rule draw_cone_views:
+    input:
+        cones=SINGLE["cones"],
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/cone_views.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: cones around a point"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("cone_views"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/cone_views.py"
+
+
+rule draw_cone_persistence:
+    input:
+        cones=SINGLE["cones"],
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/cone_persistence.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: persistence inside and outside cones"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("cone_persistence"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/cone_persistence.py"
+
+
+rule draw_norms:
+    input:
+        norms=SINGLE["norms"],
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/norms.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: norms of Gaussian and ball"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("norms"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/norms.py"

@@ -45,3 +45,28 @@ rule sweep_stability:
         device=configured_device,
     script:
         "../scripts/persistence/sweep.py"
+
+
+rule compare_sides:
+    input:
+        data=data_path("{dataset}"),
+        model=model_path("{dataset}", "{model}"),
+        attack=cell("attacks"),
+    output:
+        cell("asymmetry"),
+    log:
+        "logs/asymmetry/{dataset}/{model}/{attack}.log",
+    benchmark:
+        "results/benchmarks/asymmetry/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=spec_of("asymmetry", "dataset", "model", "attack"),
+        device=configured_device,
+    script:
+        "../scripts/persistence/compare_sides.py"

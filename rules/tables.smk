@@ -17,7 +17,7 @@ rule tabulate_persistence:
     benchmark:
         "results/benchmarks/tables/{artefact}.tsv"
     wildcard_constraints:
-        artefact=one_of(settings["tables"]),
+        artefact=one_of(tables_of(settings, "persistence_by_network")),
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -29,3 +29,62 @@ rule tabulate_persistence:
         published=published_numbers,
     script:
         "../scripts/tables/persistence_by_network.py"
+
+
+rule tabulate_layers:
+    input:
+        models=table_models,
+    output:
+        report(
+            "results/tables/{artefact}.csv",
+            caption="../report/network_layers.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: layers of the networks as built"},
+        ),
+    log:
+        "logs/tables/{artefact}.log",
+    benchmark:
+        "results/benchmarks/tables/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=one_of(tables_of(settings, "network_layers")),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=table_param,
+        published=published_numbers,
+    script:
+        "../scripts/tables/network_layers.py"
+
+
+rule tabulate_detection:
+    input:
+        persistence=detection_input,
+    output:
+        report(
+            "results/tables/{artefact}.csv",
+            caption="../report/detection.rst",
+            category="Bell, Part I: persistence",
+            labels={
+                "artefact": "{artefact}: persistence as a detector of adversarial images"
+            },
+        ),
+    log:
+        "logs/tables/{artefact}.log",
+    benchmark:
+        "results/benchmarks/tables/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=one_of(tables_of(settings, "detection")),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=table_param,
+    script:
+        "../scripts/tables/detection.py"

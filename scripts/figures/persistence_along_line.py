@@ -13,21 +13,25 @@ from pipeline.store import StoreError, reading
 MARKERS = ("o", "s", "^", "D", "v")
 
 
-def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int) -> None:
+def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, gammas: Sequence[float] = ()) -> None:
     """Draw one pair: a curve with its interval for each gamma; colours and names of classes change along the line."""
     with reading(interpolation) as file:
-        t, gammas, label = file.read("t"), file.read("gamma"), file.read("label")
+        t, measured, label = file.read("t"), file.read("gamma"), file.read("label")
         classes = [str(name) for name in file.read("classes")]
         curves = {name: file.read(name) for name in ("sigma", "low", "high")}
         samples = int(file.read("samples"))
     if pair >= len(label):
         raise StoreError(f"{interpolation}: holds {len(label)} pairs, there is no pair {pair}")
+    if missing := sorted(set(gammas) - set(measured)):
+        raise StoreError(f"{interpolation}: holds gamma {list(measured)}, not {missing[0]:g}")
     path = label[pair]
     colours = [NATURAL if c == path[0] else ADVERSARIAL if c == path[-1] else OTHER for c in path]
     changes = np.flatnonzero(np.diff(path)) + 1
     with drawing(style):
         figure, axes = plt.subplots()
-        for number, gamma in enumerate(gammas):
+        for number, gamma in enumerate(measured):
+            if gammas and gamma not in gammas:
+                continue
             sigma, low, high = (curves[name][pair, :, number] for name in ("sigma", "low", "high"))
             axes.plot(t, sigma, color="0.6", linewidth=0.8, zorder=1)
             bars = np.stack([sigma - low, np.where(np.isfinite(high), high, sigma) - sigma])

@@ -10,15 +10,29 @@ import pytest
 from tests.conftest import Checkout
 
 SMOKE = ("--configfile", "config/smoke.yaml")
-PERSISTENCE = Counter(bracket_persistence=3, draw_persistence_histogram=2, tabulate_persistence=1)
-INTERPOLATION = Counter(trace_interpolation=1, draw_persistence_along_line=1)
-STABILITY = Counter(sweep_stability=1, draw_class_frequencies=1)
-FIGURES = Counter(
-    draw_class_frequencies=1, draw_persistence_histogram=2, draw_persistence_along_line=1, draw_kernel_agreement=1
+PERSISTENCE = Counter(
+    bracket_persistence=3,
+    draw_persistence_histogram=2,
+    draw_persistence_histograms=1,
+    tabulate_persistence=1,
+    tabulate_detection=1,
 )
-MEASURED = PERSISTENCE + INTERPOLATION + STABILITY
+ASYMMETRY = Counter(compare_sides=1, draw_asymmetry=1)
+INTERPOLATION = Counter(trace_interpolation=1, draw_persistence_along_line=1)
+STABILITY = Counter(sweep_stability=1, draw_class_frequencies=1, draw_class_frequencies_by_target=1)
+CONES = Counter(measure_cones=1, draw_cone_views=1, draw_cone_persistence=1)
+NORMS = Counter(sample_norms=1, draw_norms=1)
+ATTACKED = Counter(draw_adversarial_examples=1, draw_distortion_histogram=1)
 KERNEL = Counter(record_path=1, integrate_kernel=1, draw_kernel_agreement=1)
-ALL = Counter(fetch_mnist5k=1, make_gaussians=1, train=3, attack=4) + MEASURED + KERNEL
+MEASURED = PERSISTENCE + INTERPOLATION + STABILITY + ASYMMETRY
+ALL = Counter(fetch_mnist5k=1, make_gaussians=1, train=3, attack=4, tabulate_layers=1)
+ALL += MEASURED + KERNEL + CONES + NORMS + ATTACKED
+FIGURES = Counter({rule: count for rule, count in ALL.items() if rule.startswith("draw_")})
+LBFGS = (
+    ATTACKED
+    + ASYMMETRY
+    + Counter(attack=1, bracket_persistence=1, tabulate_persistence=1, draw_persistence_histograms=1)
+)
 UNTARGETED = Counter(attack=1, bracket_persistence=1, draw_persistence_histogram=1)
 
 
@@ -35,15 +49,19 @@ def test_nothing_after_a_run(finished):
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ("persistence: {gamma: 0.8}", PERSISTENCE),
-        ("persistence: {samples: 300}", PERSISTENCE + INTERPOLATION),
+        ("persistence: {gamma: 0.8}", PERSISTENCE + ASYMMETRY + CONES),
+        ("persistence: {samples: 300}", PERSISTENCE + INTERPOLATION + ASYMMETRY + CONES),
+        ("persistence: {noise: ball}", PERSISTENCE + INTERPOLATION + ASYMMETRY),
+        ("asymmetry: {images: 3}", ASYMMETRY),
+        ("cones: {points: 4}", CONES),
+        ("norms: {bins: 11}", NORMS),
         ("attacks: {igsm-untargeted: {epsilon: 0.2}}",
          UNTARGETED),
-        ("models: {c-2: {seed: 1}}", UNTARGETED + Counter(train=1)),
+        ("models: {c-2: {seed: 1}}", UNTARGETED + Counter(train=1, tabulate_layers=1)),
         ("interpolation: {points: 7}", INTERPOLATION),
         ("path_kernel: {tolerance: 1e-5}", KERNEL - Counter(record_path=1)),
         ("path_kernel: {networks: {gaussians-16-16: {steps: 6}}}", KERNEL),
-        ("attacks: {lbfgs: {c: 0.1}}", Counter(attack=1, bracket_persistence=1, tabulate_persistence=1)),
+        ("attacks: {lbfgs: {c: 0.1}}", LBFGS),
         ("attacks: {lbfgs: {epsilon: 0.1}}", Counter()),
         ("figures: {style: talk}", FIGURES),
         ("figures: {formats: [png]}", Counter()),
@@ -58,7 +76,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, expected
 
 
 def test_gamma_on_the_command_line_counts_like_one_in_a_file(finished):
-    assert finished.jobs(*SMOKE, "--config", "persistence={gamma: 0.8}") == PERSISTENCE
+    assert finished.jobs(*SMOKE, "--config", "persistence={gamma: 0.8}") == PERSISTENCE + ASYMMETRY + CONES
 
 
 def test_swapped_values_are_a_change(finished):
@@ -73,7 +91,7 @@ def test_swapped_values_are_a_change(finished):
         ("neighborhoods/persistence.py", "def stability(", "# A comment.\ndef stability(", Counter()),
         ("scripts/persistence/bracket.py", '"""Bracket the persistence', '"""Measure the persistence', Counter()),
         ("neighborhoods/persistence.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
-         MEASURED),
+         MEASURED + CONES),
         ("scripts/persistence/bracket.py", "seed=seed + number", "seed=seed + 2 * number", PERSISTENCE),
         ("neighborhoods/path_kernel.py", "MAX_SPLITS = 45", "MAX_SPLITS = 44", KERNEL),
         ("styles/paper.mplstyle", "font.size: 8", "font.size: 9", FIGURES),

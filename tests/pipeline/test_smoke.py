@@ -38,7 +38,7 @@ def test_smoke_is_small(smoke):
 
 def test_every_file_keeps_the_contract(results):
     files = sorted(results.rglob("*.h5"))
-    assert len(files) == 16
+    assert len(files) == 19
     for path in files:
         with h5py.File(path) as plain:
             assert {"spec", "seed", "script", "libraries", "device"} <= set(plain.attrs)
@@ -156,7 +156,7 @@ def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
     for log in (other.folder / "logs").rglob("*.log"):
         assert f"code from {other.folder}\n" in log.read_text()
     assert hashes(other.folder) == hashes(smoke.folder)
-    assert len(hashes(other.folder)) == 16 + 2 * 5 + 1
+    assert len(hashes(other.folder)) == 19 + 2 * 13 + 3
 
 
 def test_the_report_holds_the_figures_and_needs_no_network(smoke):
@@ -170,6 +170,6 @@ def test_the_report_holds_the_figures_and_needs_no_network(smoke):
     assert "Clopper-Pearson" in page
     # With two labels the report of 9.27 can turn blank (rules/figures.smk says why).
     listed = json.JSONDecoder().raw_decode(page, re.search(r"var results = (?=\{\"results)", page).end())[0]
-    assert len(listed) == 6
+    assert len(listed) == 16
     assert all(len(entry["labels"]) == 1 and entry["caption"] for entry in listed.values())
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://", page)

@@ -17,9 +17,14 @@ from pipeline.specs import (
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
-STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3}
+STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3}
 KERNEL = {"paths", "path_kernel"}
-FIGURES = {"bell/figure_09", "bell/figure_10", "bell/figure_12", "bell/figure_20", "bell/figure_23"}
+SINGLE = {"cones", "norms"}
+TABLES = ("bell/table1", "bell/table3", "beyond/detection")
+FIGURES = {
+    "beyond/asymmetry",
+    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 23)),
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +36,9 @@ def specs(config):
     resolved = resolve(config)
     found = {stage: compute_spec(resolved, ROOT, stage, *NAMES[:count]) for stage, count in STAGES.items()}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-16") for stage in KERNEL}
+    found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
-    return found | {"bell/table1": table_spec(resolved, ROOT, "bell/table1")}
+    return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
 
 
 def changed_by(raw, path, value):
@@ -49,10 +55,10 @@ def changed_by(raw, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        (("persistence", "gamma"), 0.8, {"persistence"}),
+        (("persistence", "gamma"), 0.8, {"persistence", "asymmetry", "cones"}),
         (("persistence", "gamma"), 0.7, set()),
         (("persistence", "scan_factor"), 1.5, set()),
-        (("persistence", "samples"), 99, {"persistence", "interpolation"}),
+        (("persistence", "samples"), 99, {"persistence", "interpolation", "asymmetry", "cones"}),
         (("attacks", "igsm-all", "natural_images"), 99, {"persistence"}),
         (("attacks", "igsm-all", "c"), 0.5, set()),
         (("path_kernel", "tolerance"), 1e-5, {"path_kernel"}),
@@ -71,8 +77,14 @@ def changed_by(raw, path, value):
         (("figures", "catalogue", "bell/figure_09", "target"), 2, {"bell/figure_09"}),
         (("device",), "cpu", set()),
         (("mirror",), "elsewhere", set()),
-        (("seed",), 1, set(STAGES) | KERNEL),
-        (("threads",), 2, set(STAGES) | KERNEL),
+        (("asymmetry", "caliper"), 0.2, {"asymmetry"}),
+        (("tables", "beyond/detection", "false_positive_rate"), 0.1, {"beyond/detection"}),
+        (("cones", "points"), 9, {"cones"}),
+        (("norms", "radius"), 6.0, {"norms"}),
+        (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
+        (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
+        (("seed",), 1, set(STAGES) | KERNEL | SINGLE),
+        (("threads",), 2, set(STAGES) | KERNEL | SINGLE),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
@@ -87,13 +99,14 @@ def test_specs_are_plain_and_sorted(raw):
 
 def test_cells_have_seeds_of_their_own(raw):
     seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL)
+    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(SINGLE)
 
 
 def test_lists_choose_what_is_made(raw):
     config = resolve(raw)
     assert measured_paths(config, "stability") == ["results/stability/mnist5k/fc-100-20-10/igsm-one.h5"]
-    chosen = [*(f"results/figures/{name}.png" for name in sorted(FIGURES)), "results/tables/bell/table1.csv"]
+    chosen = [f"results/figures/{name}.png" for name in sorted(FIGURES) if name.startswith("bell")]
+    chosen += ["results/tables/bell/table1.csv", "results/tables/bell/table3.csv"]
     assert artefact_paths(config, "bell") == chosen
     assert artefact_paths(config, "tanay") == []
     assert artefacts_of(config, "class_frequencies") == ["bell/figure_09"]

@@ -1,0 +1,63 @@
+"""Draw persistence against distance to the boundary, and face numbers on both sides of it, with the half-space null."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save
+from pipeline.store import reading
+
+GROUPS = ("natural", "adversarial", "near", "far")
+NAMES = ("natural\nimages", "adversarial\nimages", "natural\nside", "adversarial\nside")
+COLOURS = (NATURAL, ADVERSARIAL, NATURAL, ADVERSARIAL)
+MARKERS = ("o", "o", "^", "^")
+
+
+def draw(*, asymmetry: str, outputs: Sequence[str], style: str) -> None:
+    """Left: each point, with the line of one face. Right: mean face numbers with intervals."""
+    with reading(asymmetry) as file:
+        groups = {name: file.read_group(name) for name in GROUPS}
+        summaries = {name: file.read_group(f"summary/{name}") for name in (*GROUPS, "sides", "matched")}
+        null = float(file.read("null_slope"))
+        gamma = float(file.read("gamma"))
+    with drawing(style):
+        width, height = plt.rcParams["figure.figsize"]
+        figure, (left, right) = plt.subplots(2, 1, figsize=(width, 2 * height))
+        reach = [np.inf, 0.0]
+        for name, text, colour, marker in zip(GROUPS, NAMES, COLOURS, MARKERS, strict=True):
+            d, s = groups[name]["distance"], groups[name]["sigma"]
+            fill = colour if marker == "o" else "none"
+            label = f"{text.replace(chr(10), ' ')}, n = {len(d)}"
+            left.scatter(d, s, s=7, marker=marker, facecolors=fill, edgecolors=colour, linewidths=0.5, label=label)
+            reach = [min(reach[0], d.min()), max(reach[1], d.max())]
+        left.plot(reach, [null * value for value in reach], color="k", linewidth=0.8, label="flat boundary")
+        left.set(
+            xscale="log", yscale="log", xlabel="distance to the boundary (pixel range = 1)", ylabel="persistence σ*"
+        )
+        left.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, handletextpad=0.2, columnspacing=0.6)
+        for place, (name, colour) in enumerate(zip(GROUPS, COLOURS, strict=True)):
+            mean, low, high = (float(np.exp(summaries[name][key])) for key in ("mean", "mean_low", "mean_high"))
+            right.errorbar(
+                place, mean, [[mean - low], [high - mean]], color=colour, marker="o", markersize=4, capsize=2
+            )
+        right.axhline(1, color="k", linewidth=0.8)
+        right.set(ylabel=f"face number k, γ = {gamma:g}\n(geometric mean)", xlim=(-0.5, 3.5), ylim=(0, None))
+        right.set_xticks(range(4), NAMES)
+        notes = []
+        for name, text in (
+            ("matched", "adversarial / natural at equal distance"),
+            ("sides", "adversarial / natural side"),
+        ):
+            mean, low, high = (float(np.exp(summaries[name][key])) for key in ("mean", "mean_low", "mean_high"))
+            n = int(summaries[name]["n"])
+            notes.append(f"{text}: × {mean:.2f} [{low:.2f}, {high:.2f}]" if n else f"{text}: no pairs")
+        right.set_title("\n".join(notes), fontsize=plt.rcParams["legend.fontsize"])
+        save(figure, outputs)
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        draw(asymmetry=snakemake.input.asymmetry, outputs=snakemake.output, **run.settings)
