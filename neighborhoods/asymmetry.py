@@ -51,7 +51,7 @@ def face_numbers(
     seed: int = 0,
     **search: Unpack[Search],
 ) -> Faces:
-    """Face numbers of images [images, ...]; nan where no boundary was found. Arguments and errors as for `persistence`."""
+    """Face numbers of images [images, ...], nan where no boundary is found; arguments, errors as for `persistence`."""
     found = persistence(model, x, gamma, samples, confidence, seed, **search)
     distance = boundary_distance(model, x).distance.cpu().numpy()
     sigma, low, high = (column.numpy() for column in (found.sigma, found.low, found.high))
