@@ -15,6 +15,7 @@ _MODULES = (
     "asymmetry",
     "attacks",
     "bracketing",
+    "claims",
     "concentration",
     "cones",
     "detection",

@@ -1,9 +1,11 @@
 """Write accuracy, distortion and persistence of several networks beside the published values (Bell, Table 1)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
+from neighborhoods.claims import verdict
 from pipeline.results import write_csv
 from pipeline.store import Provenance, reading
 
@@ -19,12 +21,15 @@ def tabulate(
     published_table: str,
     provenance: Provenance,
 ) -> None:
-    """One row a network; columns end in _low and _high for limits of intervals, in _se for standard errors."""
+    """One row a network; columns end in _low and _high for limits of intervals, in _se for standard errors.
+
+    published_sign says whether the interval of the difference supports the sign of the published one.
+    """
     with open(published, encoding="utf-8") as file:
         reported = yaml.safe_load(file)[published_table]
     rows = []
     for name, model, attack, measured in zip(names, models, attacks, persistence, strict=True):
-        row: dict[str, object] = {"network": name}
+        row: dict[str, Any] = {"network": name}
         with reading(model) as result:
             low, high = result.json_attribute("test_accuracy_interval")
             row |= {"accuracy_pct": 100 * result.attribute("test_accuracy"), "accuracy_low": 100 * low}
@@ -41,7 +46,12 @@ def tabulate(
                 row |= {f"{group}_{key}": summary[key] for key in ("censored_low", "censored_high")}
             for key in ("mean", "low", "high"):
                 row[f"adversarial_minus_natural_{key}"] = result.read(f"difference/{key}")
-        row |= {f"published_{key}": value for key, value in reported.get(name, {}).items()}
+        beside = reported.get(name, {})
+        row |= {f"published_{key}": value for key, value in beside.items()}
+        if beside:
+            claimed = beside["adversarial"] - beside["natural"]
+            low, high = (float(row[f"adversarial_minus_natural_{key}"]) for key in ("low", "high"))
+            row["published_sign"] = verdict(low, high, claimed)
         rows.append(row)
     write_csv(output, rows)
 
