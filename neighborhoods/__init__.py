@@ -28,6 +28,7 @@ _MODULES = (
     "path_kernel",
     "persistence",
     "sampling",
+    "search",
     "sequential",
     "statistics",
     "training",

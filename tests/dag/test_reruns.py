@@ -90,7 +90,7 @@ def test_swapped_values_are_a_change(finished):
     [
         ("neighborhoods/persistence.py", "def stability(", "# A comment.\ndef stability(", Counter()),
         ("scripts/persistence/bracket.py", '"""Bracket the persistence', '"""Measure the persistence', Counter()),
-        ("neighborhoods/persistence.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
+        ("neighborhoods/search.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
          MEASURED + CONES),
         ("scripts/persistence/bracket.py", "seed=seed + number", "seed=seed + 2 * number", PERSISTENCE),
         ("neighborhoods/path_kernel.py", "MAX_SPLITS = 45", "MAX_SPLITS = 44", KERNEL),

@@ -162,9 +162,11 @@ def test_strangers_other_folders_and_zombies_do_not_count(tmp_path, no_run):
 
 def test_snakemake_on_its_way_into_the_folder_counts(tmp_path):
     (tmp_path / "work").mkdir()
+    (tmp_path / "other").mkdir()
     engine = stand_in(tmp_path, "snakemake", "--directory", "work")
     try:
         wait_until(lambda: ids(users_of(tmp_path / "work")[0]) == [engine.pid])
+        assert users_of(tmp_path / "other")[0] == []
     finally:
         engine.kill()
         engine.wait()

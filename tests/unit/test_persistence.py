@@ -458,6 +458,13 @@ def test_opposite_directions_make_the_estimate_more_precise():
     assert error < 0.62 * relative_error(1, samples)
 
 
+def test_a_scan_of_many_steps_forgets_only_old_counts():
+    # Over 200 points of the grid lie below the crossing: more than the search remembers.
+    fine = persistence(orthant(2), point(2, 1.0, 5, n=2), GAMMA, 300, scan_factor=1.02)
+    assert fine.status == ["ok"] * 5
+    assert bool(((fine.low < closed_form(2) * 1.3) & (fine.high > closed_form(2) / 1.3)).all())
+
+
 def test_several_gammas_give_what_each_gives_alone():
     x = point(3, 1.0, 6, n=5)
     for gamma, found in zip((0.6, 0.8), persistence_of_gammas(orthant(3), x, (0.6, 0.8), 300, seed=5), strict=True):
