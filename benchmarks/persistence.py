@@ -1,7 +1,7 @@
 """Time of persistence at equal accuracy: the default against Bell's algorithm 1 and a plain batched loop.
 
     python -m benchmarks.persistence --network fc100-100-10
-    python -m benchmarks.persistence --network c-16 --images 256 --reference-images 8
+    python -m benchmarks.persistence --network c-16 --images 256 --reference-images 8 --reference-samples 100000
 
 Accuracy is the root mean square error of log sigma* against a reference of many samples. Algorithm 1 (one image at a
 time, 1000 samples a forward pass) is taken at the precision, out of several, that costs it least for its error; the
@@ -28,7 +28,7 @@ from neighborhoods.training import predict, train
 GAMMA = 0.7
 SHAPE = (1, 28, 28)
 PRECISIONS = (0.03, 0.015, 0.007, 0.004)
-SAMPLES = (150, 200, 300, 400, 600, 800, 1000, 1500, 2000)
+SAMPLES = (75, 100, 150, 200, 250, 300, 350, 400, 500, 600, 800, 1000, 1500, 2000)
 
 
 def network_of(name: str) -> tuple[nn.Module, Tensor]:
@@ -141,7 +141,7 @@ def compare(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="fc100-100-10", help="fcA-B-10 or c-CHANNELS")
-    parser.add_argument("--images", type=int, default=256, help="images that are timed")
+    parser.add_argument("--images", type=int, default=1000, help="images that are timed")
     parser.add_argument(
         "--baseline-images", type=int, default=32, help="of these, images that the baselines are timed on"
     )

@@ -34,8 +34,12 @@ FLATTEST, STEEPEST = 0.25, 20.0
 MAX_JUMP = 2.0
 OWN_PART = 0.05
 
+# The scan goes on, without a test that passes, where all of the first few samples keep the class: so many that this
+# would happen this rarely if the share were gamma.
+GLANCE_ERROR = 1e-3
+
 # Counts kept of each image, the latest ones.
-MEMORY = 128
+MEMORY = 64
 
 # A count leaves no doubt on which side of the crossing it lies when it is this many standard errors away.
 SURE = 3.0
@@ -91,6 +95,7 @@ class CrossingSearch:
         n = len(piece)
         self.low = torch.full((n,), -math.inf, dtype=torch.float64)
         self.high = torch.full((n,), math.inf, dtype=torch.float64)
+        self.glance = math.ceil(math.log(GLANCE_ERROR) / math.log(test.share))
         self.goal = float(special.ndtri(test.share))
         # Counts at which the tests of all samples just pass, as probits; a limit no count reaches is never aimed at.
         ends = (min(test.above[-1], self.samples), max(test.below[-1], 0))
@@ -113,36 +118,40 @@ class CrossingSearch:
         self.used[images] += 1
 
     def _count(
-        self, images: Tensor, position: Tensor, side: int, until: int = 0, hurry: bool = False
+        self, images: Tensor, position: Tensor, side: int, until: int = 0, glance: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Sequential test of one side at one position for each image.
 
         Args:
-            until: samples to draw, all if 0. hurry: stop an image's test when it has passed or is about to fail; its
-                count is then a biased one, good enough for the scan.
+            until: samples to draw, all if 0.
+            glance: for the scan, whether an image may leave without having passed while all its samples keep the class.
+                Given this, images stop when they have passed or are about to fail; their counts are then biased ones.
 
         Returns:
-            Whether it passed, and kept samples, each [len(images)].
+            Whether it passed, and whether all samples kept the class, each [len(images)].
         """
         passed = torch.zeros(len(images), dtype=torch.bool)
         kept = torch.zeros(len(images), dtype=torch.int64)
         drawn = torch.zeros(len(images), dtype=torch.int64)
         rows = torch.arange(len(images))
         before = 0
-        for look, above, below in zip(self.test.looks, self.test.above, self.test.below, strict=True):
+        looks = list(zip(self.test.looks, self.test.above, self.test.below, strict=True))
+        if glance is not None and self.glance < self.test.looks[0]:
+            looks.insert(0, (self.glance, self.glance + 1, -1))
+        for look, above, below in looks:
             scale = position[rows].exp() * (1 - 2 * side)
             kept[rows] += self.piece.kept(images[rows], scale, before, look)
             drawn[rows] = before = look
             passed[rows] |= kept[rows] <= below if side else kept[rows] >= above
-            if hurry:
+            if glance is not None:
                 # How far the share is from what the last look needs, in standard errors of this look.
                 distance = (self._probit(kept[rows], drawn[rows]) - self.passing[side]) * (1 - 2 * side)
                 lost = distance < -GIVE_UP * self.error * math.sqrt(self.samples / look)
-                rows = rows[~passed[rows] & ~lost]
+                rows = rows[~passed[rows] & ~lost & ~(glance[rows] & (kept[rows] == look))]
             if len(rows) == 0 or look == until:
                 break
         self._remember(images, position, kept, drawn, side)
-        return passed, kept
+        return passed, kept == drawn
 
     def _look(self, part: float) -> int:
         """The first look at that part of all samples."""
@@ -154,10 +163,11 @@ class CrossingSearch:
         first = self._scan()
         scanned = self.low.clone()
         self._narrow(first < len(self.grid))
-        self._widen(first)
+        self._widen(first, 1)
         # Where the two tests contradict each other the upper limit is right in any case: it bounds the first crossing.
         crossed = self.low >= self.high
         self.low = torch.where(crossed, torch.where(scanned < self.high, scanned, -math.inf), self.low)
+        self._widen(first, 0)
         estimate = self._estimate(first)
         inside = torch.minimum(torch.maximum(estimate, self.low), self.high)
         estimate = torch.where(torch.isinf(estimate), estimate, inside)
@@ -166,7 +176,7 @@ class CrossingSearch:
         return Found(estimate, self.low, self.high, recrosses, self.piece.predicted.cpu(), evaluations)
 
     def _scan(self) -> Tensor:
-        """First point of the grid at which the first side does not show a share above gamma; len(grid) if none.
+        """First point of the grid at which the first side does not let a share above gamma appear; len(grid) if none.
 
         Every second point while nothing at all is lost there; where something is, the point between is looked at too.
         """
@@ -178,9 +188,10 @@ class CrossingSearch:
         until = self._look(SCAN_PART)
         while len(images):
             here = place[images]
-            passed, kept = self._count(images, self.grid[here], 0, until, hurry=True)
+            passed, whole = self._count(images, self.grid[here], 0, until, here < last)
             self.low[images[passed]] = torch.maximum(self.low[images], self.grid[here])[passed]
-            whole = passed & (kept == self.memory[2, images, (self.used[images] - 1) % MEMORY])
+            passed |= whole & (here < last)
+            whole &= passed
             back = skipped[images] & ~whole
             first[images[~passed & ~back]] = here[~passed & ~back]
             # After looking back: on to the point already looked at, whose outcome decides again.
@@ -258,16 +269,18 @@ class CrossingSearch:
         surely = (samples > 0) & (excess > doubt) & (position < beyond[:, None])
         return torch.where(surely, position, self.grid[0] - 1).amax(1), beyond
 
-    def _widen(self, first: Tensor) -> None:
-        """Upper limits that were not found near the crossing: the next point of the grid that shows one."""
-        images = (torch.isinf(self.high) & (first < len(self.grid))).nonzero()[:, 0]
-        for i, position in enumerate(self.grid):
-            here = images[first[images] <= i]
+    def _widen(self, first: Tensor, side: int) -> None:
+        """Limits that were not found near the crossing: the next point of the grid that shows one."""
+        limit = self.high if side else self.low
+        images = (torch.isinf(limit) & (first < len(self.grid))).nonzero()[:, 0]
+        for i in range(len(self.grid)) if side else reversed(range(len(self.grid))):
+            position = self.grid[i]
+            here = images[first[images] <= i] if side else images[(first[images] > i) & (position < self.high[images])]
             if len(here) == 0:
                 continue
-            passed, _ = self._count(here, position.expand(len(here)), 1, hurry=True)
-            self.high[here[passed]] = position
-            images = images[torch.isinf(self.high[images])]
+            passed, _ = self._count(here, position.expand(len(here)), side, 0, torch.zeros_like(here, dtype=torch.bool))
+            limit[here[passed]] = position
+            images = images[torch.isinf(limit[images])]
 
     def _estimate(self, first: Tensor) -> Tensor:
         """Where the share crosses gamma, by the local line; by bisection where the limits are not close to a line."""
@@ -327,6 +340,7 @@ class CrossingSearch:
             near = (distance > 0) & ((distance < SECOND_NEAR) | (i % SECOND_STRIDE == 0))
             here = images[near & ~found[images]]
             if len(here):
-                passed, _ = self._count(here, position.expand(len(here)), 0, self._look(SCAN_PART), hurry=True)
+                must_pass = torch.zeros_like(here, dtype=torch.bool)
+                passed, _ = self._count(here, position.expand(len(here)), 0, self._look(SCAN_PART), must_pass)
                 found[here[passed]] = True
         return found
