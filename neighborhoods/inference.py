@@ -2,10 +2,12 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils import mkldnn
 
 Classifier = Callable[[Tensor], Tensor]
 
@@ -86,6 +88,25 @@ def half_pays(model: Classifier, device: str) -> bool:
     plain = all(type(m) in (*_PLAIN, nn.Identity, nn.Dropout) or type(m) is nn.Sequential for m in model.modules())
     single = all(p.dtype == torch.float32 for p in model.parameters())
     return device == "cuda" and plain and single and any(True for _ in model.parameters())
+
+
+def dense(model: Classifier) -> Classifier:
+    """The same model, with stacks of linear layers and ReLUs computed by oneDNN.
+
+    On a CPU that takes about half the time of torch's linear layers where these are narrow.
+    """
+    if not isinstance(model, nn.Sequential) or not torch.backends.mkldnn.is_available():
+        return model
+    plain = all(type(layer) in (nn.Linear, nn.ReLU) for layer in model)
+    hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in model)
+    ready = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in model.parameters())
+    if hooked or not plain or not ready or not any(type(layer) is nn.Linear for layer in model):
+        return model
+    with warnings.catch_warnings():
+        # torch's own converted layers still use torch.jit.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        converted = mkldnn.to_mkldnn(copy.deepcopy(model))
+    return lambda points: converted(points.to_mkldnn()).to_dense()
 
 
 def in_place(layers: Sequence[nn.Module]) -> nn.Sequential:

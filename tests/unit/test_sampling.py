@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from neighborhoods.inference import HalfPrecision, half_pays
+from neighborhoods.inference import HalfPrecision, dense, half_pays
 from neighborhoods.networks import bell_cnn, fully_connected
 from neighborhoods.persistence import persistence, stability_curve
 from neighborhoods.sampling import _Head, ball_scale, neighborhoods_of, noise_directions
@@ -142,3 +142,23 @@ def test_half_precision_is_for_plain_layers_on_a_gpu():
     assert not half_pays(lambda x: x, "cuda")
     with pytest.raises(ValueError, match="half precision needs"):
         persistence(lambda x: x, torch.rand(2, 3), samples=20, half=True)
+
+
+@pytest.mark.parametrize("widths", [(7,), (60, 20), (1, 3)])
+def test_dense_stacks_compute_the_same(widths):
+    torch.manual_seed(0)
+    stack = fully_connected((1, 4, 4), widths, 5).eval().requires_grad_(False)[1:]
+    points = torch.randn(301, 16)
+    fast = dense(stack)
+    assert fast is not stack
+    # Sums of at most 60 products in another order.
+    assert torch.allclose(fast(points), stack(points), rtol=1e-5, atol=1e-6)
+
+
+def test_other_stacks_are_left_as_they_are():
+    hooked = nn.Sequential(nn.Linear(3, 2))
+    hooked[0].register_forward_hook(lambda module, inputs, output: output + 1)
+    others = [hooked, nn.Sequential(nn.Linear(3, 2).double()), nn.Sequential(nn.ReLU()), nn.Linear(3, 2), nn.Identity()]
+    others.append(nn.Sequential(nn.Linear(3, 2), nn.Softplus()))
+    for model in others:
+        assert dense(model) is model
