@@ -177,7 +177,7 @@ def persistence_of_gammas(
         batch_size: noisy images in one forward pass; more where the first layer is narrower than an image.
         memory_mb: megabytes of noise kept at once.
         half: compute in bfloat16 where the class does not hang on it, checked (see `inference.HalfPrecision`); None
-            for GPUs and stacks of plain layers.
+            where the hardware is known to be faster at it and the model is a stack of plain layers.
         even: spread each image's directions evenly behind a first fully connected layer, by a Sobol sequence with a
             random shift; False for independent directions.
         method: "sequential", or "algorithm1" for Bell's Bracketing Algorithm to the letter (see `bracketing`), which

@@ -133,6 +133,15 @@ def test_half_precision_repeats_what_it_cannot_decide():
         assert not torch.equal(half._copy(points.bfloat16()).argmax(1), exact)
 
 
+def test_half_precision_on_a_cpu_is_for_wide_convolutions_and_able_hardware(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert half_pays(bell_cnn((1, 28, 28), 16, 10), "cpu")
+    assert not half_pays(bell_cnn((1, 28, 28), 8, 10), "cpu")
+    assert not half_pays(fully_connected((1, 28, 28), [100, 100], 10), "cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert not half_pays(bell_cnn((1, 28, 28), 16, 10), "cpu")
+
+
 def test_half_precision_is_for_plain_layers_on_a_gpu():
     plain = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
     assert half_pays(plain, "cuda")
