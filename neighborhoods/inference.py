@@ -16,6 +16,9 @@ Classifier = Callable[[Tensor], Tensor]
 HALF_MARGIN = 4.0
 CHECKED_ONE_IN = 64
 
+# oneDNN prepares itself for every number of rows anew, which takes as long as thousands of them: only multiples of this.
+DENSE_ROWS = 256
+
 # Convolutions with fewer channels gain nothing from half precision on a CPU.
 FEWEST_CHANNELS = 16
 
@@ -115,7 +118,13 @@ def dense(model: Classifier) -> Classifier:
         # torch's own converted layers still use torch.jit.
         warnings.simplefilter("ignore", DeprecationWarning)
         converted = mkldnn.to_mkldnn(copy.deepcopy(model))
-    return lambda points: converted(points.to_mkldnn()).to_dense()
+
+    def compute(points: Tensor) -> Tensor:
+        whole = len(points) - len(points) % DENSE_ROWS
+        parts = [converted(points[:whole].to_mkldnn()).to_dense()] if whole else []
+        return torch.cat([*parts, model(points[whole:])])
+
+    return compute
 
 
 def in_place(layers: Sequence[nn.Module]) -> nn.Sequential:

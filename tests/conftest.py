@@ -16,6 +16,9 @@ from hypothesis import settings
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("project")
 
+# torch has not been imported yet. Two threads that wait for each other on a busy machine take fifty times as long as one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("Snakefile", "config.yaml", "config", "schemas", "rules", "scripts", "neighborhoods", "pipeline", "envs",
         "profiles", "report", "styles", "published")  # fmt: skip
