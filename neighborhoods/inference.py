@@ -16,7 +16,7 @@ Classifier = Callable[[Tensor], Tensor]
 HALF_MARGIN = 4.0
 CHECKED_ONE_IN = 64
 
-# oneDNN prepares itself for every number of rows anew, which takes as long as thousands of them: only multiples of this.
+# oneDNN prepares itself for every number of rows anew, as long as thousands of rows take: only multiples of this one.
 DENSE_ROWS = 256
 
 # Convolutions with fewer channels gain nothing from half precision on a CPU.
