@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, jvp, vjp, vmap
 
-from neighborhoods.layerwise import Factors, LayerMean, Mean
+from neighborhoods.means import DenseMean, LayerGradients, LayerMean
 from neighborhoods.quadrature import Nodes
 
 
@@ -18,11 +18,11 @@ class Jacobians:
 
     Args:
         model: architecture; a copy of it is used. example: samples [B, ...].
-        transform: of the outputs [B, K]. bytes_free: memory for what is temporary.
+        transform: of the outputs [B, K]; None for none. bytes_free: memory for what is temporary.
     """
 
     def __init__(
-        self, model: nn.Module, example: Tensor, transform: Callable[[Tensor], Tensor], bytes_free: int
+        self, model: nn.Module, example: Tensor, transform: Callable[[Tensor], Tensor] | None, bytes_free: int
     ) -> None:
         self.model = copy.deepcopy(model).to(example).eval().requires_grad_(False)
         self.transform, self.bytes_free = transform, bytes_free
@@ -30,7 +30,8 @@ class Jacobians:
         self.numbers = [shape.numel() for shape in self.shapes.values()]
         self.buffers = dict(self.model.named_buffers())
         with torch.no_grad():
-            self.outputs = transform(self.model(example[:1])).shape[1]
+            y = self.model(example[:1])
+            self.outputs = (y if transform is None else transform(y)).shape[1]
 
     def place(self, w: Tensor, dw: Tensor) -> None:
         """Choose the line w + t dw, both [P]."""
@@ -46,7 +47,8 @@ class Jacobians:
         return functional_call(self.model, {**named, **self.buffers}, (x[None],))[0]
 
     def _one(self, weights: Tensor, x: Tensor) -> Tensor:
-        return self.transform(self._raw(weights, x)[None])[0]
+        y = self._raw(weights, x)
+        return y if self.transform is None else self.transform(y[None])[0]
 
     @property
     def train_chunk(self) -> int:
@@ -82,7 +84,7 @@ class Jacobians:
         """None are expected: pieces are halved."""
         return query[:0], low[:0]
 
-    def mean_jacobian(self, nodes: Nodes, train: int, dense: bool) -> Mean:
+    def mean_jacobian(self, nodes: Nodes, train: int, whole: bool) -> list[LayerMean]:
         """The integral of the Jacobian over the step for each query."""
         total = self.queries.new_zeros(len(self.queries), self.outputs, sum(self.numbers))
         size = max(1, self.train_chunk // self.outputs)
@@ -90,14 +92,14 @@ class Jacobians:
         columns = zip(nodes.query.split(size), nodes.t.split(size), nodes.weight.split(size), strict=True)
         for query, t, weight in columns:
             total.index_add_(0, query, jacobian(self.queries[query], t) * weight[:, None, None])
-        return [LayerMean(dense=total)]
+        return [DenseMean(total)]
 
     @torch.no_grad()
     def raw(self, x: Tensor) -> Tensor:
         """The model's own outputs [B, K] for samples [B, ...] at the start of the line."""
         return vmap(lambda sample: self._raw(self.w, sample))(x)
 
-    def factors(self, x: Tensor, cotangents: Tensor, raw: bool) -> Iterator[Factors]:
+    def gradients(self, x: Tensor, cotangents: Tensor, raw: bool) -> Iterator[list[LayerGradients]]:
         """Gradients at the start of the line of each sample's outputs times each cotangent [C, B, K]."""
         function = self._raw if raw else self._one
 
@@ -105,15 +107,8 @@ class Jacobians:
             return vjp(lambda weights: function(weights, sample), self.w)[1](cotangent)[0]
 
         for cotangent in cotangents:
-            yield Factors([None], [None], [vmap(gradient)(x, cotangent)])
+            yield [LayerGradients(dense=vmap(gradient)(x, cotangent))]
 
-    def pair(self, mean: Mean, factors: Factors, total: Tensor) -> None:
-        """Add the products of mean Jacobians with gradients of B samples to `total` [Q, K, B]."""
-        dense, gradients = mean[0].dense, factors.gradients[0]
-        assert dense is not None and gradients is not None
-        total.view(-1, total.shape[2]).addmm_(dense.flatten(0, 1), gradients.T)
-
-    def along(self, mean: Mean, vector: Tensor) -> Tensor:
-        """Mean Jacobians times a vector of parameters [P]: [Q, K]."""
-        assert mean[0].dense is not None
-        return mean[0].dense @ vector
+    def parts(self, vector: Tensor) -> list[Tensor]:
+        """A flat vector of parameters [P] as means take it."""
+        return [vector]

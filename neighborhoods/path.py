@@ -39,7 +39,7 @@ TRAIN_CHUNK = 1024
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a path: from weights `w` [P] to `w + dw`, by the gradient on the training points `rows` (None: all)."""
+    """One step of a path: from weights `w` [P] to `w + dw`, by the gradient on training points `rows` (None: all)."""
 
     index: int
     w: Tensor
@@ -92,7 +92,7 @@ class Path:
         yield from (self._recorded(step) for step in range(self.steps))
 
     def backward(self, model: nn.Module) -> Iterator[Step]:
-        """Steps from the last to the first. A streamed path keeps about sqrt(S) states and trains between them again."""
+        """Steps from the last to the first; a streamed path keeps about sqrt(S) states and trains again from them."""
         if self.weights is not None:
             yield from (self._recorded(step) for step in reversed(range(self.steps)))
             return
@@ -146,7 +146,7 @@ def train_path(
         raise ValueError(f"expected as many labels as points and at least one, found {len(y)} and {len(x)}")
     if steps < 0 or not 0 <= momentum < 1 or weight_decay < 0:
         raise ValueError(
-            f"expected steps >= 0, 0 <= momentum < 1 and weight_decay >= 0, found {steps}, {momentum} and {weight_decay}"
+            f"expected steps >= 0, 0 <= momentum < 1, weight_decay >= 0, found {steps}, {momentum}, {weight_decay}"
         )
     if batch_size is not None and not 1 <= batch_size <= len(x):
         raise ValueError(f"expected a batch_size from 1 to {len(x)}, the number of points, found {batch_size}")
@@ -171,12 +171,17 @@ def flat_weights(model: nn.Module) -> Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()]).double()
 
 
-def loss_gradient(path: Path, y: Tensor, rows: Tensor | None) -> Tensor:
-    """Derivative of the batch's mean loss by its outputs [B, K], with the batch average in it: -a / learning_rate."""
+def loss_gradient(path: Path, y: Tensor, rows: Tensor | None, loss: Loss | None = None) -> Tensor:
+    """Derivative of the batch's mean loss by its outputs [B, K], with the batch average in it: -a / learning_rate.
+
+    Args:
+        y: outputs of the batch [B, K]. rows: its training points; None for all.
+        loss: the loss as a function of these outputs; None for the path's own.
+    """
     outputs = y.detach().requires_grad_()
     targets = path.y if rows is None else path.y[rows]
     with torch.enable_grad():
-        return torch.autograd.grad(path.criterion()(outputs, targets), outputs)[0]
+        return torch.autograd.grad((loss or path.criterion())(outputs, targets), outputs)[0]
 
 
 def _batches(n: int, size: int, steps: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
@@ -197,9 +202,7 @@ def _states(model: nn.Module, path: Path) -> Iterator[tuple[int, Tensor, Tensor 
         yield step + 1, w, buffer
 
 
-def _descend(
-    model: nn.Module, path: Path, first: int, w: Tensor, buffer: Tensor | None, count: int
-) -> Iterator[Step]:
+def _descend(model: nn.Module, path: Path, first: int, w: Tensor, buffer: Tensor | None, count: int) -> Iterator[Step]:
     twin = _twin(model, path)
     for step in range(first, first + count):
         after, buffer = _next(twin, path, step, w, buffer)
@@ -211,9 +214,7 @@ def _twin(model: nn.Module, path: Path) -> nn.Module:
     return copy.deepcopy(model).to(path.x).eval().requires_grad_(True)
 
 
-def _next(
-    twin: nn.Module, path: Path, step: int, w: Tensor, buffer: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
+def _next(twin: nn.Module, path: Path, step: int, w: Tensor, buffer: Tensor | None) -> tuple[Tensor, Tensor | None]:
     gradient = _gradient(twin, path, w, path.rows(step)) + path.weight_decay * w
     if path.momentum:
         gradient = gradient if buffer is None else path.momentum * buffer + gradient

@@ -1,32 +1,32 @@
 """Networks trained by gradient descent as kernel machines (Bell, Part II, with the corrections of its errata).
 
-With step s from w_s to w_{s+1} = w_s + dw_s and a_{i,s} = -(learning rate) dL/dy(x_i) at w_s, L the mean loss of the batch,
+With step s from w_s to w_{s+1} = w_s + dw_s and a_{i,s} = -(learning rate) dL/dy(x_i) at w_s, L the batch's mean loss,
 
     y_S(x) = y_0(x) + sum_s sum_i [ int_0^1 J(x; w_s + t dw_s) dt . J(x_i; w_s)^T ] a_{i,s} .
 
 The first slot of the kernel moves along the step, the second stays at its start. The integral is certified for
 free: over any piece [t1, t2] of a step, integral . dw must equal y(x; w(t2)) - y(x; w(t1)).
 
-With momentum mu the step is dw_s = -(learning rate) sum_{r<=s} mu^(s-r) g_r, so that a gradient at w_r meets the integrals
-of all later steps, M_r = int_0^1 J dt + mu M_{r+1}: the path is followed backwards. Weight decay moves weights by a term
-of its own, which no training point owns.
+With momentum mu the step is dw_s = -(learning rate) sum_{r<=s} mu^(s-r) g_r, so that a gradient at w_r meets the
+integrals of all later steps, M_r = int_0^1 J dt + mu M_{r+1}: the path is followed backwards. Weight decay moves
+weights by a term of its own, which no training point owns.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neighborhoods.integration import Engine, Integration, PathKernel, Quadrature
 from neighborhoods.jacobians import Jacobians
-from neighborhoods.layerwise import Factors, Layerwise, Mean
-from neighborhoods.path import Path, Step, loss_gradient
-from neighborhoods.path import train_path as train_path
-from neighborhoods.quadrature import Nodes, adaptive_rule, fixed_rule
+from neighborhoods.layerwise import Layerwise
+from neighborhoods.path import Loss, Path, loss_gradient
 
 log = logging.getLogger(__name__)
 
@@ -42,41 +42,30 @@ def _probabilities(y: Tensor) -> Tensor:
 
 
 # One logit stands for a sigmoid: then the others give the (log-)probability of class 1.
-OUTPUTS: dict[str, Transform] = {
-    "logits": lambda y: y,
+OUTPUTS: dict[str, Transform | None] = {
+    "logits": None,
     "log_softmax": _log_softmax,
     "probabilities": _probabilities,
 }
 RULES = {"adaptive": 2, "start": 1, "left": 100, "midpoint": 100}
+MODES = ("path", "symmetric", "tangent_start", "tangent_end")
 
 
-@dataclass(frozen=True)
-class PathKernel:
-    """The kernel machine's view of a trained network on Q queries.
+def _likelihood_of_class_1(p: Tensor, target: Tensor) -> Tensor:
+    return functional.binary_cross_entropy(p, target.reshape(p.shape).to(p))
 
-    Attributes:
-        prediction: start + contributions.sum(1) + decay [Q, K]. network: the trained network's outputs [Q, K].
-        start: outputs y_0 before training [Q, K].
-        contributions: share of each training point in each output [Q, N, K]; 0 for points that no step used.
-        decay: share of the weight decay [Q, K].
-        residual: largest error of the integrals over the outputs, known without the kernel sum; up to rounding it is
-            |prediction - network| [Q].
-        bound: sum over all pieces of the path of their largest errors, no less than the residual [Q].
-        evaluations: derivatives along the path computed for each query [Q].
-        kernel: on request, the sum over the steps that used point i of int J(x) dt . J(x_i)^T, both of the outputs
-            asked for and without the coefficients a [Q, N, K, K] (last axis: the training point's output). Where a
-            does not depend on s, contributions are kernel . a.
-    """
 
-    prediction: Tensor
-    network: Tensor
-    start: Tensor
-    contributions: Tensor
-    decay: Tensor
-    residual: Tensor
-    bound: Tensor
-    evaluations: Tensor
-    kernel: Tensor | None = None
+# Losses as functions of transformed outputs.
+BY_OUTPUTS: dict[str, dict[str, Loss]] = {
+    "cross_entropy": {
+        "log_softmax": functional.nll_loss,
+        "probabilities": lambda p, target: functional.nll_loss(p.log(), target),
+    },
+    "binary_cross_entropy": {
+        "log_softmax": lambda u, target: _likelihood_of_class_1(u.exp(), target),
+        "probabilities": _likelihood_of_class_1,
+    },
+}
 
 
 def path_kernel(
@@ -88,45 +77,149 @@ def path_kernel(
     tolerance: float = 1e-6,
     rule: str = "adaptive",
     nodes: int | None = None,
+    mode: str = "path",
     kernel: bool = False,
     memory_mb: int = 1024,
 ) -> PathKernel:
     """Predict queries by the path kernel.
 
     Networks of linear and convolutional layers are taken apart layer by layer, all others go through torch.func. A
-    streamed path is trained while it is integrated (once for each chunk of queries that fits into memory); with momentum
-    it is trained twice, with about sqrt(S) states kept on the way.
+    streamed path is trained while it is integrated (once for each chunk of queries that fits into memory); with
+    momentum it is trained twice, with about sqrt(S) states kept on the way.
 
     Args:
         model: the architecture; its own weights do not matter. It is left as it is.
         queries: points [Q, ...], inside or outside the training set.
-        outputs: "logits", "log_softmax" or "probabilities": whose kernel it is.
+        outputs: "logits", "log_softmax" or "probabilities": whose kernel it is. One logit stands for a sigmoid; its
+            (log-)probability is that of class 1.
         tolerance: bound wanted for `bound`, under the adaptive rule.
         rule: "adaptive"; "start", one node at t = 0; "left" or "midpoint", the source's equal pieces of every step.
         nodes: Gauss-Legendre nodes of a piece (2), or pieces of a step (1 or 100).
+        mode: "path", exact. For comparison: "symmetric", equation 14 as printed, whose first slot stands still for
+            queries that are training points; "tangent_start" and "tangent_end", the tangent kernel at the path's ends.
+            Their residuals do not become small.
         kernel: also the K x K kernel of every pair.
-        memory_mb: for what is temporary; results of size Q x N x K come on top.
+        memory_mb: for what is temporary, MiB; results of size Q x N x K come on top.
 
     Raises:
-        ValueError: an unknown rule or kind of outputs, nodes or tolerance that are not positive, or weights that do
-            not fit the model.
+        ValueError: an unknown mode, rule or kind of outputs, nodes, tolerance or memory that are not positive, or
+            weights or queries that do not fit.
     """
-    _check(model, path, outputs, tolerance, rule, nodes)
-    count = RULES[rule] if nodes is None else nodes
+    for name, value, known in (("outputs", outputs, OUTPUTS), ("rule", rule, RULES), ("mode", mode, MODES)):
+        if value not in known:
+            raise ValueError(f"unknown {name} {value!r}, expected one of {', '.join(known)}")
+    if tolerance <= 0 or memory_mb < 1 or (nodes is not None and nodes < 1):
+        raise ValueError(
+            f"expected nodes >= 1, tolerance > 0 and memory_mb >= 1, found {nodes}, {tolerance} and {memory_mb}"
+        )
+    _check(model, path, queries)
     queries = queries.to(path.x)
     engine = engine_of(model, path.x, OUTPUTS[outputs], memory_mb << 18)
     held = 2 if path.momentum else 1
     size = max(1, (memory_mb << 19) // max(1, held * engine.bytes_of_mean))
-    parts = [
-        _Integration(engine, path, chunk, count, rule, tolerance, kernel).run(model) for chunk in queries.split(size)
-    ]
+    quadrature = Quadrature("left" if rule == "start" else rule, RULES[rule] if nodes is None else nodes, tolerance)
+    frozen = _in_training_set(path, queries) if mode == "symmetric" else torch.zeros(len(queries)).to(queries).bool()
+    parts = []
+    for chunk, mask in zip(queries.split(size), frozen.split(size), strict=True):
+        integration = Integration(engine, path, chunk, mask, kernel)
+        if mode.startswith("tangent"):
+            parts.append(integration.at_tangent(model, end=mode == "tangent_end"))
+        else:
+            parts.append(integration.along_path(model, quadrature))
     if len(parts) == 1:
         return parts[0]
-    columns = zip(*[part.__dict__.values() for part in parts], strict=True)
-    return PathKernel(*[None if column[0] is None else torch.cat(column) for column in columns])
+    whole: dict[str, Any] = {
+        name: None if value is None else torch.cat([getattr(part, name) for part in parts])
+        for name, value in parts[0].__dict__.items()
+    }
+    return PathKernel(**whole)
 
 
-def engine_of(model: nn.Module, x: Tensor, transform: Transform, bytes_free: int) -> Layerwise | Jacobians:
+def symmetric_gram(
+    model: nn.Module, path: Path, points: Tensor, *, outputs: str = "logits", nodes: int = 2, memory_mb: int = 1024
+) -> Tensor:
+    """Equation 14's kernel among points: both slots move along the step, but stand still for training points.
+
+    Symmetric and positive semi-definite, for it is a sum of Gram matrices with positive weights; not exact as a
+    representation, and it jumps where a point joins the training set.
+
+    Args:
+        points: [M, ...]; those that equal a training point stand still.
+        outputs: see `path_kernel`. nodes: Gauss-Legendre nodes of a step, the same for all points.
+
+    Returns:
+        Sum over the steps [M, M, K, K].
+
+    Raises:
+        ValueError: unknown outputs, nodes below 1, or points that do not fit.
+    """
+    if outputs not in OUTPUTS or nodes < 1:
+        raise ValueError(f"expected outputs out of {', '.join(OUTPUTS)} and nodes >= 1, found {outputs!r} and {nodes}")
+    _check(model, path, points)
+    points = points.to(path.x)
+    engine = engine_of(model, path.x, OUTPUTS[outputs], memory_mb << 18)
+    moving = ~_in_training_set(path, points)
+    places, weights = np.polynomial.legendre.leggauss(nodes)
+    m, k = len(points), engine.outputs
+    total = points.new_zeros(m * k, m * k)
+    for step in path.forward(model):
+        slots = _slots(engine, step.w, points)
+        for t, weight in zip((1 + places) / 2, weights / 2, strict=True):
+            moved = _slots(engine, step.w + float(t) * step.dw, points[moving])
+            for (errors, entries), (errors_moved, entries_moved) in zip(slots, moved, strict=True):
+                errors[moving], entries[moving] = errors_moved, entries_moved
+                flat, inner = errors.flatten(0, 1), entries @ entries.T
+                inner = inner.repeat_interleave(k, 0).repeat_interleave(k, 1)
+                total.addcmul_(flat @ flat.T, inner, value=float(weight))
+    return total.view(m, k, m, k).transpose(1, 2)
+
+
+def _slots(engine: Engine, w: Tensor, points: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Jacobians at weights w by layers: errors [M, K, out] and entries [M, in], or written out and ones [M, 1]."""
+    engine.place(w, torch.zeros_like(w))
+    units = torch.eye(engine.outputs).to(points)[:, None].expand(-1, len(points), -1)
+    found = []
+    for columns in zip(*engine.gradients(points, units, raw=False), strict=True):
+        if columns[0].dense is not None:
+            errors, entries = [column.rows(slice(None)) for column in columns], points.new_ones(len(points), 1)
+        else:
+            errors, entries = [column.factors()[0] for column in columns], columns[0].factors()[1]
+        found.append((torch.stack(errors, 1), entries))
+    return found
+
+
+def coefficients(model: nn.Module, path: Path, *, outputs: str = "logits") -> Tensor:
+    """The coefficients a_{i,s} = -(learning rate) dL/dy(x_i) of every step, for the outputs asked for.
+
+    For "log_softmax" and "probabilities" the loss is taken as a function of these: cross-entropy's derivatives are -1
+    and -1/p at the label, 0 elsewhere (equation 100), and those by a sigmoid's probability are equation 49's.
+
+    Returns:
+        [S, N, K], the batch average in it; 0 for points outside a step's batch.
+
+    Raises:
+        ValueError: unknown outputs, or a loss that is not a function of these outputs alone.
+    """
+    if outputs not in OUTPUTS:
+        raise ValueError(f"unknown outputs {outputs!r}, expected one of {', '.join(OUTPUTS)}")
+    if outputs != "logits" and path.loss not in BY_OUTPUTS:
+        raise ValueError(f"coefficients of {outputs} need the loss {' or '.join(BY_OUTPUTS)}, found {path.loss!r}")
+    engine = engine_of(model, path.x, None, 1 << 28)
+    transform = OUTPUTS[outputs]
+    loss = BY_OUTPUTS[str(path.loss)][outputs] if transform is not None else None
+    found = []
+    for step in path.forward(model):
+        engine.place(step.w, step.dw)
+        rows = torch.arange(len(path.x), device=path.x.device) if step.rows is None else step.rows
+        y = torch.cat([engine.raw(path.x[chunk]) for chunk in rows.split(engine.train_chunk)])
+        slopes = loss_gradient(path, y if transform is None else transform(y), step.rows, loss)
+        a = y.new_zeros(len(path.x), y.shape[1])
+        a[rows] = -path.learning_rate * slopes
+        found.append(a)
+    return torch.stack(found) if found else path.x.new_zeros(0, len(path.x), engine.outputs)
+
+
+def engine_of(model: nn.Module, x: Tensor, transform: Transform | None, bytes_free: int) -> Engine:
     """The fastest way through a network: layer by layer, or else by Jacobians."""
     try:
         return Layerwise(model, x, transform, bytes_free)
@@ -135,114 +228,15 @@ def engine_of(model: nn.Module, x: Tensor, transform: Transform, bytes_free: int
         return Jacobians(model, x, transform, bytes_free)
 
 
-def _check(model: nn.Module, path: Path, outputs: str, tolerance: float, rule: str, nodes: int | None) -> None:
-    if outputs not in OUTPUTS:
-        raise ValueError(f"unknown outputs {outputs!r}, expected one of {', '.join(OUTPUTS)}")
-    if rule not in RULES:
-        raise ValueError(f"unknown rule {rule!r}, expected one of {', '.join(RULES)}")
-    if tolerance <= 0 or (nodes is not None and nodes < 1):
-        raise ValueError(f"expected nodes >= 1 and tolerance > 0, found {nodes} and {tolerance}")
+def _check(model: nn.Module, path: Path, points: Tensor) -> None:
     parameters = sum(p.numel() for p in model.parameters())
     if len(path.start) != parameters:
         raise ValueError(f"expected a path of {parameters} weights, as the model has, found {len(path.start)}")
+    if len(points) == 0 or points.shape[1:] != path.x.shape[1:]:
+        raise ValueError(f"expected at least one point of shape {tuple(path.x.shape[1:])}, found {tuple(points.shape)}")
 
 
-class _Integration:
-    """Sums along a path for one chunk of queries."""
-
-    def __init__(
-        self,
-        engine: Layerwise | Jacobians,
-        path: Path,
-        queries: Tensor,
-        nodes: int,
-        rule: str,
-        tolerance: float,
-        kernel: bool,
-    ) -> None:
-        self.engine, self.path, self.queries = engine, path, queries
-        self.nodes, self.rule, self.tolerance = nodes, rule, tolerance
-        q, n, k = len(queries), len(path.x), engine.outputs
-        self.contributions = queries.new_zeros(q, k, n)
-        self.kernel = queries.new_zeros(k, q, k, n) if kernel else None
-        self.decay, self.error = queries.new_zeros(q, k), queries.new_zeros(q, k)
-        self.bound = queries.new_zeros(q)
-        self.evaluations = torch.zeros(q, dtype=torch.int64, device=queries.device)
-
-    def run(self, model: nn.Module) -> PathKernel:
-        path, engine = self.path, self.engine
-        later: Mean | None = None
-        first = last = path.start
-        steps = path.backward(model) if path.momentum else path.forward(model)
-        for done, step in enumerate(steps, 1):
-            engine.place(step.w, step.dw)
-            engine.choose(self.queries)
-            rule = self._nodes_of_step(done)
-            used = len(path.x) if step.rows is None else len(step.rows)
-            mean = engine.mean_jacobian(rule, used, dense=path.momentum > 0)
-            if later is not None:
-                mean = [now.accumulate(path.momentum, then) for now, then in zip(mean, later, strict=True)]
-            later = mean if path.momentum else None
-            self._add(step, mean)
-            self.error += rule.error
-            self.bound += rule.bound
-            self.evaluations += rule.evaluations
-            if step.index == path.steps - 1:
-                last = step.w + step.dw
-            if done % 20 == 0 or done == path.steps:
-                log.info("path kernel: step %d of %d, error at most %.1e", done, path.steps, float(self.bound.max()))
-        start, network = self._ends(first, last)
-        return PathKernel(
-            prediction=start + self.contributions.sum(2) + self.decay,
-            network=network,
-            start=start,
-            contributions=self.contributions.transpose(1, 2),
-            decay=self.decay,
-            residual=self.error.abs().amax(1),
-            bound=self.bound,
-            evaluations=self.evaluations,
-            kernel=None if self.kernel is None else self.kernel.permute(1, 3, 2, 0),
-        )
-
-    def _nodes_of_step(self, done: int) -> Nodes:
-        count = len(self.queries)
-        if self.rule != "adaptive":
-            return fixed_rule(self.engine, count, self.bound, "midpoint" if self.rule == "midpoint" else "left", self.nodes)
-        # What earlier steps left of their share is free for later ones.
-        budget = (self.tolerance * done / self.path.steps - self.bound).clamp(min=0)
-        return adaptive_rule(self.engine, count, budget, self.nodes)
-
-    def _add(self, step: Step, mean: Mean) -> None:
-        path, engine = self.path, self.engine
-        rows = torch.arange(len(path.x), device=path.x.device) if step.rows is None else step.rows
-        chunks = rows.split(engine.train_chunk)
-        with torch.no_grad():
-            y = torch.cat([engine.raw(path.x[chunk]) for chunk in chunks])
-        a = (-path.learning_rate * loss_gradient(path, y, step.rows)).split(engine.train_chunk)
-        units = torch.eye(engine.outputs).to(path.x)
-        for chunk, coefficients in zip(chunks, a, strict=True):
-            x = path.x[chunk]
-            found = list(engine.factors(x, coefficients[None], raw=True))
-            self._pair(mean, found[0], chunk, self.contributions)
-            if self.kernel is not None:
-                cotangents = units[:, None].expand(-1, len(chunk), -1)
-                for column, factors in zip(self.kernel, engine.factors(x, cotangents, raw=False), strict=True):
-                    self._pair(mean, factors, chunk, column)
-        if path.weight_decay:
-            self.decay += engine.along(mean, -path.learning_rate * path.weight_decay * step.w)
-
-    def _pair(self, mean: Mean, factors: Factors, rows: Tensor, total: Tensor) -> None:
-        if len(rows) == total.shape[2]:
-            self.engine.pair(mean, factors, total)
-            return
-        part = total.new_zeros(*total.shape[:2], len(rows))
-        self.engine.pair(mean, factors, part)
-        total.index_add_(2, rows, part)
-
-    def _ends(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs before and after the whole path."""
-        self.engine.place(first, last - first)
-        self.engine.choose(self.queries)
-        query = torch.arange(len(self.queries), device=self.queries.device)
-        before, after = (self.engine.values(query, torch.full_like(self.bound, t)) for t in (0.0, 1.0))
-        return before, after
+def _in_training_set(path: Path, points: Tensor) -> Tensor:
+    """Which points [M, ...] equal a training point: a mask [M]."""
+    known, points = path.x.flatten(1), points.flatten(1)
+    return torch.stack([(known == point).all(1).any() for point in points])

@@ -1,7 +1,7 @@
 """Integrals along a straight step of weights, certified by the change of the outputs (Bell, Part II; ERRATA).
 
-Over any piece [t1, t2] of a step the integral of the Jacobian times the step must equal y(w(t2)) - y(w(t1)). A network of
-ReLUs is smooth but for kinks; pieces that miss the tolerance are cut where a kink is expected, or else in the middle.
+Over any piece [t1, t2] of a step the integral of the Jacobian times the step must equal y(w(t2)) - y(w(t1)). A network
+of ReLUs is smooth but for kinks; pieces that miss the tolerance are cut where kinks are expected, else in the middle.
 """
 
 from __future__ import annotations
@@ -134,7 +134,9 @@ def _cut(line: Line, pieces: _Pieces, blind: bool) -> _Pieces:
     order = order[torch.argsort(owner[order], stable=True)]
     owner, t, y = owner[order], t[order], y[order]
     inner = (owner[1:] == owner[:-1]) & (t[1:] > t[:-1])
-    return _Pieces(pieces.query[owner[:-1][inner]], t[:-1][inner], t[1:][inner], y[:-1][inner], y[1:][inner], y[1:][inner])
+    return _Pieces(
+        pieces.query[owner[:-1][inner]], t[:-1][inner], t[1:][inner], y[:-1][inner], y[1:][inner], y[1:][inner]
+    )
 
 
 def fixed_rule(line: Line, queries: int, like: Tensor, rule: str, nodes: int) -> Nodes:
