@@ -131,6 +131,10 @@ class Integration:
                 last = step.w + step.dw
             if done % 20 == 0 or done == path.steps:
                 log.info("path kernel: step %d of %d, error at most %.1e", done, path.steps, float(self.bound.max()))
+        if quadrature.rule == "adaptive" and bool((self.bound[~self.frozen] > quadrature.tolerance).any()):
+            log.warning(
+                "the tolerance %.1e is missed: error at most %.1e", quadrature.tolerance, float(self.bound.max())
+            )
         return self._result(first, last)
 
     def at_tangent(self, model: nn.Module, end: bool) -> PathKernel:

@@ -64,15 +64,6 @@ class Layerwise:
             handle.remove()
         if sorted(map(id, order)) != sorted(map(id, self.layers)):
             raise ValueError("the layerwise factorisation needs layers that are each used once")
-        plain = copy.deepcopy(model).to(samples).eval()
-        with torch.no_grad():
-            self.position.t = samples.new_ones(len(samples))
-            moved = self.model(samples)
-            self.position.t = None
-            for weights, outputs in ((w, seen), (w + dw, moved)):
-                nn.utils.vector_to_parameters(weights, plain.parameters())
-                if not torch.allclose(plain(samples), outputs, rtol=1e-9, atol=1e-9):
-                    raise ValueError("the layerwise factorisation needs weights that only their own layers use")
         used = {id(layer): (layer, part) for layer, part in zip(self.layers, self.slices, strict=True)}
         self.layers, self.slices = (list(column) for column in zip(*[used[id(layer)] for layer in order], strict=True))
         self.outputs = (seen if self.transform is None else self.transform(seen)).shape[1]
@@ -85,6 +76,27 @@ class Layerwise:
         self.unfolded = sum(self.layers[i].entries(self.layers[i].h)[0].numel() for i in several)
         self.written_out = self.outputs * sum(self.sizes[i] for i in several)
         self.first = self.layers[0].out[0].numel()
+        self._compare(model, samples, w, dw)
+
+    def _compare(self, model: nn.Module, samples: Tensor, w: Tensor, dw: Tensor) -> None:
+        """Outputs on the line from w to w + dw and gradients at its start must be the model's."""
+        plain = copy.deepcopy(model).to(samples).eval().requires_grad_(True)
+        with torch.enable_grad():
+            nn.utils.vector_to_parameters(w + dw, plain.parameters())
+            outputs = plain(samples).detach()
+            nn.utils.vector_to_parameters(w, plain.parameters())
+            y = plain(samples)
+            parts = torch.autograd.grad(y.sum(), list(plain.parameters()), materialize_grads=True)
+        gradient = torch.cat([part.flatten() for part in parts])
+        own = next(self.gradients(samples, torch.ones_like(y)[None], raw=True))
+        found = [layer.rows(slice(None)).sum(0) for layer in own]
+        with torch.no_grad():
+            self.position.t = samples.new_ones(len(samples))
+            moved = self.model(samples)
+            self.position.t = None
+        pairs = [(moved, outputs), *zip(found, [part.flatten() for part in self.parts(gradient)], strict=True)]
+        if not all(torch.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in pairs):
+            raise ValueError("the layerwise factorisation needs weights that only their own layers use")
 
     def _kept(self, x: Tensor) -> Tensor:
         """Outputs at the start of the line, for which layers keep what gradients need."""

@@ -42,38 +42,47 @@ class MovingLayer(nn.Module):
         super().__init__()
         self.module: Any = module
         self.position = position
-        self.bias = module.bias is not None
+        self.has_bias = module.bias is not None
         self.cached: tuple[Tensor, Tensor] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """What the network asks of the layer that stood here."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("module"), name)
 
     def place(self, w: Tensor, dw: Tensor) -> None:
         """Take the layer's parts of flat weights and their change, weights before biases."""
         shape, count = self.module.weight.shape, self.module.weight.numel()
         self.w, self.dw = w[:count].view(shape), dw[:count].view(shape)
-        self.b = w[count:] if self.bias else None
-        self.db = dw[count:] if self.bias else None
+        self.b = w[count:] if self.has_bias else None
+        self.db = dw[count:] if self.has_bias else None
         self.cached = None
 
     def cache(self, h: Tensor) -> None:
         """Compute once what the layer does to the inputs [Q, ...] of queries, for passes that name queries."""
         with torch.no_grad():
-            self.cached = self._apply(h, self.w, self.b), self._apply(h, self.dw, self.db)
+            self.cached = self._multiply(h, self.w, self.b), self._multiply(h, self.dw, self.db)
 
     def forward(self, h: Tensor) -> Tensor:
         t, query = self.position.t, self.position.query
         if t is None:
-            out = self._apply(h, self.w, self.b)
+            out = self._multiply(h, self.w, self.b)
         else:
             if self.cached is not None and query is not None:
                 base, slope = (part[query] for part in self.cached)
             else:
-                base, slope = self._apply(h, self.w, self.b), self._apply(h, self.dw, self.db)
+                base, slope = self._multiply(h, self.w, self.b), self._multiply(h, self.dw, self.db)
             out = base + t.view(-1, *[1] * (base.ndim - 1)) * slope
         if self.position.keep:
             self.h = h.detach()
             self.out = out if out.requires_grad else out.requires_grad_()
+            # What comes next may work in place.
+            return self.out.clone()
         return out
 
-    def _apply(self, h: Tensor, w: Tensor, b: Tensor | None) -> Tensor:  # type: ignore[override]
+    def _multiply(self, h: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
         if isinstance(self.module, nn.Linear):
             return functional.linear(h, w, b)
         return functional.conv2d(h, w, b, self.module.stride, self.module.padding, self.module.dilation)
@@ -85,7 +94,7 @@ class MovingLayer(nn.Module):
         else:
             m = self.module
             found = functional.unfold(h, m.kernel_size, m.dilation, m.padding, m.stride)
-        if not self.bias:
+        if not self.has_bias:
             return found
         return torch.cat([found, found.new_ones(len(found), 1, found.shape[2])], 1)
 
@@ -99,7 +108,7 @@ class MovingLayer(nn.Module):
         """A flat vector of the layer's parameters as [out, in (+ 1)], in the order of `entries`."""
         count, out = self.module.weight.numel(), self.module.weight.shape[0]
         weight = flat[:count].view(out, -1)
-        return torch.cat([weight, flat[count:, None]], 1) if self.bias else weight
+        return torch.cat([weight, flat[count:, None]], 1) if self.has_bias else weight
 
 
 def set_in_motion(model: nn.Module, position: Position) -> tuple[nn.Module, dict[MovingLayer, slice]]:

@@ -77,7 +77,13 @@ class Path:
     weights: Any = None
 
     def criterion(self) -> Loss:
-        """The loss as a function of outputs and targets."""
+        """The loss as a function of outputs and targets.
+
+        Raises:
+            ValueError: it has no such name.
+        """
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}, expected one of {', '.join(LOSSES)}")
         return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
 
     def rows(self, step: int) -> Tensor | None:
@@ -140,8 +146,6 @@ def train_path(
         ValueError: unknown loss, steps, batch size, momentum or decay out of range, or (recorded, or once it is
             followed) weights that are no longer finite.
     """
-    if isinstance(loss, str) and loss not in LOSSES:
-        raise ValueError(f"unknown loss {loss!r}, expected one of {', '.join(LOSSES)}")
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(f"expected as many labels as points and at least one, found {len(y)} and {len(x)}")
     if steps < 0 or not 0 <= momentum < 1 or weight_decay < 0:
@@ -161,6 +165,7 @@ def train_path(
         weight_decay=weight_decay,
         batches=None if batch_size is None else _batches(len(x), batch_size, steps, seed, x.device),
     )
+    path.criterion()
     if not record:
         return path
     return replace(path, weights=torch.stack([w for _, w, _ in _states(model, path)]))

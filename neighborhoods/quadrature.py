@@ -98,7 +98,9 @@ def adaptive_rule(line: Line, queries: int, budget: Tensor, nodes: int) -> Nodes
         count = torch.bincount(pieces.query, minlength=queries)[pieces.query]
         middle = (pieces.low + pieces.high) / 2
         cut = (total > budget)[pieces.query] & (size > budget[pieces.query] / (2 * count))
-        cut &= (pieces.low < middle) & (middle < pieces.high)
+        # What is rounding of the outputs alone cannot be helped.
+        rounding = 8 * torch.finfo(size.dtype).eps * torch.maximum(pieces.y_low.abs(), pieces.y_high.abs()).amax(1)
+        cut &= (size > rounding) & (pieces.low < middle) & (middle < pieces.high)
         if not bool(cut.any()):
             break
         blind = attempt >= PATIENCE and attempt % 2 == 1

@@ -68,6 +68,29 @@ class Positions(nn.Module):
         return self.last((pairs + torch.tanh(self.inner(pairs))).flatten(1))
 
 
+class InPlace(nn.Module):
+    """ReLUs that overwrite what the layers gave."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.middle, self.last = nn.Linear(3, 6), nn.Linear(6, 5), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.last(functional.relu(self.middle(self.inner(x).relu_()), inplace=True))
+
+
+class Leak(nn.Module):
+    """A layer's weights used once more, outside of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.last(functional.linear(torch.tanh(self.inner(x)), self.inner.weight))
+
+
 class Shared(nn.Module):
     """The same layer twice."""
 
@@ -203,7 +226,9 @@ def test_networks_that_are_taken_apart_and_others():
     for model, points, expected in [
         (cnn(), images()[0], "Layerwise"),
         (Positions().double(), data(features=4)[0], "Layerwise"),
+        (InPlace().double(), data()[0], "Layerwise"),
         (Shared().double(), data()[0], "Jacobians"),
+        (Leak().double(), data()[0], "Jacobians"),
         (nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2)).double(), data()[0], "Jacobians"),
         (
             nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.Flatten()).double(),
@@ -215,6 +240,22 @@ def test_networks_that_are_taken_apart_and_others():
     tied = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3)).double()
     tied[2].weight = tied[0].weight
     assert type(engine_of(tied, data()[0], None, 1 << 20)).__name__ == "Jacobians"
+
+
+def test_layers_that_work_in_place():
+    x, y = data(10)
+    model = InPlace().double()
+    result = path_kernel(model, train_path(model, x, y, learning_rate=0.3, steps=5), 2 * x)
+    assert largest(result.prediction - result.network) <= 1e-6
+
+
+def test_a_tolerance_below_rounding_ends_and_is_said_to_be_missed(caplog):
+    x, y = data(10)
+    model = network()
+    path = train_path(model, x, y, learning_rate=0.3, steps=5)
+    result = path_kernel(model, path, 2 * x, tolerance=1e-18)
+    assert 1e-18 < float(result.bound.max()) < 1e-13
+    assert "the tolerance 1.0e-18 is missed" in caplog.text
 
 
 def test_both_ways_through_a_relu_network_agree():
