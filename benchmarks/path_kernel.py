@@ -240,7 +240,7 @@ def speed(threads: int) -> bool:
         show(f"{name}, {MIDPOINTS} midpoints by torch.func", slow)
         show(f"{name}, path_kernel", fast)
         ratio, smaller = slow.seconds / fast.seconds, slow.gap / fast.gap
-        print(f"{name}: {ratio:.0f} times faster, residual {smaller:.0f} times smaller", flush=True)
+        print(f"{name}: {ratio:.0f} times faster, residual {smaller:.0e} times smaller", flush=True)
         met &= not judged or (ratio >= SPEED and smaller >= RESIDUAL)
     return met
 
