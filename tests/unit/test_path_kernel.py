@@ -104,7 +104,7 @@ class Shared(nn.Module):
 
 
 def largest(difference):
-    return float(difference.abs().max())
+    return float(difference.detach().abs().max())
 
 
 # Exactness
