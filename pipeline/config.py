@@ -179,6 +179,10 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
             name = _mapping(item).get(key)
             if isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
                 yield f"{where}.{key}: there is no {key} '{name}' in {section}{_nearest(name, valid)}"
+    for role, name in _mapping(_mapping(config.get("claims")).get("datasets")).items():
+        valid = config.get("datasets")
+        if isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
+            yield f"claims.datasets.{role}: there is no dataset '{name}' in datasets{_nearest(name, valid)}"
     yield from _check_path_kernel(config, catalogue)
     tables, models = _mapping(config.get("tables")), config.get("models")
     for where, entries in (("tables", tables), ("figures.catalogue", catalogue)):
