@@ -110,13 +110,31 @@ def table_input(stage):
     return paths
 
 
-def detection_input(wildcards):
-    entry = settings["tables"][wildcards.artefact]
-    return [
-        cell_path("persistence", entry["dataset"], model, attack)
-        for model in entry["rows"].values()
-        for attack in entry["attacks"]
-    ]
+def paired_input(stage):
+    """Input function of tables: the results of a stage for each row and attack."""
+
+    def paths(wildcards):
+        entry = settings["tables"][wildcards.artefact]
+        return [
+            cell_path(stage, entry["dataset"], model, attack)
+            for model in entry["rows"].values()
+            for attack in entry["attacks"]
+        ]
+
+    return paths
+
+
+def sensitivity_attacks(stage):
+    """Input function: the results of a stage for each attack whose epsilon is compared."""
+
+    def paths(wildcards):
+        entry = settings["figures"]["catalogue"][wildcards.artefact]
+        return [
+            cell_path(stage, entry["dataset"], entry["model"], attack)
+            for attack in entry["attacks"]
+        ]
+
+    return paths
 
 
 def table_models(wildcards):

@@ -64,14 +64,10 @@ def test_inputs_are_what_the_configuration_measures(config):
     assert "results/asymmetry/mnist5k/fc200-200-10/lbfgs.h5" in inputs
     assert "results/path_kernel/mnist-16/kernel.h5" not in inputs
     fewer = {**config, "experiments": config["experiments"][:1], "artefacts": []}
-    assert (
-        claim_inputs(fewer, ROOT)
-        == [
-            "results/attacks/mnist5k/fc-100-20-10/igsm-one.h5",
-            "results/data/mnist5k.h5",
-            "results/stability/mnist5k/fc-100-20-10/igsm-one.h5",
-        ][1:]
-    )
+    assert claim_inputs(fewer, ROOT) == [
+        "results/data/mnist5k.h5",
+        "results/stability/mnist5k/fc-100-20-10/igsm-one.h5",
+    ]
 
 
 def test_the_spec_holds_what_decides_and_no_more(config):
@@ -118,13 +114,11 @@ def test_verdicts_follow_the_results(run):
     assert found["less-persistent"] == NOT_REPRODUCED
     assert found["table1-accuracy/C-4"] == NOT_RUN
     row = rows["less-persistent/C-4"]
-    welch = stats.ttest_ind_from_stats
     scale = stats.norm.ppf((np.arange(300) + 0.5) / 300).std(ddof=1) * 0.3
     assert float(row["measured"]) == pytest.approx(0.2)
     # Fourteen networks share the level of the sentence.
     half = stats.t.ppf(1 - 0.05 / 28, 598) * scale * np.sqrt(2 / 300)
     assert (float(row["low"]), float(row["high"])) == pytest.approx((0.2 - half, 0.2 + half))
-    assert welch(0.7, scale, 300, 0.5, scale, 300).pvalue < 0.05 / 14
     assert row["evidence"] == "results/persistence/digits/c-4/lbfgs.h5; table1.csv"
     assert row["scale"] == "60000 training images"
 
