@@ -46,7 +46,7 @@ def draw(
                     means.append(_limits(cell, f"{name}/summary"))
                     ticks[number] += f"\n{int(cell.read(f'{name}/summary/n'))}"
             _points(bottom, [epsilons[i] for i in order], [means[i] for i in order], name, name)
-        bottom.set(xlabel="ε of IGSM, natural images, adversarial images", ylabel="mean persistence σ*", ylim=(0, None))
+        bottom.set(xlabel="ε of IGSM; n natural; n adversarial", ylabel="mean persistence σ*", ylim=(0, None))
         bottom.set_xticks(epsilons, ticks)
         for axes in (top, middle, bottom):
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.3, columnspacing=1.0)
