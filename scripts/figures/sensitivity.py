@@ -34,17 +34,20 @@ def draw(
             look = {"s": 8, "marker": MARKERS[name], "facecolors": "none", "edgecolors": colour, "linewidths": 0.5}
             middle.scatter(at, ball[:, 0] / at, label=f"{name}: × {with_interval(mean, low, high, digits=3)}", **look)
         middle.axhline(1, color="k", linewidth=0.8)
-        top.set(xlabel="γ", ylabel="mean persistence σ*", ylim=(0, None))
+        top.set(xlabel="γ", ylabel="mean persistence σ*", ylim=(0, None), xticks=gammas)
         middle.set(xscale="log", xlabel="persistence σ*, Gaussian noise", ylabel="ball / Gaussian")
         epsilons = [_epsilon(path) for path in attacks]
+        order = np.argsort(epsilons)
+        ticks = [f"{epsilon:g}" for epsilon in epsilons]
         for name in COLOURS:
             means = []
-            for path in persistence:
+            for number, path in enumerate(persistence):
                 with reading(path) as cell:
                     means.append(_limits(cell, f"{name}/summary"))
-            order = np.argsort(epsilons)
+                    ticks[number] += f"\n{int(cell.read(f'{name}/summary/n'))}"
             _points(bottom, [epsilons[i] for i in order], [means[i] for i in order], name, name)
-        bottom.set(xlabel="ε of IGSM (pixel range = 1)", ylabel="mean persistence σ*", ylim=(0, None))
+        bottom.set(xlabel="ε of IGSM; n natural; n adversarial", ylabel="mean persistence σ*", ylim=(0, None))
+        bottom.set_xticks(epsilons, ticks)
         for axes in (top, middle, bottom):
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.3, columnspacing=1.0)
         middle.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, handletextpad=0.3)

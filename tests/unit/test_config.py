@@ -91,6 +91,10 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("models.fc-100-20-10.training.penalty", [0, 0], "expected 1 value or 3, one for each layer with weights, found 2"),
         ("figures.formats", ["png", "png"], "figures.formats: expected no entry twice"),
         ("artefacts", ["bell/figure_9"], "artefacts[0]: there is no 'bell/figure_9' in figures.catalogue or tables; the nearest"),
+        ("claims.datasets.mnist", "mnist4k", "claims.datasets.mnist: there is no dataset 'mnist4k' in datasets; the nearest valid one is 'mnist5k'"),
+        ("tables.bell/attacks.attacks", ["fgsn"], "tables.bell/attacks.attacks[0]: there is no attack 'fgsn' in attacks; the nearest valid one is 'fgsm'"),
+        ("figures.catalogue.beyond/sensitivity.attacks", ["igsm-5"], "figures.catalogue.beyond/sensitivity.attacks[0]: there is no attack 'igsm-5'"),
+        ("sensitivity.gammas", [], "sensitivity.gammas: expected at least 1 entry, found 0"),
         ("models.a/b", {"architecture": "bell_cnn"}, "models: 'a/b' cannot name a result file"),
     ],
 )  # fmt: skip

@@ -133,7 +133,13 @@ def epsilon_cells(tmp_path):
         persistence.append(str(tmp_path / f"persistence{epsilon}.h5"))
         with writing(persistence[-1], Provenance()) as file:
             for group, mean in (("natural", 1.0), ("adversarial", scale)):
-                put_summary(file, f"{group}/summary", {"mean": mean, "mean_low": 0.9, "mean_high": 3.1}, group, "1")
+                put_summary(
+                    file,
+                    f"{group}/summary",
+                    {"mean": mean, "mean_low": 0.9, "mean_high": 3.1, "n": 10 * scale},
+                    group,
+                    "1",
+                )
     return attacks, persistence
 
 
@@ -154,6 +160,7 @@ def test_the_figure_draws_what_the_files_hold(half_space, epsilon_cells, tmp_pat
     # In the order of epsilon, whatever the order of the files.
     line = bottom.containers[1].lines[0]
     assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == ([0.05, 0.2], [1.0, 3.0])
+    assert [text.get_text() for text in bottom.get_xticklabels()] == ["0.2\n30\n30", "0.05\n10\n10"]
     assert len(middle.collections) == 2
     assert plt.get_fignums() == []
 
