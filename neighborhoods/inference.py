@@ -79,6 +79,11 @@ class HalfPrecision:
         return labels
 
 
+def hooked(model: nn.Module) -> bool:
+    """Whether anything in a model may see or change values on their way, so that it must run as it is."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
 # Layers that compute the same in bfloat16 as in float32 but for rounding.
 _PLAIN = (nn.Linear, nn.Conv2d, nn.ReLU, nn.Flatten, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d)
 
@@ -89,7 +94,7 @@ def half_pays(model: Classifier, device: str) -> bool:
     Measured on a CPU with bfloat16 instructions: 1.9 times faster for C-16, no faster for C-8, slower for C-4 and the
     fully connected networks. Other CPUs use it only when told.
     """
-    if not isinstance(model, nn.Sequential) or len(model) == 0:
+    if not isinstance(model, nn.Sequential) or len(model) == 0 or hooked(model):
         return False
     plain = all(type(m) in (*_PLAIN, nn.Identity, nn.Dropout) or type(m) is nn.Sequential for m in model.modules())
     single = all(p.dtype == torch.float32 for p in model.parameters())
@@ -107,12 +112,11 @@ def dense(model: Classifier) -> Classifier:
 
     On a CPU that takes about half the time of torch's linear layers where these are narrow.
     """
-    if not isinstance(model, nn.Sequential) or not torch.backends.mkldnn.is_available():
+    if type(model) is not nn.Sequential or not torch.backends.mkldnn.is_available():
         return model
     plain = all(type(layer) in (nn.Linear, nn.ReLU) for layer in model)
-    hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in model)
     ready = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in model.parameters())
-    if hooked or not plain or not ready or not any(type(layer) is nn.Linear for layer in model):
+    if hooked(model) or not plain or not ready or not any(type(layer) is nn.Linear for layer in model):
         return model
     with warnings.catch_warnings():
         # torch's own converted layers still use torch.jit.

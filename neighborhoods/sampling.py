@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.inference import Classifier, HalfPrecision, dense, half_pays, in_place, labels_of
+from neighborhoods.inference import Classifier, HalfPrecision, dense, half_pays, hooked, in_place, labels_of
 from neighborhoods.low_discrepancy import shifted_sobol_normals
 
 NOISES = ("gaussian", "ball")
@@ -257,13 +257,11 @@ def neighborhoods_of(
 
 def _split(model: Classifier, shape: Sequence[int]) -> tuple[nn.Linear | nn.Conv2d | None, Classifier]:
     """A first linear or convolutional layer and what follows it, if the model is built that way and it pays."""
-    if type(model) is not nn.Sequential or model._forward_hooks or model._forward_pre_hooks:
+    if type(model) is not nn.Sequential or hooked(model):
         return None, model
     layers = list(model)
-    if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers[:2]):
-        return None, model
-    start = 1 if layers and isinstance(layers[0], nn.Flatten) and layers[0].start_dim == 1 else 0
-    if start and len(layers) > 1 and type(layers[1]) is nn.Linear and layers[1].out_features < math.prod(shape):
+    flat = bool(layers) and type(layers[0]) is nn.Flatten and (layers[0].start_dim, layers[0].end_dim) == (1, -1)
+    if flat and len(layers) > 1 and type(layers[1]) is nn.Linear and layers[1].out_features < math.prod(shape):
         return layers[1], in_place(layers[2:])
     if layers and type(layers[0]) is nn.Conv2d and len(shape) == 3 and layers[0].groups == 1:
         layer = layers[0]

@@ -93,8 +93,13 @@ def test_the_shortcut_is_not_taken_where_it_would_be_wrong(images):
     inner = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).double()
     inner[1].register_forward_hook(lambda module, inputs, output: output.abs())
     wide = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 4)).double()
+    late = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 4)
+    ).double()
+    late[4].register_forward_hook(lambda module, inputs, output: (inputs[0] - 0.3).abs())
+    rows = nn.Sequential(nn.Flatten(1, 2), nn.Linear(8, 3), nn.Flatten(), nn.Linear(24, 4)).double()
     x = images.double() - 0.5
-    for model in (own, hooked, inner, wide):
+    for model in (own, hooked, inner, wide, late, rows):
         fast, slow = (persistence(m, x, samples=100) for m in (model, lambda x, m=model: m(x)))
         assert torch.equal(fast.sigma, slow.sigma)
 
@@ -149,6 +154,8 @@ def test_half_precision_is_for_plain_layers_on_a_gpu():
     assert not half_pays(plain.double(), "cuda")
     assert not half_pays(nn.Sequential(nn.Linear(3, 2), nn.Softplus()), "cuda")
     assert not half_pays(lambda x: x, "cuda")
+    plain[1].register_forward_hook(lambda module, inputs, output: output.round())
+    assert not half_pays(plain, "cuda")
     with pytest.raises(ValueError, match="half precision needs"):
         persistence(lambda x: x, torch.rand(2, 3), samples=20, half=True)
 
@@ -168,7 +175,22 @@ def test_dense_stacks_compute_the_same(widths):
 def test_other_stacks_are_left_as_they_are():
     hooked = nn.Sequential(nn.Linear(3, 2))
     hooked[0].register_forward_hook(lambda module, inputs, output: output + 1)
-    others = [hooked, nn.Sequential(nn.Linear(3, 2).double()), nn.Sequential(nn.ReLU()), nn.Linear(3, 2), nn.Identity()]
+    whole = nn.Sequential(nn.Linear(3, 2))
+    whole.register_forward_pre_hook(lambda module, inputs: (inputs[0].abs(),))
+
+    class Own(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.abs())
+
+    others = [
+        hooked,
+        whole,
+        Own(nn.Linear(3, 2)),
+        nn.Sequential(nn.Linear(3, 2).double()),
+        nn.Sequential(nn.ReLU()),
+        nn.Linear(3, 2),
+        nn.Identity(),
+    ]
     others.append(nn.Sequential(nn.Linear(3, 2), nn.Softplus()))
     for model in others:
         assert dense(model) is model
