@@ -9,6 +9,10 @@ from torch import Tensor
 # Bits of a point's coordinates; float32 keeps 24 of them near one half and all of them near 0.
 BITS = 30
 
+# Points come in random order within aligned blocks of this many. In the sequence's own order some pairs of the first 16
+# coordinates have equal signs in all of the first 32 points, which would make one sample look like 32.
+BLOCK = 128
+
 
 @lru_cache(maxsize=8)
 def _sobol_points(count: int, dimensions: int) -> Tensor:
@@ -22,10 +26,14 @@ def shifted_sobol_normals(count: int, dimensions: int, generator: torch.Generato
 
     Every point by itself is standard normal, and points of different shifts are independent; those of one shift are
     spread evenly, so that averages over them vary less than over independent points for functions that are not too
-    rough (Owen 1997; L'Ecuyer and Lemieux 2002).
+    rough (Owen 1997; L'Ecuyer and Lemieux 2002). The first n points are whole blocks of `BLOCK` points and a random
+    part of the next block, so that a test may look at any n.
     """
+    whole = -(-count // BLOCK) * BLOCK
+    order = torch.rand(whole // BLOCK, BLOCK, generator=generator).argsort(1) + torch.arange(0, whole, BLOCK)[:, None]
+    points = _sobol_points(whole, dimensions)[order.flatten()[:count]]
     shift = torch.randint(2**BITS, (dimensions,), generator=generator, dtype=torch.int32)
     # Centres of the cells [0, 1) is divided into, as 2u - 1.
-    uniform = ((_sobol_points(count, dimensions) ^ shift).float() + 0.5) * 2.0 ** (1 - BITS) - 1
+    uniform = ((points ^ shift).float() + 0.5) * 2.0 ** (1 - BITS) - 1
     largest = 1 - 2.0**-24
     return torch.erfinv(uniform.clamp(-largest, largest)) * math.sqrt(2)

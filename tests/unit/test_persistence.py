@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from torch import nn
 
 from neighborhoods.cones import Wedge, orthant_persistence, wedge_normals, wedge_persistence
@@ -468,6 +468,27 @@ def test_even_directions_hold_the_level_and_are_more_precise(normals, distance, 
         errors.append(float((result.sigma.log() - math.log(exact)).square().mean().sqrt()))
     # Root mean squares of as many errors are known to 4 % at worst.
     assert errors[0] < 0.9 * errors[1]
+
+
+class SameSide(nn.Module):
+    """Whether two coordinates have the same sign."""
+
+    def forward(self, h):
+        product = h[:, 0] * h[:, 11]
+        return torch.stack([product, -product], 1)
+
+
+@pytest.mark.parametrize(("gamma", "samples"), [(0.7, 31), (0.55, 60), (0.505, 1000)])
+def test_even_directions_hold_the_level_where_coordinates_interact(gamma, samples):
+    # The 1st and 12th coordinates of the Sobol sequence have equal signs in all of its first 32 points, or in none.
+    layer = nn.Linear(17, 16, bias=False)
+    layer.weight.data = torch.eye(16, 17) * torch.linspace(1, 0.9, 16)[:, None]
+    # The share is p^2 + (1 - p)^2 with p = Phi(1 / sigma); coordinate 12 is scaled together with its noise.
+    exact = 1 / special.ndtri((1 + math.sqrt(2 * gamma - 1)) / 2)
+    images = 500
+    result = persistence(nn.Sequential(nn.Flatten(), layer, SameSide()), torch.ones(images, 17), gamma, samples, seed=5)
+    covered = float(((result.low <= exact) & (exact <= result.high)).double().mean())
+    assert covered >= 0.95 - 2.6 * math.sqrt(0.95 * 0.05 / images)
 
 
 def test_a_second_crossing_is_flagged():
