@@ -17,7 +17,7 @@ the tests assume, by a factor of two to four in variance on trained networks: in
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -52,6 +52,7 @@ class Persistence:
         gamma: the share.
         samples: most noisy images drawn for one image at one sigma, for each limit.
         evaluations: noisy images classified for each image.
+        noise: "gaussian" or "ball".
     """
 
     sigma: Tensor
@@ -63,14 +64,18 @@ class Persistence:
     gamma: float
     samples: int
     evaluations: Tensor
+    noise: str = "gaussian"
 
     @property
     def certified_radius(self) -> Tensor:
         """Radius within which the classifier smoothed at sigma = `low` keeps the image's class [images].
 
         R = sigma Phi^-1(p) for a lower bound p of the share (Cohen et al. 2019, theorem 1): at `low` the share is shown
-        to exceed gamma, with half of the error the interval may make. 0 where gamma is at most one half.
+        to exceed gamma, with half of the error the interval may make. 0 where gamma is at most one half; nan for balls,
+        which the theorem does not cover.
         """
+        if self.noise != "gaussian":
+            return torch.full_like(self.low, math.nan)
         return self.low * max(float(special.ndtri(self.gamma)), 0.0)
 
 
@@ -181,7 +186,7 @@ def persistence_of_gammas(
         even: spread each image's directions evenly behind a first fully connected layer, by a Sobol sequence with a
             random shift; False for independent directions.
         method: "sequential", or "algorithm1" for Bell's Bracketing Algorithm to the letter (see `bracketing`), which
-            has no interval.
+            has no interval and knows Gaussian noise only.
         max_steps, precision: of "algorithm1".
     """
     check_arguments(x, samples, confidence, noise)
@@ -191,6 +196,8 @@ def persistence_of_gammas(
         raise ValueError("expected 0 < sigma_min < sigma_max and scan_factor above 1")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, found {method!r}")
+    if method == "algorithm1" and noise != "gaussian":
+        raise ValueError(f"algorithm1 knows gaussian noise only, found {noise!r}")
     if method == "algorithm1":
         limits = (sigma_min, sigma_max)
         return [_bracketed(model, x, gamma, samples, seed, limits, max_steps, precision) for gamma in gammas]
@@ -204,9 +211,10 @@ def persistence_of_gammas(
             results.append(CrossingSearch(piece, test, grid).run())
         done += len(piece)
         log.info("persistence: %d of %d images", done, len(x))
-    return [
-        _collect(results, gamma, samples, sigma_min, sigma_max) for results, gamma in zip(found, gammas, strict=True)
-    ]
+    collected = (
+        _collect(parts, gamma, samples, sigma_min, sigma_max) for parts, gamma in zip(found, gammas, strict=True)
+    )
+    return [replace(result, noise=noise) for result in collected]
 
 
 def stability(

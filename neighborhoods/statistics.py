@@ -109,8 +109,9 @@ class Difference:
 def difference(first: Summary, second: Summary, confidence: float = 0.95) -> Difference:
     """Mean of the first sample less that of the second (Welch 1947), clusters less one degrees of freedom each.
 
-    The samples count as independent. Where they share images, as attacks and natural images here do, their means
-    are positively correlated and the interval is too wide, never too narrow.
+    The samples count as independent. Where they share images, their means are correlated and the interval is off by
+    that: for natural and adversarial persistence of the same images it was between 8 % too narrow (IGSM, whose fixed
+    epsilon takes images near a boundary deeper into the other class) and 7 % too wide (L-BFGS).
     """
     mean = first.mean - second.mean
     parts = [(sample.standard_error**2, sample.clusters - 1) for sample in (first, second)]

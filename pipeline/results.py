@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.store import Reader, StoreError, Writer, publishing, reading
 
@@ -134,3 +135,12 @@ def read_network(path: str | Path) -> StoredNetwork:
     """
     with reading(path) as file:
         return StoredNetwork(file.json_attribute("network"), file.read_group("weights"))
+
+
+def one_success_each(success: NDArray[np.bool_], origin: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
+    """Rows of an attack [n]: of each origin with any success a random one of them, by origin.
+
+    The first one would be the one with the lowest target nearly always.
+    """
+    works = np.random.default_rng(seed).permutation(np.flatnonzero(success))
+    return works[np.unique(origin[works], return_index=True)[1]]

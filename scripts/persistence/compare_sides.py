@@ -13,7 +13,7 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.statistics import Summary, summarize
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import put_summary, read_network, read_split
+from pipeline.results import one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
 UNIT = "1, pixel range [0, 1]"
@@ -40,7 +40,7 @@ def compare(
 ) -> None:
     """Write four groups of points with distance, persistence and face number, and differences of ln k with intervals.
 
-    natural/ (correctly classified test images), adversarial/ (successes, at most one of each origin), near/ and far/
+    natural/ (correctly classified test images), adversarial/ (successes, a random one of each origin), near/ and far/
     (equally far on both sides of where the line between them first changes class).
     """
     split = read_split(data, "test")
@@ -48,8 +48,7 @@ def compare(
     network = restore(stored.settings, stored.weights, device)
     with reading(attack) as file:
         columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index")}
-    works = np.flatnonzero(columns["success"])
-    rows = works[np.unique(columns["index"][works], return_index=True)[1]][:images]
+    rows = one_success_each(columns["success"], columns["index"], seed)[:images]
     if len(rows) < 2:
         raise StoreError(f"{attack}: fewer than two images were attacked with success, so nothing can be compared")
     start, end = (to_unit_interval(columns[name][rows], device) for name in ("x", "x_adv"))

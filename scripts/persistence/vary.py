@@ -12,7 +12,7 @@ from neighborhoods.networks import restore
 from neighborhoods.persistence import persistence_of_gammas
 from neighborhoods.statistics import summarize
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import put_summary, read_network, read_split
+from pipeline.results import one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, reading, writing
 
 UNIT = "1, pixel range [0, 1]"
@@ -39,7 +39,7 @@ def vary(
 
     mean/{gamma}/{group} and mean/ball/{group} summarise persistence, the ball's at the usual gamma;
     change/{gamma}/{group} ln sigma* less that at the usual gamma, change/ball/{group} the ball's ln sigma* less the
-    Gaussian's. Natural images are drawn as for persistence; adversarial ones are successes, at most one of each
+    Gaussian's. Natural images are drawn as for persistence; adversarial ones are successes, a random one of each
     origin.
     """
     split = read_split(data, "test")
@@ -47,8 +47,7 @@ def vary(
     network = restore(stored.settings, stored.weights, device)
     with reading(attack) as file:
         success, x_adv, origin = (file.read(name) for name in ("success", "x_adv", "index"))
-    works = np.flatnonzero(success)
-    rows = works[np.unique(origin[works], return_index=True)[1]][:images]
+    rows = one_success_each(success, origin, seed)[:images]
     if len(rows) < 2:
         raise StoreError(f"{attack}: fewer than two images were attacked with success, so nothing can be compared")
     index = split.order[:images]

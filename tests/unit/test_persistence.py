@@ -345,6 +345,7 @@ def test_a_model_that_fails_is_put_back_too():
         ({"noise": "pink"}, "noise must be one of gaussian, ball"),
         ({"method": "newton"}, "method must be one of sequential, algorithm1"),
         ({"method": "algorithm1", "max_steps": 0}, "at least one step"),
+        ({"method": "algorithm1", "noise": "ball"}, "algorithm1 knows gaussian noise only, found 'ball'"),
         ({"x": torch.zeros(0, 3)}, "expected floating-point images"),
         ({"x": torch.zeros(2, 3, dtype=torch.int64)}, "expected floating-point images"),
         ({"x": torch.ones(3)}, "expected floating-point images"),
@@ -589,6 +590,9 @@ def test_the_certified_radius_of_a_half_space_is_below_its_distance():
     wrong = float((result.certified_radius > 1).double().mean())
     assert wrong <= 0.025 + 2.6 * math.sqrt(0.025 * 0.975 / images)
     assert not persistence(orthant(2), point(2, 1.0, 3, n=2), 0.4, 100).certified_radius.any()
+    # In one dimension the ball is an interval: all noise stays inside where its radius is below the distance, a share of
+    # 1, yet the theorem is about Gaussian noise.
+    assert persistence(orthant(1), point(1, 1.0, 3, n=1), GAMMA, 100, noise="ball").certified_radius.isnan().all()
 
 
 @pytest.mark.parametrize(("k", "gamma"), [(1, 0.7), (3, 0.7)])

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from neighborhoods.networks import fully_connected
-from pipeline.results import IMAGE_DIMS, put_network, put_split, put_summary
+from pipeline.results import IMAGE_DIMS, one_success_each, put_network, put_split, put_summary
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import sensitivity as figure
 from scripts.persistence.vary import vary
@@ -78,6 +78,17 @@ def test_persistence_of_a_half_space_under_each_gamma_and_noise(half_space):
         assert shift == pytest.approx(np.log(ball / adversarial[:, 1]).mean())
         assert file.read("mean/0.7/natural/n") == 5
         assert file.read("mean/0.7/adversarial/n") == 3
+
+
+def test_every_target_is_as_likely_to_stand_for_its_origin():
+    origin = np.repeat(np.arange(900), 9)
+    success = np.tile(np.arange(9) % 3 > 0, 900)
+    success[:9] = False
+    rows = one_success_each(success, origin, 0)
+    assert success[rows].all()
+    assert origin[rows].tolist() == list(range(1, 900))
+    counts = np.bincount(rows % 9, minlength=9)[[1, 2, 4, 5, 7, 8]]
+    assert stats.chisquare(counts).pvalue > 1e-4
 
 
 def test_the_usual_gamma_is_always_among_them(half_space):
