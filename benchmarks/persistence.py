@@ -28,7 +28,7 @@ from neighborhoods.training import predict, train
 GAMMA = 0.7
 SHAPE = (1, 28, 28)
 PRECISIONS = (0.03, 0.015, 0.007, 0.004)
-SAMPLES = (75, 100, 150, 200, 250, 300, 350, 400, 500, 600, 800, 1000, 1500, 2000)
+SAMPLES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048)
 
 
 def network_of(name: str) -> tuple[nn.Module, Tensor]:
