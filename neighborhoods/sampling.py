@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neighborhoods.inference import Classifier, HalfPrecision, dense, half_pays, hooked, in_place, labels_of
-from neighborhoods.low_discrepancy import shifted_sobol_normals
+from neighborhoods.low_discrepancy import COORDINATES, shifted_sobol_normals
 
 NOISES = ("gaussian", "ball")
 
@@ -21,7 +21,7 @@ WIDEST_HEAD = 4
 # Coordinates behind a first fully connected layer, those of its largest singular values, in which directions may be
 # drawn evenly. Measured on FC100-100-10: the variance of a share is 0.30 of the binomial one with 8 coordinates, 0.27
 # with 16 and no lower with more (opposite pairs of independent directions: 0.70).
-EVEN_COORDINATES = 16
+EVEN_COORDINATES = len(COORDINATES)
 
 
 def _generator(seed: int, image: int) -> np.random.Generator:
