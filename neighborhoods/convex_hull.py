@@ -63,6 +63,21 @@ def hull_distance(points: Tensor, x: Tensor, tolerance: float = 1e-3, steps: int
     return _limits(a, inner, linear, square)
 
 
+def class_distances(x: Tensor, y: Tensor, points: Tensor, predicted: Tensor, tolerance: float) -> HullDistance:
+    """Distances of points [Q, ...] to the hulls of the training points x [N, ...] of their predicted classes [Q].
+
+    Not a number where a class has no training points. Errors as for `hull_distance`.
+    """
+    distance = torch.full((len(points),), torch.nan, dtype=torch.float64)
+    lower = distance.clone()
+    for label in predicted.unique().tolist():
+        at, of = predicted == label, y == label
+        if bool(of.any()):
+            found = hull_distance(x[of], points[at], tolerance)
+            distance[at], lower[at] = found.distance, found.lower
+    return HullDistance(distance, lower)
+
+
 def _corners(points: Tensor) -> Tensor:
     if not 2 <= points.shape[1] <= LISTED_UP_TO or len(points) <= points.shape[1] + 1:
         return points

@@ -67,6 +67,12 @@ def differences(values: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     return relative, (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
 
 
+def class_means(values: Tensor, y: Tensor, predicted: Tensor) -> Tensor:
+    """Mean of each row over the columns of its class [Q]: values [Q, N], classes y of columns [N], of rows [Q]."""
+    own = (predicted[:, None] == y).to(values)
+    return (values * own).sum(1) / own.sum(1)
+
+
 def variation(values: ArrayLike, confidence: float = 0.95, seed: int = 0) -> Estimate:
     """Standard deviation over mean of values [n], with a bias-corrected (BCa) bootstrap interval.
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from neighborhoods.attacks import attack
 
 DRAWS = 1000
 
@@ -60,3 +64,48 @@ def far(
     if len(kept) < count:
         raise ValueError(f"expected room for {count} points {sigmas} sigmas from every class, found {len(kept)}")
     return kept
+
+
+@dataclass(frozen=True)
+class Group:
+    """Points [n, ...] and the natural point each was made from: its place among those [n], or a number below 0 of its
+    own where it was made from none."""
+
+    points: Tensor
+    origin: Tensor
+
+
+def groups_around(
+    model: nn.Module,
+    natural: Tensor,
+    labels: Tensor,
+    x: Tensor,
+    y: Tensor,
+    *,
+    foreign: int,
+    attack_settings: dict[str, Any],
+    generator: torch.Generator,
+) -> dict[str, Group]:
+    """Groups to compare with natural points, which come first; groups without points are left out.
+
+    Images get "adversarial", the successes of untargeted IGSM on those that the model has right, and `OF_IMAGES`;
+    points get "far".
+
+    Args:
+        model: trained. natural: test points [n, ...]. labels: their classes [n].
+        x, y: training points and classes. foreign: points of each foreign kind, for images at most n.
+        attack_settings: keyword arguments of IGSM.
+    """
+    groups = {"natural": Group(natural, torch.arange(len(natural)))}
+    if natural.ndim == 2:
+        found = far(x, y, foreign, generator)
+        return groups | {"far": Group(found, -1 - torch.arange(foreign))}
+    right = (model(natural).argmax(1) == labels).nonzero()[:, 0]
+    if len(right):
+        made, verdict = attack("igsm", model, natural[right], labels[right], **attack_settings)
+        groups["adversarial"] = Group(made[verdict.success].to(natural), right[verdict.success])
+    for name, kind in OF_IMAGES.items():
+        points = kind(natural[:foreign], generator)
+        own = torch.arange(len(points))
+        groups[name] = Group(points, -1 - own if name == "noise" else own)
+    return {name: group for name, group in groups.items() if len(group.points)}

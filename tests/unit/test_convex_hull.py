@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from neighborhoods.convex_hull import hull_distance
+from neighborhoods.convex_hull import class_distances, hull_distance
 
 
 def by_nnls(points, x, weight=1e4):
@@ -53,3 +53,15 @@ def test_limits_hold_before_convergence():
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"found \(4, 2\), \(3, 3\)"):
         hull_distance(torch.zeros(4, 2), torch.zeros(3, 3))
+
+
+def test_each_point_is_measured_against_the_class_that_it_is_given():
+    generator = torch.Generator().manual_seed(0)
+    x, points = torch.randn(40, 2, generator=generator), 3 * torch.randn(9, 2, generator=generator)
+    y, predicted = torch.arange(40) % 2, torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 2])
+    found = class_distances(x, y, points, predicted, 1e-5)
+    for i in range(8):
+        expected = hull_distance(x[y == predicted[i]], points[i : i + 1], 1e-5)
+        assert float(found.distance[i]) == pytest.approx(float(expected.distance[0]), abs=1e-5)
+    assert found.distance[8].isnan()
+    assert found.lower[8].isnan()

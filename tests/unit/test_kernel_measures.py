@@ -13,6 +13,7 @@ from neighborhoods import outliers
 from neighborhoods.detection import auroc, roc_curve
 from neighborhoods.kernel_convergence import Rule, by_step_size, order_of, residual_of
 from neighborhoods.kernel_geometry import (
+    class_means,
     common,
     cosines,
     differences,
@@ -69,6 +70,12 @@ def test_differences_of_kernels():
     relative, correlation = differences(k, 3 * k)
     assert relative.tolist() == pytest.approx([2] * 4)
     assert correlation.tolist() == pytest.approx([1] * 4)
+
+
+def test_class_means_take_the_columns_of_a_class():
+    values = torch.arange(12.0).double().reshape(2, 6)
+    found = class_means(values, torch.tensor([0, 1, 0, 1, 2, 0]), torch.tensor([0, 1]))
+    assert found.tolist() == [(0 + 2 + 5) / 3, (7 + 9) / 2]
 
 
 def test_variation_covers_that_of_the_law():
