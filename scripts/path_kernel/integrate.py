@@ -31,7 +31,7 @@ def integrate(
     stored = read_path(path)
     rows = stored.rows
     x_train, y_train = to_samples(train.images[rows]), torch.tensor(train.labels[rows])
-    run = recorded(x_train, y_train, torch.tensor(stored.weights), stored.learning_rate, stored.loss)
+    run = recorded(x_train, y_train, torch.from_numpy(stored.weights), stored.learning_rate, stored.loss)
     model = build(**stored.settings).double()
     inside = queries // 2
     asked = test.order[: queries - inside]

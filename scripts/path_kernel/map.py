@@ -36,7 +36,7 @@ def draw_map(
         raise StoreError(f"{data}: a map needs points of two coordinates, found {train.images.shape[1:]}")
     stored = read_path(path)
     x, y = to_samples(train.images[stored.rows]), torch.tensor(train.labels[stored.rows])
-    run = recorded(x, y, torch.tensor(stored.weights), stored.learning_rate, stored.loss)
+    run = recorded(x, y, torch.from_numpy(stored.weights), stored.learning_rate, stored.loss)
     model = build(**stored.settings).double()
     lines, everywhere = places(x, grid)
     centres = torch.stack([x[y == label].mean(0) for label in y.unique()])

@@ -52,7 +52,7 @@ def study(
     train, test = read_split(data, "train"), read_split(data, "test")
     stored = read_path(path)
     x, y = to_samples(train.images[stored.rows]), torch.tensor(train.labels[stored.rows])
-    run = recorded(x, y, torch.tensor(stored.weights), stored.learning_rate, stored.loss)
+    run = recorded(x, y, torch.from_numpy(stored.weights), stored.learning_rate, stored.loss)
     model = build(**stored.settings).double().eval().requires_grad_(False)
     nn.utils.vector_to_parameters(run.weights[-1], model.parameters())
     rows = test.order[:natural]
