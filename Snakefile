@@ -13,6 +13,7 @@ include: "rules/interpolation.smk"
 include: "rules/path_kernel.smk"
 include: "rules/cones.smk"
 include: "rules/figures.smk"
+include: "rules/kernel_figures.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
 

@@ -108,6 +108,24 @@ def auroc(
     return Auroc(value, error, low, high, len(groups.natural), len(groups.adversarial), groups.clusters)
 
 
+def roc_curve(natural: ArrayLike, adversarial: ArrayLike) -> tuple[Array, Array]:
+    """Shares of natural and of adversarial images that score at most each threshold, for every value that occurs.
+
+    Returns:
+        False positive rates and true positive rates, both from 0 to 1; the trapezoidal area below is `auroc`.
+
+    Raises:
+        ValueError: an empty group or NaN.
+    """
+    groups = _grouped(natural, adversarial, None, None, 0.95)
+    thresholds = np.unique(np.concatenate([groups.natural, groups.adversarial]))
+    rates = [
+        np.concatenate([[0.0], np.searchsorted(np.sort(group), thresholds, "right") / len(group)])
+        for group in (groups.natural, groups.adversarial)
+    ]
+    return rates[0], rates[1]
+
+
 def detection_rate(
     natural: ArrayLike,
     adversarial: ArrayLike,

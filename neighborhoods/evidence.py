@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from neighborhoods import kernel_evidence
 from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
@@ -280,6 +281,13 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         printed_norm,
         share_above,
         weaker_drop,
+        kernel_evidence.share_agreeing,
+        kernel_evidence.differing_nearest,
+        kernel_evidence.separated,
+        kernel_evidence.overlapping,
+        kernel_evidence.varies,
+        kernel_evidence.mean_above,
+        kernel_evidence.turning,
     )
 }
 

@@ -112,7 +112,7 @@ def path_kernel(
         raise ValueError(
             f"expected nodes >= 1, tolerance > 0 and memory_mb >= 1, found {nodes}, {tolerance} and {memory_mb}"
         )
-    _check(model, path, queries)
+    check_points(model, path, queries)
     queries = queries.to(path.x)
     engine = engine_of(model, path.x, OUTPUTS[outputs], memory_mb << 18)
     held = 2 if path.momentum else 1
@@ -155,7 +155,7 @@ def symmetric_gram(
     """
     if outputs not in OUTPUTS or nodes < 1:
         raise ValueError(f"expected outputs out of {', '.join(OUTPUTS)} and nodes >= 1, found {outputs!r} and {nodes}")
-    _check(model, path, points)
+    check_points(model, path, points)
     points = points.to(path.x)
     engine = engine_of(model, path.x, OUTPUTS[outputs], memory_mb << 18)
     moving = ~_in_training_set(path, points)
@@ -163,10 +163,10 @@ def symmetric_gram(
     m, k = len(points), engine.outputs
     total = points.new_zeros(m * k, m * k)
     for step in path.forward(model):
-        slots = _slots(engine, step.w, points)
+        held = slots(engine, step.w, points)
         for t, weight in zip((1 + places) / 2, weights / 2, strict=True):
-            moved = _slots(engine, step.w + float(t) * step.dw, points[moving])
-            for (errors, entries), (errors_moved, entries_moved) in zip(slots, moved, strict=True):
+            moved = slots(engine, step.w + float(t) * step.dw, points[moving])
+            for (errors, entries), (errors_moved, entries_moved) in zip(held, moved, strict=True):
                 errors[moving], entries[moving] = errors_moved, entries_moved
                 flat, inner = errors.flatten(0, 1), entries @ entries.T
                 inner = inner.repeat_interleave(k, 0).repeat_interleave(k, 1)
@@ -174,8 +174,11 @@ def symmetric_gram(
     return total.view(m, k, m, k).transpose(1, 2)
 
 
-def _slots(engine: Engine, w: Tensor, points: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Jacobians at weights w by layers: errors [M, K, out] and entries [M, in], or written out and ones [M, 1]."""
+def slots(engine: Engine, w: Tensor, points: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Jacobians at weights w by layers: errors [M, K, out] and entries [M, in], or written out and ones [M, 1].
+
+    The Jacobian of a layer's weights is errors x entries, so inner products are products of two small ones.
+    """
     engine.place(w, torch.zeros_like(w))
     units = torch.eye(engine.outputs).to(points)[:, None].expand(-1, len(points), -1)
     found = []
@@ -228,7 +231,12 @@ def engine_of(model: nn.Module, x: Tensor, transform: Transform | None, bytes_fr
         return Jacobians(model, x, transform, bytes_free)
 
 
-def _check(model: nn.Module, path: Path, points: Tensor) -> None:
+def check_points(model: nn.Module, path: Path, points: Tensor) -> None:
+    """Whether a path and points [M, ...] belong to a model.
+
+    Raises:
+        ValueError: another number of weights, no points, or points of another shape than the training points.
+    """
     parameters = sum(p.numel() for p in model.parameters())
     if len(path.start) != parameters:
         raise ValueError(f"expected a path of {parameters} weights, as the model has, found {len(path.start)}")

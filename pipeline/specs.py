@@ -29,7 +29,16 @@ SCRIPTS = {
     "stability": "scripts/persistence/sweep.py",
     "paths": "scripts/path_kernel/record.py",
     "path_kernel": "scripts/path_kernel/integrate.py",
+    "kernel_study": "scripts/path_kernel/study.py",
+    "kernel_map": "scripts/path_kernel/map.py",
+    "kernel_variants": "scripts/path_kernel/vary.py",
     "kernel_agreement": "scripts/figures/kernel_agreement.py",
+    "kernel_values": "scripts/figures/kernel_values.py",
+    "kernel_neighbours": "scripts/figures/kernel_neighbours.py",
+    "kernel_detection": "scripts/figures/kernel_detection.py",
+    "kernel_map_figure": "scripts/figures/kernel_map.py",
+    "kernel_convergence": "scripts/figures/kernel_convergence.py",
+    "kernel_signs": "scripts/figures/kernel_signs.py",
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
     "sensitivity": "scripts/persistence/vary.py",
@@ -86,6 +95,17 @@ PLOT_STAGE = {
 # Measurements of no network, and the plots that show them.
 SINGLE = {"cones": "results/cones/orthants.h5", "norms": "results/norms/gaussian_and_ball.h5"}
 PLOT_SINGLE = {"cone_views": "cones", "cone_persistence": "cones", "norms": "norms"}
+
+# The part of a path kernel's results that each plot of a network shows.
+PLOT_KERNEL = {
+    "kernel_agreement": "kernel",
+    "kernel_values": "study",
+    "kernel_neighbours": "study",
+    "kernel_detection": "study",
+    "kernel_map": "map",
+    "kernel_convergence": "variants",
+    "kernel_signs": "variants",
+}
 
 # The stage that tables of several networks under several attacks read.
 PAIRED = {"detection": "persistence", "attack_comparison": "attacks"}
@@ -146,6 +166,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             section = config["path_kernel"]
             settings = {key: section[key] for key in ("tolerance", "nodes")}
             settings["queries"] = section["networks"][network]["queries"]
+        case (("kernel_study" | "kernel_map" | "kernel_variants"), (_,)):
+            settings = dict(config["path_kernel"][stage.removeprefix("kernel_")])
         case "asymmetry", (_, _, _):
             settings = config["persistence"] | config["asymmetry"]
         case "sensitivity", (_, _, _):
@@ -249,7 +271,7 @@ def cell_path(stage: str, dataset: str, model: str, attack: str) -> str:
 
 
 def kernel_path(network: str, part: str) -> str:
-    """Where a path (part "path") or its kernel (part "kernel") is stored."""
+    """Where a path (part "path"), its kernel ("kernel") or what is measured with it ("study", "map", "variants") is."""
     return f"results/path_kernel/{network}/{part}.h5"
 
 
@@ -300,8 +322,9 @@ def result_paths(config: Config) -> list[str]:
             continue
         entry = config["figures"]["catalogue"][name]
         plot = entry["plot"]
-        if plot == "kernel_agreement":
-            networks.add(entry["network"])
+        if plot in PLOT_KERNEL:
+            paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
+            paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
         elif plot in PLOT_SINGLE:
             paths.add(SINGLE[PLOT_SINGLE[plot]])
         else:

@@ -11,6 +11,7 @@ from pipeline.claims import CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
 from pipeline.devices import gpus_of_a_job
 from pipeline.specs import (
+    PLOT_KERNEL,
     PUBLISHED,
     SINGLE,
     artefacts_of,
@@ -92,9 +93,13 @@ def entry_input(stage):
 
 
 def kernel_input(wildcards):
-    return kernel_path(
-        settings["figures"]["catalogue"][wildcards.artefact]["network"], "kernel"
-    )
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return kernel_path(entry["network"], PLOT_KERNEL[entry["plot"]])
+
+
+def kernel_data(wildcards):
+    network = settings["path_kernel"]["networks"][wildcards.network]
+    return data_path(network["dataset"])
 
 
 def table_input(stage):

@@ -43,3 +43,69 @@ rule integrate_kernel:
         spec=spec_of("path_kernel", "network"),
     script:
         "../scripts/path_kernel/integrate.py"
+
+
+rule study_kernel:
+    input:
+        data=kernel_data,
+        path=kernel_path("{network}", "path"),
+    output:
+        kernel_path("{network}", "study"),
+    log:
+        "logs/path_kernel/{network}/study.log",
+    benchmark:
+        "results/benchmarks/path_kernel/{network}/study.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=spec_of("kernel_study", "network"),
+    script:
+        "../scripts/path_kernel/study.py"
+
+
+rule map_kernel:
+    input:
+        data=kernel_data,
+        path=kernel_path("{network}", "path"),
+    output:
+        kernel_path("{network}", "map"),
+    log:
+        "logs/path_kernel/{network}/map.log",
+    benchmark:
+        "results/benchmarks/path_kernel/{network}/map.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        spec=spec_of("kernel_map", "network"),
+    script:
+        "../scripts/path_kernel/map.py"
+
+
+rule vary_kernel:
+    input:
+        data=kernel_data,
+        path=kernel_path("{network}", "path"),
+    output:
+        kernel_path("{network}", "variants"),
+    log:
+        "logs/path_kernel/{network}/variants.log",
+    benchmark:
+        "results/benchmarks/path_kernel/{network}/variants.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        spec=spec_of("kernel_variants", "network"),
+    script:
+        "../scripts/path_kernel/vary.py"

@@ -14,7 +14,7 @@ INSIDE, OUTSIDE, CLASSES = "C3", "C5", ("C6", "C4")
 
 
 def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
-    """Agreement and residuals; the data too where they have two dimensions."""
+    """Agreement and residuals; the data and the decision boundary too where they have two dimensions."""
     with reading(kernel) as file, drawing(style):
         planar = "x_train" in file
         width, height = plt.rcParams["figure.figsize"]
@@ -31,10 +31,17 @@ def _data(axes: Axes, file: Reader) -> None:
         points = x[y == number]
         label = f"class {name}, n = {len(points)}"
         axes.scatter(points[:, 0], points[:, 1], s=1.5, color=CLASSES[number % 2], alpha=0.5, linewidths=0, label=label)
+    if "map/class" in file:
+        lines, of = (file.read("map/x"), file.read("map/y")), file.read("map/class")
+        between = [number + 0.5 for number in range(len(names) - 1)]
+        axes.contour(*lines, of, levels=between, colors="k", linewidths=0.8)
+        axes.plot([], [], color="k", linewidth=0.8, label="decision boundary")
     queries = file.read("x")
-    axes.scatter(queries[:, 0], queries[:, 1], s=8, color="k", marker="x", linewidths=0.7, label="queries")
+    axes.scatter(
+        queries[:, 0], queries[:, 1], s=8, color="k", marker="x", linewidths=0.7, label=f"queries, n = {len(queries)}"
+    )
     axes.set(xlabel="first coordinate", ylabel="second coordinate")
-    axes.legend(markerscale=1.5, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, handletextpad=0.1)
+    axes.legend(markerscale=1.5, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, handletextpad=0.1)
 
 
 def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
@@ -42,7 +49,7 @@ def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
     inside, tolerance = file.read("in_training_set"), float(file.read("tolerance"))
     span = [min(network.min(), prediction.min()), max(network.max(), prediction.max())]
     axes.plot(span, span, color="0.7", linewidth=0.8, zorder=0)
-    gap = np.maximum(np.abs(prediction - network), np.finfo(float).tiny)
+    gap = np.maximum(np.abs(prediction - network), np.finfo(float).eps)
     for rows, colour, name in ((inside, INSIDE, "training points"), (~inside, OUTSIDE, "test points")):
         label = f"{name}, n = {rows.sum()}"
         style: dict[str, Any] = {"s": 9, "color": colour, "alpha": 0.7, "linewidths": 0}
@@ -50,7 +57,7 @@ def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
         below.scatter(network[rows].ravel(), gap[rows].ravel(), **style)
     axes.set(ylabel="kernel machine (logit)")
     axes.tick_params(labelbottom=False)
-    axes.legend()
+    axes.legend(title=f"largest |difference| {gap.max():.1e} logit", title_fontsize=plt.rcParams["legend.fontsize"])
     below.axhline(tolerance, color="0.4", linestyle="--", linewidth=0.8)
     below.annotate("tolerance", (1, tolerance), (0, 2), ("axes fraction", "data"), "offset points", ha="right", size=7)
     below.set(yscale="log", xlabel="network output (logit)", ylabel="|difference| (logit)", ylim=(None, tolerance * 20))

@@ -1,13 +1,18 @@
 """Integrate the path kernel along a recorded path and predict test queries with it."""
 
 import torch
+from torch.nn.utils import vector_to_parameters
 
 from neighborhoods.images import to_samples
+from neighborhoods.kernel_geometry import places
 from neighborhoods.networks import build
-from neighborhoods.path import Path
+from neighborhoods.path import recorded
 from neighborhoods.path_kernel import path_kernel
-from pipeline.results import read_split
-from pipeline.store import Provenance, reading, writing
+from pipeline.results import read_path, read_split
+from pipeline.store import Provenance, writing
+
+# Places of the map of classes along each coordinate.
+GRID = 200
 
 
 def integrate(
@@ -23,23 +28,15 @@ def integrate(
 ) -> None:
     """Write prediction, network, residual and contributions for random test queries, half of them train points."""
     train, test = read_split(data, "train"), read_split(data, "test")
-    with reading(path) as file:
-        rows, weights = file.read("rows"), torch.tensor(file.read("weights", ("step", "parameter")))
-        settings = file.json_attribute("network")
-        learning_rate, loss = file.attribute("learning_rate"), file.attribute("loss")
-    recorded = Path(
-        x=to_samples(train.images[rows]),
-        y=torch.tensor(train.labels[rows]),
-        learning_rate=learning_rate,
-        loss=loss,
-        start=weights[0],
-        steps=len(weights) - 1,
-        weights=weights,
-    )
+    stored = read_path(path)
+    rows = stored.rows
+    x_train, y_train = to_samples(train.images[rows]), torch.tensor(train.labels[rows])
+    run = recorded(x_train, y_train, torch.from_numpy(stored.weights), stored.learning_rate, stored.loss)
+    model = build(**stored.settings).double()
     inside = queries // 2
     asked = test.order[: queries - inside]
     x = torch.cat([to_samples(train.images[rows[:inside]]), to_samples(test.images[asked])])
-    result = path_kernel(build(**settings).double(), recorded, x, tolerance=tolerance, nodes=nodes)
+    result = path_kernel(model, run, x, tolerance=tolerance, nodes=nodes)
     columns = {
         "prediction": (result.prediction, "output of the kernel machine", ("query", "class")),
         "network": (result.network, "output of the trained network", ("query", "class")),
@@ -56,8 +53,16 @@ def integrate(
         file.put("tolerance", tolerance, "wanted bound of the residual", (), "logit")
         file.put("classes", train.classes, "name of each class", ("class",))
         if x.ndim == 2:
-            file.put("x_train", recorded.x, "training points", ("sample", "feature"))
-            file.put("y_train", recorded.y, "true class of the training points", ("sample",))
+            file.put("x_train", run.x, "training points", ("sample", "feature"))
+            file.put("y_train", run.y, "true class of the training points", ("sample",))
+        if x.ndim == 2 and x.shape[1] == 2:
+            lines, everywhere = places(run.x, GRID, margin=0.1)
+            vector_to_parameters(run.weights[-1], model.parameters())
+            with torch.no_grad():
+                predicted = model(everywhere).argmax(1).reshape(GRID, GRID)
+            file.put("map/x", lines[0], "first coordinate of the grid", ("column",))
+            file.put("map/y", lines[1], "second coordinate of the grid", ("row",))
+            file.put("map/class", predicted, "class that the trained network gives each place", ("row", "column"))
 
 
 if "snakemake" in globals():

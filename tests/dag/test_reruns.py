@@ -25,7 +25,7 @@ STABILITY = Counter(sweep_stability=1, draw_class_frequencies=1, draw_class_freq
 CONES = Counter(measure_cones=1, draw_cone_views=1, draw_cone_persistence=1, decide_claims=1)
 NORMS = Counter(sample_norms=1, draw_norms=1, decide_claims=1)
 ATTACKED = Counter(draw_adversarial_examples=1, draw_distortion_histogram=1)
-KERNEL = Counter(record_path=1, integrate_kernel=1, draw_kernel_agreement=1)
+KERNEL = Counter(record_path=1, integrate_kernel=1, draw_kernel_agreement=1, decide_claims=1)
 # One ledger rests on many results: unions, not sums.
 MEASURED = PERSISTENCE | INTERPOLATION | STABILITY | ASYMMETRY
 ALL = Counter(fetch_mnist5k=1, make_gaussians=1, train=3, attack=4, tabulate_layers=1)
@@ -136,3 +136,4 @@ def test_another_working_directory_finds_the_default_configuration(finished, tmp
     jobs = finished.jobs("--directory", str(tmp_path / "elsewhere"))
     assert jobs["fetch_mnist5k"] == 1
     assert jobs["train"] == 6
+    assert jobs["study_kernel"] == 2

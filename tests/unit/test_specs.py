@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
           "sensitivity": 3}  # fmt: skip
-KERNEL = {"paths", "path_kernel"}
+KERNEL = {"paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"}
 SINGLE = {"cones", "norms"}
 TABLES = ("bell/attacks", "bell/table1", "bell/table3", "beyond/detection")
 FIGURES = {
     "beyond/asymmetry",
     "beyond/sensitivity",
-    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 23)),
+    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23)),
+    *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "signs")),
 }
 
 
@@ -37,7 +38,7 @@ def raw():
 def specs(config):
     resolved = resolve(config)
     found = {stage: compute_spec(resolved, ROOT, stage, *NAMES[:count]) for stage, count in STAGES.items()}
-    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-16") for stage in KERNEL}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-fc") for stage in KERNEL}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
     return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
@@ -64,8 +65,11 @@ def changed_by(raw, path, value):
         (("attacks", "igsm-all", "natural_images"), 99, {"persistence"}),
         (("attacks", "igsm-all", "c"), 0.5, set()),
         (("path_kernel", "tolerance"), 1e-5, {"path_kernel"}),
-        (("path_kernel", "networks", "mnist-16", "steps"), 3, {"paths"}),
-        (("path_kernel", "networks", "mnist-16", "queries"), 3, {"path_kernel"}),
+        (("path_kernel", "networks", "mnist-fc", "steps"), 3, {"paths"}),
+        (("path_kernel", "networks", "mnist-fc", "queries"), 3, {"path_kernel"}),
+        (("path_kernel", "study", "nodes"), 2, {"kernel_study"}),
+        (("path_kernel", "map", "points"), 9, {"kernel_map"}),
+        (("path_kernel", "variants", "steps"), 9, {"kernel_variants"}),
         (("interpolation", "pairs"), 1, {"interpolation"}),
         (("stability", "points"), 50, {"stability"}),
         (("attacks", "igsm-all", "epsilon"), 0.2, {"attacks"}),
@@ -128,7 +132,10 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
         "results/attacks/mnist5k/c-4/lbfgs.h5",
         "results/persistence/mnist5k/c-4/lbfgs.h5",
         "results/interpolation/mnist5k/fc-100-20-10/igsm-all.h5",
-        "results/path_kernel/mnist-16/path.h5",
+        "results/path_kernel/mnist-fc/path.h5",
+        "results/path_kernel/mnist-fc/study.h5",
+        "results/path_kernel/gaussians-16-16/map.h5",
+        "results/path_kernel/gaussians-16-16/variants.h5",
     ):
         assert needed in paths
 

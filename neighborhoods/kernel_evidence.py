@@ -1,0 +1,124 @@
+"""Statistics that decide the claims of Bell's Part II, on the arrays of stored results; as in `evidence`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, signed
+from neighborhoods.detection import auroc
+from neighborhoods.kernel_geometry import variation
+from neighborhoods.statistics import clopper_pearson
+
+Cell = Mapping[str, Any]
+
+
+def share_agreeing(
+    cells: Sequence[Cell], tolerance: float, share: float, confidence: float, comparisons: int = 1
+) -> Finding:
+    """More than a share of the queries have kernel and network agree in every output; Clopper-Pearson.
+
+    Agreement is a difference of at most `tolerance` in units of the standard deviation of the network's outputs.
+    """
+    network = np.asarray(cells[0]["network"])
+    gap = np.abs(np.asarray(cells[0]["prediction"]) - network).max(1)
+    return _share(gap <= tolerance * network.std(), share, confidence, comparisons)
+
+
+def differing_nearest(
+    cells: Sequence[Cell], by: str, share: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The nearest training point in kernel space is another than in pixel space for more than a share of the queries.
+
+    `by` is "kernel" (distance in feature space) or "value" (largest kernel value).
+    """
+    if f"neighbours/{by}" not in cells[0]:
+        return None
+    first, second = (np.asarray(cells[0][f"neighbours/{name}"])[:, 0] for name in (by, "pixel"))
+    return _share(first != second, share, confidence, comparisons)
+
+
+def separated(
+    cells: Sequence[Cell], score: str, group: str, confidence: float, comparisons: int = 1, expects: float = 1.0
+) -> Finding | None:
+    """The sign of AUROC - 1/2: natural points score higher than a group's. Measured is the AUROC."""
+    found = _auroc(cells[0], score, group, confidence, comparisons)
+    if found is None:
+        return None
+    area, low, high, n = found
+    answer = signed(area - 0.5, low - 0.5, high - 0.5, n, expects).verdict
+    return Finding(area, low, high, n, answer)
+
+
+def overlapping(
+    cells: Sequence[Cell], score: str, group: str, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """A score does not separate natural points from a group perfectly: the AUROC's interval is below 1."""
+    found = _auroc(cells[0], score, group, confidence, comparisons)
+    if found is None:
+        return None
+    area, low, high, n = found
+    return Finding(area, low, high, n, REPRODUCED if high < 1 else UNDECIDED)
+
+
+def varies(
+    cells: Sequence[Cell], distance: float, at_least: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """k(x, x + d) changes with x: standard deviation / mean at one distance is above `at_least`."""
+    place = np.flatnonzero(np.isclose(cells[0]["distance"], distance))
+    if not len(place):
+        return None
+    values = np.asarray(cells[0][f"shifted/{place[0]}/values"])
+    found = variation(values, 1 - (1 - confidence) / comparisons)
+    return _above(found.value, found.low, found.high, found.n, at_least)
+
+
+def mean_above(
+    cells: Sequence[Cell], group: str, at_least: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """A mean of stored values lies above a number: the whole of its Student interval does."""
+    if f"{group}/mean" not in cells[0]:
+        return None
+    mean, error, n, clusters = (
+        cells[0][f"{group}/{key}"].item() for key in ("mean", "standard_error", "n", "clusters")
+    )
+    half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), max(clusters - 1, 1))) * error
+    return _above(mean, mean - half, mean + half, n, at_least)
+
+
+def turning(
+    cells: Sequence[Cell], case: str, constant: bool, share: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """At most (constant), or more than, a share of the training points have coefficients that change sign."""
+    name = f"signs/{case}"
+    if f"{name}/n" not in cells[0]:
+        return None
+    n = int(cells[0][f"{name}/n"])
+    count = round(float(cells[0][f"{name}/value"]) * n)
+    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
+    answer = signed(count / n - share, low - share, high - share, n, -1.0 if constant else 1.0).verdict
+    return Finding(count / n, low, high, n, answer)
+
+
+def _share(holds: np.ndarray, share: float, confidence: float, comparisons: int) -> Finding:
+    count, n = int(holds.sum()), len(holds)
+    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
+    return Finding(count / n, low, high, n, signed(count / n - share, low - share, high - share, n, 1.0).verdict)
+
+
+def _above(value: float, low: float, high: float, n: int, limit: float) -> Finding:
+    answer = REPRODUCED if low > limit else NOT_REPRODUCED if high < limit else UNDECIDED
+    return Finding(value, low, high, n, answer)
+
+
+def _auroc(
+    cell: Cell, score: str, group: str, confidence: float, comparisons: int
+) -> tuple[float, float, float, int] | None:
+    groups, origin, values = (np.asarray(cell[name]) for name in ("group", "origin", f"score/{score}"))
+    natural, other = groups == "natural", groups == group
+    if not other.any():
+        return None
+    level = 1 - (1 - confidence) / comparisons
+    found = auroc(values[natural], values[other], origin[natural], origin[other], confidence=level)
+    return found.value, found.low, found.high, found.n_natural + found.n_adversarial
