@@ -14,6 +14,7 @@ include: "rules/path_kernel.smk"
 include: "rules/cones.smk"
 include: "rules/figures.smk"
 include: "rules/tables.smk"
+include: "rules/claims.smk"
 
 
 rule all:
@@ -21,6 +22,7 @@ rule all:
     input:
         result_paths(settings),
         artefact_paths(settings),
+        CLAIMS,
 
 
 rule persistence:

@@ -151,7 +151,7 @@ def compare(
         images: how many of them SciPy attacks, whose time is scaled to n.
     """
     start = time.perf_counter()
-    batched = lbfgs(model, x, label, target, mode=mode, c=c, search_steps=search_steps)
+    batched, _ = lbfgs(model, x, label, target, mode=mode, c=c, search_steps=search_steps)
     seconds = time.perf_counter() - start
     x_scipy, each = scipy_attack(model, x[:images], target[:images], mode, c, search_steps)
     success, distortion = judge(model, x[:images], batched[:images], target[:images])

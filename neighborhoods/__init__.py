@@ -20,6 +20,7 @@ _MODULES = (
     "cones",
     "detection",
     "distance",
+    "evidence",
     "factories",
     "images",
     "inference",

@@ -1,8 +1,9 @@
 """Attacks behind one contract: images in [0, 1] in, re-verified adversarial images out."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,12 +35,14 @@ class Verdict:
         success: the target is reached, or (untargeted) the label is left [n], bool.
         distortion: ||x_adv - x||_2 / sqrt(pixels) [n] (Bell, definition 1.8).
         linf: largest change of a pixel [n].
+        queries: gradient evaluations spent on each image [n], float64; nan when the images were only checked.
     """
 
     predicted: Tensor
     success: Tensor
     distortion: Tensor
     linf: Tensor
+    queries: Tensor
 
 
 def igsm(
@@ -81,10 +84,12 @@ def igsm(
     return attack(x, target)
 
 
-METHODS: dict[str, Callable[..., Tensor]] = {"igsm": igsm, "lbfgs": lbfgs}
+# An attack returns its images, or these and the gradient evaluations of each, where it knows them.
+Attack = Callable[..., Tensor | tuple[Tensor, Tensor]]
+METHODS: dict[str, Attack] = {"igsm": igsm, "lbfgs": lbfgs}
 
 
-def find_attack(method: str) -> Callable[..., Tensor]:
+def find_attack(method: str) -> Attack:
     """The attack of a name: one of `METHODS`, `torchattacks.CLASS`, or one's own `package.module:function`.
 
     An attack of one's own is called like `igsm`, with its settings as keyword arguments.
@@ -145,6 +150,9 @@ def attack(
         model, x, label, target: as for the attack.
         settings: the attack's own, e.g. epsilon.
 
+    Gradient evaluations are images that went through the model while gradients were on; an attack that does not count
+    its own has them shared out evenly over the images of a batch.
+
     Returns:
         Adversarial images [n, ...] and what the check found.
 
@@ -156,18 +164,46 @@ def attack(
         raise AttackError("an attack needs at least one image, found none")
     if not bool(((x >= 0) & (x <= 1)).all()):
         raise AttackError(f"an attack needs pixels in [0, 1], found {float(x.min()):g} to {float(x.max()):g}")
-    parts = []
+    parts, spent = [], []
     for start in range(0, len(x), batch_size):
         piece = slice(start, start + batch_size)
         goal = None if target is None else target[piece]
-        made = run(model, x[piece], label[piece], goal, **settings)
+        with _counting(model) as counter:
+            made = run(model, x[piece], label[piece], goal, **settings)
+        images = len(x[piece])
+        queries = torch.full((images,), counter.total / max(images, 1), dtype=torch.float64)
+        if isinstance(made, tuple):
+            made, own = made
+            queries = own.double().cpu()
         if not isinstance(made, Tensor) or made.shape != x[piece].shape:
             found = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
             raise AttackError(f"{method} must return images of shape {tuple(x[piece].shape)}, found {found}")
         parts.append(made.detach())
+        spent.append(queries)
         log.info("%s: %d of %d images", method, min(start + batch_size, len(x)), len(x))
     x_adv = torch.cat(parts)
-    return x_adv, verify(model, x, x_adv, label, target, epsilon=settings.get("epsilon"))
+    checked = verify(model, x, x_adv, label, target, epsilon=settings.get("epsilon"))
+    return x_adv, replace(checked, queries=torch.cat(spent))
+
+
+class _Counter:
+    """Images that went through a model while gradients were on."""
+
+    total = 0
+
+    def __call__(self, model: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if arguments and torch.is_grad_enabled():
+            self.total += len(arguments[0])
+
+
+@contextlib.contextmanager
+def _counting(model: nn.Module) -> Iterator[_Counter]:
+    counter = _Counter()
+    handle = model.register_forward_pre_hook(counter)
+    try:
+        yield counter
+    finally:
+        handle.remove()
 
 
 def verify(
@@ -200,7 +236,7 @@ def verify(
     predicted = predict(model, x_adv)
     success = predicted != label if target is None else predicted == target
     distortion = change.double().square().mean(1).sqrt()
-    return Verdict(predicted, success, distortion, linf)
+    return Verdict(predicted, success, distortion, linf, torch.full_like(distortion, torch.nan))
 
 
 @dataclass(frozen=True)

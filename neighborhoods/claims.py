@@ -1,8 +1,13 @@
-"""Verdicts on published claims: what an interval says about a sign."""
+"""Verdicts on published claims: what intervals of measured quantities say about signs, numbers and sentences."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+NOT_AS_PRINTED, NOT_RUN = "not reproducible as printed", "not run at this scale"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, NOT_AS_PRINTED, UNDECIDED, NOT_RUN)
 
 
 def verdict(low: float, high: float, expected: float) -> str:
@@ -24,3 +29,70 @@ def verdict(low: float, high: float, expected: float) -> str:
     if high < 0:
         return SUPPORTED if expected < 0 else CONTRADICTED
     return UNDECIDED
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measured quantity and what it says about a claim.
+
+    Attributes:
+        measured: estimate. low, high: its interval, in the same unit.
+        n: values behind it.
+        verdict: one of `VERDICTS`.
+    """
+
+    measured: float
+    low: float
+    high: float
+    n: int
+    verdict: str
+
+
+def signed(measured: float, low: float, high: float, n: int, expected: float) -> Finding:
+    """A claim about the sign of a quantity: reproduced where its whole interval has the sign expected."""
+    answer = {SUPPORTED: REPRODUCED, CONTRADICTED: NOT_REPRODUCED, UNDECIDED: UNDECIDED}
+    return Finding(measured, low, high, n, answer[verdict(low, high, expected)])
+
+
+def equivalence(low: float, high: float, margin: float) -> str:
+    """Verdict on the claim that a deviation is at most `margin` in size, from the deviation's interval.
+
+    Reproduced where the interval lies within the margins (two one-sided tests, Schuirmann 1987), not reproduced where
+    it lies outside of them, else undecided: a wide interval never counts as agreement.
+
+    Raises:
+        ValueError: the margin is not positive, or the limits are in the wrong order.
+    """
+    if not margin > 0 or low > high:
+        raise ValueError(f"expected a positive margin and limits in order, found {margin}, {low} and {high}")
+    if -margin <= low and high <= margin:
+        return REPRODUCED
+    return NOT_REPRODUCED if low > margin or high < -margin else UNDECIDED
+
+
+def combined(findings: Sequence[Finding | None]) -> Finding:
+    """The verdict on a sentence that claims all of its parts.
+
+    Not reproduced where one part is not; reproduced where all are; "not run at this scale" where none contradicts it
+    but some were not measured (None).
+
+    Returns:
+        A finding whose number is that of the parts reproduced, whose limits say how many can hold, and whose n is the
+        number of parts measured.
+
+    Raises:
+        ValueError: a sentence without parts.
+    """
+    if not findings:
+        raise ValueError("a sentence needs at least one part, found none")
+    verdicts = [NOT_RUN if finding is None else finding.verdict for finding in findings]
+    count = {name: verdicts.count(name) for name in VERDICTS}
+    failed = count[NOT_REPRODUCED] + count[NOT_AS_PRINTED]
+    if failed:
+        answer = NOT_REPRODUCED
+    elif count[NOT_RUN]:
+        answer = NOT_RUN
+    else:
+        answer = REPRODUCED if count[REPRODUCED] == len(verdicts) else UNDECIDED
+    reproduced, total = count[REPRODUCED], len(verdicts)
+    return Finding(reproduced, reproduced, total - failed, total - count[NOT_RUN], answer)

@@ -212,7 +212,7 @@ def lbfgs(
     c: float = 1e-3,
     max_steps: int = 200,
     search_steps: int = 10,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """The attack of Szegedy et al. 2014 (Bell, section 1.4.2): minimize c ||r||_2^2 + loss in the box [0, 1].
 
     With `fixed_c` every image has the same c: small ones end well inside the target's region, as Bell's Table 1
@@ -227,14 +227,17 @@ def lbfgs(
         max_steps: of each minimization. search_steps: bisections of log c of `minimal`.
 
     Returns:
-        Adversarial images [n, ...]; of a failed image the last minimum.
+        Adversarial images [n, ...], of a failed image the last minimum; and gradient evaluations of each [n].
 
     Raises:
         ValueError: unknown mode.
     """
     goal = label if target is None else target
     if mode == "fixed_c":
-        return _solve(model, x, goal, target is not None, torch.full((len(x),), c).to(x), max_steps)
+        objective = attack_objective(model, x, goal, target is not None, torch.full((len(x),), c).to(x))
+        found = minimize_in_box(objective, x.flatten(1), max_steps=max_steps)
+        log.debug("L-BFGS: %d of %d converged", int(found.converged.sum()), len(x))
+        return found.x.reshape(x.shape), found.evaluations
     if mode != "minimal":
         raise ValueError(f"unknown mode {mode!r} of L-BFGS, expected fixed_c or minimal")
     return _smallest(model, x, label, goal, target is not None, c, max_steps, search_steps + 8)
@@ -242,8 +245,11 @@ def lbfgs(
 
 def _smallest(
     model: nn.Module, x: Tensor, label: Tensor, goal: Tensor, targeted: bool, first: float, max_steps: int, tries: int
-) -> Tensor:
-    """The nearest success of each image over a search of its own c; images go on to their next c one by one."""
+) -> tuple[Tensor, Tensor]:
+    """The nearest success of each image over a search of its own c, and its gradient evaluations.
+
+    Images go on to their next c one by one.
+    """
     best = x.clone()
     nearest = torch.full((len(x),), torch.inf).to(x)
     works = torch.zeros(len(x)).to(x)  # largest c that succeeded, 0 if none
@@ -270,11 +276,6 @@ def _smallest(
         left[rows] -= 1
         return left[rows] > 0
 
-    minimize_in_box(attack_objective(model, x, goal, targeted, c), x.flatten(1), max_steps=max_steps, again=again)
-    return best
-
-
-def _solve(model: nn.Module, x: Tensor, goal: Tensor, targeted: bool, c: Tensor, max_steps: int) -> Tensor:
-    found = minimize_in_box(attack_objective(model, x, goal, targeted, c), x.flatten(1), max_steps=max_steps)
-    log.debug("L-BFGS: %d of %d converged", int(found.converged.sum()), len(x))
-    return found.x.reshape(x.shape)
+    objective = attack_objective(model, x, goal, targeted, c)
+    found = minimize_in_box(objective, x.flatten(1), max_steps=max_steps, again=again)
+    return best, found.evaluations

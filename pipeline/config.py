@@ -25,10 +25,13 @@ CELL = ("dataset", "model", "attack")
 NEEDED = {
     "kernel_agreement": ("network",),
     "persistence_histograms": ("dataset", "attack", "rows"),
+    "sensitivity": (*CELL, "attacks"),
     "cone_views": (),
     "cone_persistence": (),
     "norms": (),
 }
+# Which attacks an entry of the tables must name, by its kind; one attack unless listed.
+TABLE_NEEDED = {"network_layers": None, "detection": "attacks", "attack_comparison": "attacks"}
 METHODS = ("igsm", "lbfgs")
 OWN_METHOD = r"torchattacks\.[A-Za-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 
@@ -179,6 +182,10 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
             name = _mapping(item).get(key)
             if isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
                 yield f"{where}.{key}: there is no {key} '{name}' in {section}{_nearest(name, valid)}"
+    for role, name in _mapping(_mapping(config.get("claims")).get("datasets")).items():
+        valid = config.get("datasets")
+        if isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
+            yield f"claims.datasets.{role}: there is no dataset '{name}' in datasets{_nearest(name, valid)}"
     yield from _check_path_kernel(config, catalogue)
     tables, models = _mapping(config.get("tables")), config.get("models")
     for where, entries in (("tables", tables), ("figures.catalogue", catalogue)):
@@ -188,13 +195,14 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
                     yield f"{where}.{name}.rows.{row}: there is no model '{model}' in models{_nearest(model, models)}"
     for name, table in tables.items():
         table = _mapping(table)
-        needed = {"network_layers": None, "detection": "attacks"}.get(str(table.get("table")), "attack")
+        needed = TABLE_NEEDED.get(str(table.get("table")), "attack")
         if table and needed and needed not in table:
             yield f"tables.{name}.{needed}: required key is missing"
-        listed, valid = table.get("attacks"), config.get("attacks")
+    for where, entry in places:
+        listed, valid = _mapping(entry).get("attacks"), config.get("attacks")
         for i, attack in enumerate(listed if isinstance(listed, list) else []):
             if isinstance(valid, Mapping) and isinstance(attack, str) and attack not in valid:
-                yield f"tables.{name}.attacks[{i}]: there is no attack '{attack}' in attacks{_nearest(attack, valid)}"
+                yield f"{where}.attacks[{i}]: there is no attack '{attack}' in attacks{_nearest(attack, valid)}"
     artefacts = config.get("artefacts")
     for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
         known = [*catalogue, *tables]

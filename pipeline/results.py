@@ -1,14 +1,14 @@
 """Reading what several stages need: images, labels and network weights out of result files."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.store import StoreError, Writer, publishing, reading
+from pipeline.store import Reader, StoreError, Writer, publishing, reading
 
 IMAGE_DIMS = ("image", "channel", "row", "column")
 
@@ -29,6 +29,25 @@ class StoredNetwork:
 
     settings: dict[str, Any]
     weights: dict[str, np.ndarray]
+
+
+class Stored(Mapping[str, Any]):
+    """Arrays and root attributes of a result file by name, read when asked for."""
+
+    def __init__(self, file: Reader) -> None:
+        self._file = file
+
+    def __getitem__(self, name: str) -> Any:
+        return self._file.attribute(name) if self._file.has_attribute(name) else self._file.read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.names())
+
+    def __len__(self) -> int:
+        return len(self._file.names())
 
 
 def put_split(file: Writer, split: str, x: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> None:

@@ -32,11 +32,13 @@ SCRIPTS = {
     "kernel_agreement": "scripts/figures/kernel_agreement.py",
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
+    "sensitivity": "scripts/persistence/vary.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "persistence_by_network": "scripts/tables/persistence_by_network.py",
     "network_layers": "scripts/tables/network_layers.py",
     "detection": "scripts/tables/detection.py",
+    "attack_comparison": "scripts/tables/attack_comparison.py",
     "persistence_along_line": "scripts/figures/persistence_along_line.py",
     "class_frequencies": "scripts/figures/class_frequencies.py",
     "persistence_histogram": "scripts/figures/persistence_histogram.py",
@@ -45,6 +47,7 @@ SCRIPTS = {
     "adversarial_examples": "scripts/figures/adversarial_examples.py",
     "distortion_histogram": "scripts/figures/distortion_histogram.py",
     "asymmetry_figure": "scripts/figures/asymmetry.py",
+    "sensitivity_figure": "scripts/figures/sensitivity.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -77,11 +80,15 @@ PLOT_STAGE = {
     "adversarial_examples": "attacks",
     "distortion_histogram": "attacks",
     "asymmetry": "asymmetry",
+    "sensitivity": "sensitivity",
 }
 
 # Measurements of no network, and the plots that show them.
 SINGLE = {"cones": "results/cones/orthants.h5", "norms": "results/norms/gaussian_and_ball.h5"}
 PLOT_SINGLE = {"cone_views": "cones", "cone_persistence": "cones", "norms": "norms"}
+
+# The stage that tables of several networks under several attacks read.
+PAIRED = {"detection": "persistence", "attack_comparison": "attacks"}
 
 # What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.
 DATA_SETTINGS = {
@@ -141,6 +148,9 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings["queries"] = section["networks"][network]["queries"]
         case "asymmetry", (_, _, _):
             settings = config["persistence"] | config["asymmetry"]
+        case "sensitivity", (_, _, _):
+            sampling = {key: value for key, value in config["persistence"].items() if key != "noise"}
+            settings = sampling | config["sensitivity"]
         case "cones", ():
             sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
             settings = sampling | config["cones"]
@@ -218,6 +228,8 @@ def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     if kind == "detection":
         settings = {"attacks": entry["attacks"], "false_positive_rate": entry["false_positive_rate"]}
         return _sorted({"code": code, "names": list(entry["rows"]), **settings})
+    if kind == "attack_comparison":
+        return _sorted({"code": code, "names": list(entry["rows"]), "attacks": entry["attacks"]})
     return _sorted({"code": code, "names": list(entry["rows"]), "published_table": entry["published"]})
 
 
@@ -282,9 +294,9 @@ def result_paths(config: Config) -> list[str]:
             paths |= {model_path(table["dataset"], model) for model in table["rows"].values()}
             if table["table"] == "persistence_by_network":
                 cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
-            if table["table"] == "detection":
+            if table["table"] in PAIRED:
                 pairs = product(table["rows"].values(), table["attacks"])
-                cells |= {(table["dataset"], model, attack, "persistence") for model, attack in pairs}
+                cells |= {(table["dataset"], model, attack, PAIRED[table["table"]]) for model, attack in pairs}
             continue
         entry = config["figures"]["catalogue"][name]
         plot = entry["plot"]
@@ -295,6 +307,8 @@ def result_paths(config: Config) -> list[str]:
         else:
             models = entry["rows"].values() if plot == "persistence_histograms" else [entry["model"]]
             cells |= {(entry["dataset"], model, entry["attack"], PLOT_STAGE[plot]) for model in models}
+            if plot == "sensitivity":
+                cells |= {(entry["dataset"], entry["model"], attack, "persistence") for attack in entry["attacks"]}
     for dataset, model, attack, stage in cells:
         paths |= {data_path(dataset), model_path(dataset, model)}
         paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}

@@ -142,6 +142,10 @@ class Reader:
         """All arrays below a group by their path relative to it, sorted."""
         return {name: self.read(f"{group}/{name}") for name in self.names(group)}
 
+    def has_attribute(self, name: str) -> bool:
+        """Whether the root has an attribute of a name."""
+        return name in self._file.attrs
+
     def attribute(self, name: str) -> Any:
         """A root attribute; raises StoreError when it is missing."""
         if name not in self._file.attrs:

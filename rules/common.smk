@@ -7,6 +7,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from pipeline import guard
+from pipeline.claims import CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
 from pipeline.devices import gpus_of_a_job
 from pipeline.specs import (
@@ -109,13 +110,31 @@ def table_input(stage):
     return paths
 
 
-def detection_input(wildcards):
-    entry = settings["tables"][wildcards.artefact]
-    return [
-        cell_path("persistence", entry["dataset"], model, attack)
-        for model in entry["rows"].values()
-        for attack in entry["attacks"]
-    ]
+def paired_input(stage):
+    """Input function of tables: the results of a stage for each row and attack."""
+
+    def paths(wildcards):
+        entry = settings["tables"][wildcards.artefact]
+        return [
+            cell_path(stage, entry["dataset"], model, attack)
+            for model in entry["rows"].values()
+            for attack in entry["attacks"]
+        ]
+
+    return paths
+
+
+def sensitivity_attacks(stage):
+    """Input function: the results of a stage for each attack whose epsilon is compared."""
+
+    def paths(wildcards):
+        entry = settings["figures"]["catalogue"][wildcards.artefact]
+        return [
+            cell_path(stage, entry["dataset"], entry["model"], attack)
+            for attack in entry["attacks"]
+        ]
+
+    return paths
 
 
 def table_models(wildcards):
@@ -129,6 +148,11 @@ def histogram_inputs(wildcards):
         cell_path("persistence", entry["dataset"], model, entry["attack"])
         for model in entry["rows"].values()
     ]
+
+
+def checkout(wildcards, input):
+    # Not compared: the ledger that lies there is part of the spec.
+    return str(ROOT)
 
 
 def published_numbers(wildcards, input):

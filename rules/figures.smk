@@ -354,3 +354,36 @@ rule draw_norms:
         spec=figure_param,
     script:
         "../scripts/figures/norms.py"
+
+
+rule draw_sensitivity:
+    input:
+        sensitivity=entry_input("sensitivity"),
+        attacks=sensitivity_attacks("attacks"),
+        persistence=sensitivity_attacks("persistence"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/sensitivity.rst",
+            category="Bell, Part I: persistence",
+            labels={
+                "artefact": "{artefact}: persistence against gamma, noise and epsilon"
+            },
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("sensitivity"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/sensitivity.py"

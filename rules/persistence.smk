@@ -70,3 +70,28 @@ rule compare_sides:
         device=configured_device,
     script:
         "../scripts/persistence/compare_sides.py"
+
+
+rule vary_sampling:
+    input:
+        data=data_path("{dataset}"),
+        model=model_path("{dataset}", "{model}"),
+        attack=cell("attacks"),
+    output:
+        cell("sensitivity"),
+    log:
+        "logs/sensitivity/{dataset}/{model}/{attack}.log",
+    benchmark:
+        "results/benchmarks/sensitivity/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=spec_of("sensitivity", "dataset", "model", "attack"),
+        device=configured_device,
+    script:
+        "../scripts/persistence/vary.py"

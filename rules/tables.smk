@@ -62,7 +62,7 @@ rule tabulate_layers:
 
 rule tabulate_detection:
     input:
-        persistence=detection_input,
+        persistence=paired_input("persistence"),
     output:
         report(
             "results/tables/{artefact}.csv",
@@ -88,3 +88,31 @@ rule tabulate_detection:
         spec=table_param,
     script:
         "../scripts/tables/detection.py"
+
+
+rule compare_attacks:
+    input:
+        attacks=paired_input("attacks"),
+    output:
+        report(
+            "results/tables/{artefact}.csv",
+            caption="../report/attack_comparison.rst",
+            category="Bell, Part I: persistence",
+            labels={"artefact": "{artefact}: success, distortion and cost of attacks"},
+        ),
+    log:
+        "logs/tables/{artefact}.log",
+    benchmark:
+        "results/benchmarks/tables/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=one_of(tables_of(settings, "attack_comparison")),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=table_param,
+    script:
+        "../scripts/tables/attack_comparison.py"

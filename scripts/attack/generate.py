@@ -59,6 +59,7 @@ def generate(
         "success": (verdict.success, "target reached, or label left when untargeted"),
         "distortion": (verdict.distortion, "root mean square change of a pixel (Bell, definition 1.8)"),
         "linf": (verdict.linf, "largest change of a pixel"),
+        "queries": (verdict.queries, "gradient evaluations spent on the image"),
     }
     with writing(output, provenance) as file:
         file.put("x", x.cpu(), "natural image", IMAGE_DIMS, "1, pixel range [0, 1]")

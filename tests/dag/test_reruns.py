@@ -16,22 +16,25 @@ PERSISTENCE = Counter(
     draw_persistence_histograms=1,
     tabulate_persistence=1,
     tabulate_detection=1,
+    decide_claims=1,
 )
+# Of the ledger, the smoke run's asymmetry has no part.
 ASYMMETRY = Counter(compare_sides=1, draw_asymmetry=1)
-INTERPOLATION = Counter(trace_interpolation=1, draw_persistence_along_line=1)
-STABILITY = Counter(sweep_stability=1, draw_class_frequencies=1, draw_class_frequencies_by_target=1)
-CONES = Counter(measure_cones=1, draw_cone_views=1, draw_cone_persistence=1)
-NORMS = Counter(sample_norms=1, draw_norms=1)
+INTERPOLATION = Counter(trace_interpolation=1, draw_persistence_along_line=1, decide_claims=1)
+STABILITY = Counter(sweep_stability=1, draw_class_frequencies=1, draw_class_frequencies_by_target=1, decide_claims=1)
+CONES = Counter(measure_cones=1, draw_cone_views=1, draw_cone_persistence=1, decide_claims=1)
+NORMS = Counter(sample_norms=1, draw_norms=1, decide_claims=1)
 ATTACKED = Counter(draw_adversarial_examples=1, draw_distortion_histogram=1)
 KERNEL = Counter(record_path=1, integrate_kernel=1, draw_kernel_agreement=1)
-MEASURED = PERSISTENCE + INTERPOLATION + STABILITY + ASYMMETRY
+# One ledger rests on many results: unions, not sums.
+MEASURED = PERSISTENCE | INTERPOLATION | STABILITY | ASYMMETRY
 ALL = Counter(fetch_mnist5k=1, make_gaussians=1, train=3, attack=4, tabulate_layers=1)
-ALL += MEASURED + KERNEL + CONES + NORMS + ATTACKED
+ALL |= MEASURED | KERNEL | CONES | NORMS | ATTACKED
 FIGURES = Counter({rule: count for rule, count in ALL.items() if rule.startswith("draw_")})
 LBFGS = (
     ATTACKED
     + ASYMMETRY
-    + Counter(attack=1, bracket_persistence=1, tabulate_persistence=1, draw_persistence_histograms=1)
+    + Counter(attack=1, bracket_persistence=1, tabulate_persistence=1, draw_persistence_histograms=1, decide_claims=1)
 )
 UNTARGETED = Counter(attack=1, bracket_persistence=1, draw_persistence_histogram=1)
 
@@ -49,15 +52,17 @@ def test_nothing_after_a_run(finished):
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ("persistence: {gamma: 0.8}", PERSISTENCE + ASYMMETRY + CONES),
-        ("persistence: {samples: 300}", PERSISTENCE + INTERPOLATION + ASYMMETRY + CONES),
-        ("persistence: {noise: ball}", PERSISTENCE + INTERPOLATION + ASYMMETRY),
+        ("persistence: {gamma: 0.8}", PERSISTENCE | ASYMMETRY | CONES),
+        ("persistence: {samples: 300}", PERSISTENCE | INTERPOLATION | ASYMMETRY | CONES),
+        ("persistence: {noise: ball}", PERSISTENCE | INTERPOLATION | ASYMMETRY),
         ("asymmetry: {images: 3}", ASYMMETRY),
         ("cones: {points: 4}", CONES),
         ("norms: {bins: 11}", NORMS),
+        ("claims: {confidence: 0.9}", Counter(decide_claims=1)),
+        ("sensitivity: {images: 7}", Counter()),
         ("attacks: {igsm-untargeted: {epsilon: 0.2}}",
          UNTARGETED),
-        ("models: {c-2: {seed: 1}}", UNTARGETED + Counter(train=1, tabulate_layers=1)),
+        ("models: {c-2: {seed: 1}}", UNTARGETED + Counter(train=1, tabulate_layers=1, decide_claims=1)),
         ("interpolation: {points: 7}", INTERPOLATION),
         ("path_kernel: {tolerance: 1e-5}", KERNEL - Counter(record_path=1)),
         ("path_kernel: {networks: {gaussians-16-16: {steps: 6}}}", KERNEL),
@@ -76,7 +81,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, expected
 
 
 def test_gamma_on_the_command_line_counts_like_one_in_a_file(finished):
-    assert finished.jobs(*SMOKE, "--config", "persistence={gamma: 0.8}") == PERSISTENCE + ASYMMETRY + CONES
+    assert finished.jobs(*SMOKE, "--config", "persistence={gamma: 0.8}") == PERSISTENCE | ASYMMETRY | CONES
 
 
 def test_swapped_values_are_a_change(finished):
@@ -91,10 +96,11 @@ def test_swapped_values_are_a_change(finished):
         ("neighborhoods/persistence.py", "def stability(", "# A comment.\ndef stability(", Counter()),
         ("scripts/persistence/bracket.py", '"""Bracket the persistence', '"""Measure the persistence', Counter()),
         ("neighborhoods/search.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
-         MEASURED + CONES),
+         MEASURED | CONES),
         ("scripts/persistence/bracket.py", "seed=seed + number", "seed=seed + 2 * number", PERSISTENCE),
         ("neighborhoods/path_kernel.py", "MAX_SPLITS = 45", "MAX_SPLITS = 44", KERNEL),
         ("styles/paper.mplstyle", "font.size: 8", "font.size: 9", FIGURES),
+        ("published/claims.yaml", "factor: 1.25", "factor: 1.3", Counter(decide_claims=1)),
         ("report/class_frequencies.rst", "How often", "How frequently", Counter()),
         ("neighborhoods/__init__.py", '__version__ = "', '__version__ = "1', Counter()),
         ("pipeline/seeds.py", ">> 1", ">> 2", ALL),

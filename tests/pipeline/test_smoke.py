@@ -139,6 +139,25 @@ def test_table_1_stands_beside_the_published_values(results):
     assert row["published_sign"] == decided
 
 
+def test_claims_are_decided_from_what_was_measured(results):
+    with open(results / "claims.csv", newline="") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    with open(results / "tables/bell/table1.csv", newline="") as file:
+        table = next(row for row in csv.DictReader(file) if row["network"] == "FC10-4")
+    row = rows["less-persistent/FC10-4"]
+    assert row["measured"] == table["adversarial_minus_natural_mean"]
+    assert row["evidence"] == "results/persistence/mnist5k/fc10-4/lbfgs.h5; results/tables/bell/table1.csv"
+    assert row["scale"] == "1000 training images"
+    # The closed form is met at any scale; numbers of networks need the training images of the source.
+    assert rows["cone-persistence/k=1"]["published"] == "1.907"
+    assert float(rows["cone-persistence/k=1"]["low"]) < 1.907 < float(rows["cone-persistence/k=1"]["high"])
+    assert rows["table1-accuracy/FC10-4"]["verdict"] == "not run at this scale"
+    for row in rows.values():
+        for path in filter(None, row["evidence"].split("; ")):
+            assert (results.parent / path).is_file()
+        assert row["verdict"] == "not run at this scale" or row["measured"]
+
+
 def test_the_kernel_predicts_the_network(results):
     with reading(results / "path_kernel/gaussians-16-16/kernel.h5") as file:
         gap = np.abs(file.read("prediction") - file.read("network"))
@@ -159,7 +178,7 @@ def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
     for log in (other.folder / "logs").rglob("*.log"):
         assert f"code from {other.folder}\n" in log.read_text()
     assert hashes(other.folder) == hashes(smoke.folder)
-    assert len(hashes(other.folder)) == 19 + 2 * 13 + 3
+    assert len(hashes(other.folder)) == 19 + 2 * 13 + 4
 
 
 def test_the_report_holds_the_figures_and_needs_no_network(smoke):
@@ -173,6 +192,6 @@ def test_the_report_holds_the_figures_and_needs_no_network(smoke):
     assert "Clopper-Pearson" in page
     # With two labels the report of 9.27 can turn blank (rules/figures.smk says why).
     listed = json.JSONDecoder().raw_decode(page, re.search(r"var results = (?=\{\"results)", page).end())[0]
-    assert len(listed) == 16
+    assert len(listed) == 17
     assert all(len(entry["labels"]) == 1 and entry["caption"] for entry in listed.values())
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://", page)

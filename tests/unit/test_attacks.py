@@ -339,3 +339,39 @@ def test_classes_restrict_the_choice():
         assign(label, every, order, images=1, classes=[-1, 1], **arguments)
     with pytest.raises(AttackError, match="unknown targets 'some'"):
         assign(label, every, order, images=1, **{**arguments, "targets": "some"})
+
+
+def test_gradient_evaluations_are_counted():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 4)).eval()
+    x = torch.rand(10, 1, 4, 4)
+    label = torch.arange(10) % 4
+    target = (label + 1) % 4
+    calls = []
+    handle = model.register_forward_pre_hook(lambda _, arguments: calls.append(len(arguments[0])))
+    queries = {}
+    for method, options in {
+        "igsm": {"epsilon": 0.1, "step_size": 0.02, "steps": 7},
+        "torchattacks.FGSM": {"eps": 0.1},
+        "lbfgs": {"c": 0.01},
+    }.items():
+        calls.clear()
+        _, verdict = attack(method, model, x, label, target, batch_size=4, **options)
+        queries[method] = verdict.queries
+        # All passes but those of the check, which has no gradients and takes each image once.
+        assert float(verdict.queries.sum()) == pytest.approx(sum(calls) - len(x))
+    handle.remove()
+    # A step of a gradient sign method is one gradient.
+    assert queries["igsm"].tolist() == [7.0] * 10
+    assert queries["torchattacks.FGSM"].tolist() == [1.0] * 10
+    # L-BFGS counts for each image, whatever the batch it is in.
+    _, whole = attack("lbfgs", model, x, label, target, c=0.01)
+    assert torch.equal(queries["lbfgs"], whole.queries)
+    assert len(set(whole.queries.tolist())) > 1
+
+
+def test_an_attack_that_fails_leaves_no_counter_behind():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 4)).eval()
+    with pytest.raises(AttackError):
+        attack("igsm", model, torch.rand(2, 1, 4, 4), torch.zeros(2).long(), epsilon=0.1, step_size=0.1, steps=0)
+    assert not model._forward_pre_hooks

@@ -17,12 +17,14 @@ from pipeline.specs import (
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
-STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3}
+STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
+          "sensitivity": 3}  # fmt: skip
 KERNEL = {"paths", "path_kernel"}
 SINGLE = {"cones", "norms"}
-TABLES = ("bell/table1", "bell/table3", "beyond/detection")
+TABLES = ("bell/attacks", "bell/table1", "bell/table3", "beyond/detection")
 FIGURES = {
     "beyond/asymmetry",
+    "beyond/sensitivity",
     *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 23)),
 }
 
@@ -55,10 +57,10 @@ def changed_by(raw, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        (("persistence", "gamma"), 0.8, {"persistence", "asymmetry", "cones"}),
+        (("persistence", "gamma"), 0.8, {"persistence", "asymmetry", "sensitivity", "cones"}),
         (("persistence", "gamma"), 0.7, set()),
         (("persistence", "scan_factor"), 1.5, set()),
-        (("persistence", "samples"), 99, {"persistence", "interpolation", "asymmetry", "cones"}),
+        (("persistence", "samples"), 99, {"persistence", "interpolation", "asymmetry", "sensitivity", "cones"}),
         (("attacks", "igsm-all", "natural_images"), 99, {"persistence"}),
         (("attacks", "igsm-all", "c"), 0.5, set()),
         (("path_kernel", "tolerance"), 1e-5, {"path_kernel"}),
@@ -78,6 +80,10 @@ def changed_by(raw, path, value):
         (("device",), "cpu", set()),
         (("mirror",), "elsewhere", set()),
         (("asymmetry", "caliper"), 0.2, {"asymmetry"}),
+        (("sensitivity", "images"), 9, {"sensitivity"}),
+        (("persistence", "noise"), "ball", {"persistence", "interpolation", "asymmetry"}),
+        (("tables", "bell/attacks", "attacks"), ["fgsm"], {"bell/attacks"}),
+        (("claims", "confidence"), 0.9, set()),
         (("tables", "beyond/detection", "false_positive_rate"), 0.1, {"beyond/detection"}),
         (("cones", "points"), 9, {"cones"}),
         (("norms", "radius"), 6.0, {"norms"}),
@@ -106,7 +112,7 @@ def test_lists_choose_what_is_made(raw):
     config = resolve(raw)
     assert measured_paths(config, "stability") == ["results/stability/mnist5k/fc-100-20-10/igsm-one.h5"]
     chosen = [f"results/figures/{name}.png" for name in sorted(FIGURES) if name.startswith("bell")]
-    chosen += ["results/tables/bell/table1.csv", "results/tables/bell/table3.csv"]
+    chosen += [f"results/tables/bell/{name}.csv" for name in ("attacks", "table1", "table3")]
     assert artefact_paths(config, "bell") == chosen
     assert artefact_paths(config, "tanay") == []
     assert artefacts_of(config, "class_frequencies") == ["bell/figure_09"]

@@ -1,0 +1,312 @@
+"""Statistics that decide published claims, on the arrays of stored results.
+
+Each takes the results of one or several cells as mappings from names to arrays, and returns a finding, or None where
+the results do not hold what the claim is about. `comparisons` is the number of parts of a sentence that are decided at
+once: intervals hold for all of them together (Bonferroni).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from neighborhoods.claims import (
+    NOT_AS_PRINTED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Finding,
+    equivalence,
+    signed,
+)
+from neighborhoods.statistics import Summary, clopper_pearson, difference, summarize
+
+Cell = Mapping[str, Any]
+REPLICATES = 20000
+
+
+def accuracy(
+    cells: Sequence[Cell], published: float, published_n: int, points: float, confidence: float, comparisons: int = 1
+) -> Finding:
+    """A published test accuracy in %: the difference to the measured one lies within `points` percentage points.
+
+    Both accuracies carry binomial errors, of the measured and of the published number of test images. The interval
+    reported is that of the measured accuracy.
+    """
+    share, n = float(cells[0]["test_accuracy"]), int(cells[0]["test_images"])
+    reported = published / 100
+    error = np.sqrt(share * (1 - share) / n + reported * (1 - reported) / published_n)
+    half = _normal_quantile(confidence, comparisons) * error
+    apart = share - reported
+    low, high = clopper_pearson(round(share * n), n, 1 - (1 - confidence) / comparisons)
+    answer = equivalence(100 * (apart - half), 100 * (apart + half), points)
+    return Finding(100 * share, 100 * float(low), 100 * float(high), n, answer)
+
+
+def mean(
+    cells: Sequence[Cell],
+    group: str,
+    published: float,
+    published_n: int,
+    factor: float,
+    confidence: float,
+    comparisons: int = 1,
+) -> Finding:
+    """A published mean of a positive quantity: the measured one is at most `factor` times larger or smaller.
+
+    The published mean has no interval: it is given the measured spread, relative to the mean, over `published_n`
+    values. The test is on ln(measured / published); the interval reported is the measured mean's own.
+    """
+    summary = _summary(cells[0], group)
+    relative = summary.standard_error / summary.mean
+    spread = relative**2 * summary.n / published_n
+    half = _student_quantile(summary.clusters - 1, confidence, comparisons)
+    apart = np.log(summary.mean / published)
+    reach = half * np.sqrt(relative**2 + spread)
+    answer = equivalence(apart - reach, apart + reach, float(np.log(factor)))
+    own = half * summary.standard_error
+    return Finding(summary.mean, summary.mean - own, summary.mean + own, summary.n, answer)
+
+
+def mean_difference(
+    cells: Sequence[Cell], groups: Sequence[str], expects: float, confidence: float, comparisons: int = 1
+) -> Finding:
+    """The sign of the difference of two means (Welch), of two groups of one cell or of one group each of two cells."""
+    places = zip(cells if len(cells) == 2 else [cells[0]] * 2, groups, strict=True)
+    first, second = (_summary(cell, group) for cell, group in places)
+    found = difference(first, second, 1 - (1 - confidence) / comparisons)
+    return signed(found.mean, found.low, found.high, first.n + second.n, expects)
+
+
+def column_difference(
+    cells: Sequence[Cell], column: str, expects: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The sign of the difference of two cells' means of a column, clustered by the `index` of the image."""
+    works = [np.asarray(cell["success"], bool) for cell in cells]
+    rows = [np.ones_like(kept) if column in ("success", "queries") else kept for kept in works]
+    if len(cells) != 2 or not all(kept.any() for kept in rows):
+        return None
+    first, second = (
+        summarize(np.asarray(cell[column], float)[kept], np.asarray(cell["index"])[kept], confidence)
+        for cell, kept in zip(cells, rows, strict=True)
+    )
+    found = difference(first, second, 1 - (1 - confidence) / comparisons)
+    return signed(found.mean, found.low, found.high, first.n + second.n, expects)
+
+
+def rank_trend(
+    cells: Sequence[Cell], group: str, expects: float, confidence: float, comparisons: int = 1, least: int = 3
+) -> Finding | None:
+    """The sign of Kendall's tau between the order of the cells and the means of a group.
+
+    The interval holds for these networks: it carries the error of each mean, by drawing all from normal laws, and not
+    what other networks would add. n counts the networks; fewer than `least` give no answer.
+    """
+    if len(cells) < least:
+        return None
+    summaries = [_summary(cell, group) for cell in cells]
+    centre = np.array([summary.mean for summary in summaries])
+    error = np.array([summary.standard_error for summary in summaries])
+    draws = np.random.default_rng(0).normal(centre, error, (REPLICATES, len(cells)))
+    tail = (1 - confidence) / (2 * comparisons)
+    low, high = np.quantile(_kendall(draws), [tail, 1 - tail])
+    return signed(float(_kendall(centre[None])[0]), float(low), float(high), len(cells), expects)
+
+
+def contrast(cells: Sequence[Cell], group: str, expects: float, confidence: float, comparisons: int = 1) -> Finding:
+    """The sign of a mean with its clustered error, e.g. of differences of logarithms of face numbers."""
+    summary = _summary(cells[0], group)
+    half = _student_quantile(max(summary.clusters - 1, 1), confidence, comparisons) * summary.standard_error
+    return signed(summary.mean, summary.mean - half, summary.mean + half, summary.n, expects)
+
+
+def small_mean(cells: Sequence[Cell], group: str, factor: float, confidence: float, comparisons: int = 1) -> Finding:
+    """A mean of logarithms is within ln(factor) of 0."""
+    found = contrast(cells, group, 1.0, confidence, comparisons)
+    answer = equivalence(found.low, found.high, float(np.log(factor)))
+    return Finding(found.measured, found.low, found.high, found.n, answer)
+
+
+def orthant(
+    cells: Sequence[Cell], faces: int, published: float, factor: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Persistence at distance 1 inside an orthant of k faces is within a factor of the published (Bell, prop. 4.3)."""
+    sigma, kept = _orthant(cells[0], "inside", faces)
+    if sigma is None or not kept:
+        return None
+    summary = summarize(np.log(sigma), confidence=confidence)
+    half = _student_quantile(summary.clusters - 1, confidence, comparisons) * summary.standard_error
+    apart = summary.mean - np.log(published)
+    answer = equivalence(apart - half, apart + half, float(np.log(factor)))
+    low, high = np.exp([summary.mean - half, summary.mean + half])
+    return Finding(float(np.exp(summary.mean)), float(low), float(high), summary.n, answer)
+
+
+def outside_longer(cells: Sequence[Cell], faces: int, confidence: float, comparisons: int = 1) -> Finding | None:
+    """ln of persistence outside over inside an orthant, both divided by the distance from it.
+
+    The outer point is sqrt(k) from the orthant. Measurements censored at the end of the range count as lying there, so
+    that the ratio is understated.
+    """
+    inside, _ = _orthant(cells[0], "inside", faces)
+    outside, _ = _orthant(cells[0], "outside", faces)
+    if inside is None or outside is None:
+        return None
+    values = np.log(outside / np.sqrt(faces)), np.log(inside)
+    first, second = (summarize(value, confidence=confidence) for value in values)
+    found = difference(first, second, 1 - (1 - confidence) / comparisons)
+    return signed(found.mean, found.low, found.high, first.n + second.n, 1.0)
+
+
+def wider_norms(cells: Sequence[Cell], dimension: int, confidence: float, comparisons: int = 1) -> Finding | None:
+    """ln of the Gaussian's standard deviation of norms over the ball's is positive."""
+    parts = [[f"{dimension}/{law}/{part}" for part in ("deviation", "deviation_error")] for law in ("gaussian", "ball")]
+    if parts[0][0] not in cells[0]:
+        return None
+    (wide, wide_error), (narrow, narrow_error) = ([float(cells[0][name]) for name in names] for names in parts)
+    half = _normal_quantile(confidence, comparisons) * np.hypot(wide_error / wide, narrow_error / narrow)
+    apart = float(np.log(wide / narrow))
+    return signed(apart, apart - half, apart + half, len(cells[0][f"{dimension}/gaussian/norm"]), 1.0)
+
+
+def printed_norm(
+    cells: Sequence[Cell], dimension: int, published: float, factor: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The mean norm of a Gaussian whose printed standard deviation is r sqrt(n), where r / sqrt(n) is meant.
+
+    Norms grow in proportion to sigma, so those of the printed one are the measured ones times n. Measured is the mean
+    norm with the corrected sigma.
+    """
+    name = f"{dimension}/gaussian"
+    if f"{name}/mean" not in cells[0]:
+        return None
+    centre, error = float(cells[0][f"{name}/mean"]), float(cells[0][f"{name}/mean_error"])
+    half = _normal_quantile(confidence, comparisons) * error
+    low, high = centre - half, centre + half
+    printed, corrected = (
+        equivalence(np.log(scale * low / published), np.log(scale * high / published), np.log(factor))
+        for scale in (dimension, 1)
+    )
+    answer = NOT_AS_PRINTED if (printed, corrected) == (NOT_REPRODUCED, REPRODUCED) else printed
+    return Finding(centre, low, high, len(cells[0][f"{name}/norm"]), answer)
+
+
+def share_above(
+    cells: Sequence[Cell], of: str, share: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """More than a share of adversarial images behave as said under growing noise; Clopper-Pearson.
+
+    `of` is "overtaken" (the adversarial class, most frequent at the smallest sigma, is later surpassed by another:
+    beyond both limits), "loses_majority" (above one half at the smallest sigma, below it at the largest), or
+    "background" (of those overtaken, the class that leads then is not the original).
+    """
+    cell = cells[0]
+    frequency, low, high = (np.asarray(cell[f"adversarial/{part}"]) for part in ("frequency", "low", "high"))
+    label = np.asarray(cell["adversarial/label"])
+    own = np.where(np.asarray(cell["adversarial/target"]) >= 0, cell["adversarial/target"], frequency[:, 0].argmax(1))
+    rows = np.arange(len(own))
+    own_low, own_high = low[rows, :, own], high[rows, :, own]
+    others = np.where(np.arange(low.shape[2]) == own[:, None, None], 0.0, low)
+    surpassed = others.max(2) > own_high
+    overtaken = surpassed.any(1) & (frequency[:, 0].argmax(1) == own)
+    leader = frequency[rows, surpassed.argmax(1)].argmax(1)
+    match of:
+        case "overtaken":
+            holds = overtaken
+        case "loses_majority":
+            holds = (own_low[:, 0] > 0.5) & (own_high[:, -1] < 0.5)
+        case "background":
+            holds = (leader != label)[overtaken]
+        case _:
+            raise ValueError(f"expected overtaken, loses_majority or background, found {of!r}")
+    if not len(holds):
+        return None
+    count, n = int(holds.sum()), len(holds)
+    limits = clopper_pearson(count, n, 1 - (1 - confidence) / comparisons)
+    below, above = (float(limit) - share for limit in limits)
+    answer = signed(count / n - share, below, above, n, 1.0).verdict
+    return Finding(count / n, below + share, above + share, n, answer)
+
+
+def weaker_drop(
+    cells: Sequence[Cell], at_most: float, gamma: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """How much less persistence falls at the crossing for the smallest gamma than for `gamma`, over lines.
+
+    The fall is ln of persistence at the two points around the first change of class (geometric mean) less that at the
+    line's ends. Needs a gamma of `at_most` in the results and two lines.
+    """
+    gammas, sigma, label = (np.asarray(cells[0][name]) for name in ("gamma", "sigma", "label"))
+    changes = label != label[:, :1]
+    lines = np.flatnonzero(changes.any(1))
+    usual = np.flatnonzero(np.isclose(gammas, gamma))
+    if gammas.min() > at_most or not len(usual) or len(lines) < 2:
+        return None
+    first = changes[lines].argmax(1)
+    logs = np.log(sigma[lines][..., [int(gammas.argmin()), int(usual[0])]])
+    rows = np.arange(len(lines))
+    near = (logs[rows, first - 1] + logs[rows, first]) / 2
+    fall = near - (logs[:, 0] + logs[:, -1]) / 2
+    summary = summarize(fall[:, 0] - fall[:, 1], confidence=confidence)
+    half = _student_quantile(summary.clusters - 1, confidence, comparisons) * summary.standard_error
+    return signed(summary.mean, summary.mean - half, summary.mean + half, summary.n, 1.0)
+
+
+def small_difference(
+    cells: Sequence[Cell], groups: Sequence[str], factor: float, confidence: float, comparisons: int = 1
+) -> Finding:
+    """Two means of logarithms differ by at most ln(factor) (Welch)."""
+    first, second = (_summary(cells[0], group) for group in groups)
+    found = difference(first, second, 1 - (1 - confidence) / comparisons)
+    answer = equivalence(found.low, found.high, float(np.log(factor)))
+    return Finding(found.mean, found.low, found.high, first.n + second.n, answer)
+
+
+STATISTICS: dict[str, Callable[..., Finding | None]] = {
+    function.__name__: function
+    for function in (
+        accuracy,
+        mean,
+        mean_difference,
+        column_difference,
+        rank_trend,
+        contrast,
+        small_mean,
+        small_difference,
+        orthant,
+        outside_longer,
+        wider_norms,
+        printed_norm,
+        share_above,
+        weaker_drop,
+    )
+}
+
+
+def _normal_quantile(confidence: float, comparisons: int = 1) -> float:
+    """Two-sided normal quantile at a level that holds for several comparisons at once (Bonferroni)."""
+    return float(special.ndtri(1 - (1 - confidence) / (2 * comparisons)))
+
+
+def _student_quantile(freedom: float, confidence: float, comparisons: int = 1) -> float:
+    """As `_normal_quantile`, for Student's law."""
+    return float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), freedom))
+
+
+def _summary(cell: Cell, group: str) -> Summary:
+    return Summary(**{name: cell[f"{group}/{name}"].item() for name in Summary.__dataclass_fields__})
+
+
+def _orthant(cell: Cell, side: str, faces: int) -> tuple[NDArray[np.float64] | None, bool]:
+    """Measured persistences of k faces and whether none is censored; None where k was not measured."""
+    place = np.flatnonzero(np.asarray(cell["faces"]) == faces)
+    if not len(place):
+        return None, False
+    return cell[f"{side}/sigma"][place[0]], bool((cell[f"{side}/status"][place[0]] == "ok").all())
+
+
+def _kendall(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kendall's tau of each row with the order of its columns."""
+    first, second = np.triu_indices(values.shape[1], 1)
+    return np.sign(values[:, second] - values[:, first]).mean(1)

@@ -1,0 +1,25 @@
+"""What the ledger of published claims rests on in a configuration, and what decides whether it is written again."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.digest import code_digest
+from pipeline.ledger import LEDGER, NUMBERS, load, results_of
+from pipeline.specs import Config, artefact_paths, result_paths
+
+CLAIMS = "results/claims.csv"
+SCRIPT = Path("scripts") / "tables" / "claims.py"
+
+
+def claims_spec(config: Config, root: Path) -> dict[str, Any]:
+    """Spec of the ledger: what it decides, about which datasets, and which of its artefacts this run makes."""
+    named = {name for claim in load(root, config["claims"]["datasets"]) for name in claim.artefacts}
+    made = zip(config["artefacts"], artefact_paths(config), strict=True)
+    code = code_digest(root, root / SCRIPT, (root / LEDGER, root / NUMBERS))
+    shown = {name: path for name, path in made if name in named}
+    return dict(sorted({"code": code, "artefacts": dict(sorted(shown.items())), **config["claims"]}.items()))
+
+
+def claim_inputs(config: Config, root: Path) -> list[str]:
+    """Results of this configuration that decide published claims."""
+    return sorted(results_of(load(root, config["claims"]["datasets"])) & set(result_paths(config)))

@@ -1,0 +1,25 @@
+rule decide_claims:
+    input:
+        claim_inputs(settings, ROOT),
+    output:
+        report(
+            CLAIMS,
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"artefact": "published claims and their verdicts"},
+        ),
+    log:
+        "logs/claims.log",
+    benchmark:
+        "results/benchmarks/claims.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=claims_spec(settings, ROOT),
+        root=checkout,
+    script:
+        "../scripts/tables/claims.py"
