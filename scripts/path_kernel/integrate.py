@@ -4,7 +4,8 @@ import torch
 
 from neighborhoods.images import to_samples
 from neighborhoods.networks import build
-from neighborhoods.path_kernel import Path, path_kernel
+from neighborhoods.path import Path
+from neighborhoods.path_kernel import path_kernel
 from pipeline.results import read_split
 from pipeline.store import Provenance, reading, writing
 
@@ -26,7 +27,15 @@ def integrate(
         rows, weights = file.read("rows"), torch.tensor(file.read("weights", ("step", "parameter")))
         settings = file.json_attribute("network")
         learning_rate, loss = file.attribute("learning_rate"), file.attribute("loss")
-    recorded = Path(weights, to_samples(train.images[rows]), torch.tensor(train.labels[rows]), learning_rate, loss)
+    recorded = Path(
+        x=to_samples(train.images[rows]),
+        y=torch.tensor(train.labels[rows]),
+        learning_rate=learning_rate,
+        loss=loss,
+        start=weights[0],
+        steps=len(weights) - 1,
+        weights=weights,
+    )
     inside = queries // 2
     asked = test.order[: queries - inside]
     x = torch.cat([to_samples(train.images[rows[:inside]]), to_samples(test.images[asked])])

@@ -7,7 +7,7 @@ import torch
 
 from neighborhoods.images import to_samples
 from neighborhoods.networks import build
-from neighborhoods.path_kernel import train_path
+from neighborhoods.path import train_path
 from pipeline.results import read_split
 from pipeline.store import Provenance, writing
 

@@ -98,7 +98,7 @@ def test_swapped_values_are_a_change(finished):
         ("neighborhoods/search.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
          MEASURED | CONES),
         ("scripts/persistence/bracket.py", "seed=seed + number", "seed=seed + 2 * number", PERSISTENCE),
-        ("neighborhoods/path_kernel.py", "MAX_SPLITS = 45", "MAX_SPLITS = 44", KERNEL),
+        ("neighborhoods/path.py", "TRAIN_CHUNK = 1024", "TRAIN_CHUNK = 512", KERNEL),
         ("styles/paper.mplstyle", "font.size: 8", "font.size: 9", FIGURES),
         ("published/claims.yaml", "factor: 1.25", "factor: 1.3", Counter(decide_claims=1)),
         ("report/class_frequencies.rst", "How often", "How frequently", Counter()),
