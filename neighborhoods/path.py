@@ -171,6 +171,19 @@ def train_path(
     return replace(path, weights=torch.stack([w for _, w, _ in _states(model, path)]))
 
 
+def recorded(x: Tensor, y: Tensor, weights: Tensor, learning_rate: float, loss: str) -> Path:
+    """A recorded path of full-batch gradient descent: training points [N, ...], labels [N], weights [S + 1, P].
+
+    Raises:
+        ValueError: no weights.
+    """
+    if weights.ndim != 2 or not len(weights):
+        raise ValueError(f"expected weights [S + 1, P], found {tuple(weights.shape)}")
+    return Path(
+        x=x, y=y, learning_rate=learning_rate, loss=loss, start=weights[0], steps=len(weights) - 1, weights=weights
+    )
+
+
 def flat_weights(model: nn.Module) -> Tensor:
     """Parameters of a module as one vector [P], float64."""
     return torch.cat([p.detach().flatten() for p in model.parameters()]).double()

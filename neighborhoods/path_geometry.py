@@ -1,5 +1,5 @@
 """The shape of a training path: arcs and chords, where gradients point, how weights turn (Bell, Part II, sections 16,
-20 and 23, whose headings claim without numbers; the measures are defined here).
+20, 21 and 23, whose headings claim without numbers; the measures are defined here).
 """
 
 from __future__ import annotations

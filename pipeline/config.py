@@ -17,13 +17,15 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from pipeline.errors import UserError
+from pipeline.specs import PLOT_KERNEL
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 MNIST5K_IMAGES = 5000
 CELL = ("dataset", "model", "attack")
 # What an entry of the catalogue must name, by its plot; a cell unless listed.
 NEEDED = {
-    "kernel_agreement": ("network",),
+    **dict.fromkeys(PLOT_KERNEL, ("network",)),
+    "interpolated_weights": ("dataset", "model"),
     "persistence_histograms": ("dataset", "attack", "rows"),
     "sensitivity": (*CELL, "attacks"),
     "cone_views": (),

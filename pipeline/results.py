@@ -31,6 +31,17 @@ class StoredNetwork:
     weights: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class StoredPath:
+    """A recorded training run: how to build its network, weights [steps + 1, P], rows of the train split used."""
+
+    settings: dict[str, Any]
+    weights: np.ndarray
+    rows: np.ndarray
+    learning_rate: float
+    loss: str
+
+
 class Stored(Mapping[str, Any]):
     """Arrays and root attributes of a result file by name, read when asked for."""
 
@@ -134,3 +145,19 @@ def read_network(path: str | Path) -> StoredNetwork:
     """
     with reading(path) as file:
         return StoredNetwork(file.json_attribute("network"), file.read_group("weights"))
+
+
+def read_path(path: str | Path) -> StoredPath:
+    """A path of weights.
+
+    Raises:
+        StoreError: a part is missing or damaged.
+    """
+    with reading(path) as file:
+        return StoredPath(
+            settings=file.json_attribute("network"),
+            weights=file.read("weights", ("step", "parameter")),
+            rows=file.read("rows", ("sample",)),
+            learning_rate=file.attribute("learning_rate"),
+            loss=file.attribute("loss"),
+        )

@@ -30,6 +30,13 @@ SCRIPTS = {
     "paths": "scripts/path_kernel/record.py",
     "path_kernel": "scripts/path_kernel/integrate.py",
     "kernel_agreement": "scripts/figures/kernel_agreement.py",
+    "path_geometry": "scripts/path_kernel/measure_geometry.py",
+    "importance": "scripts/path_kernel/rank_importance.py",
+    "interpolated_weights": "scripts/path_kernel/interpolate_weights.py",
+    "path_geometry_figure": "scripts/figures/path_geometry.py",
+    "sample_importance": "scripts/figures/sample_importance.py",
+    "datamodeling_score": "scripts/figures/datamodeling_score.py",
+    "interpolated_weights_figure": "scripts/figures/interpolated_weights.py",
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
     "sensitivity": "scripts/persistence/vary.py",
@@ -86,6 +93,14 @@ PLOT_STAGE = {
 # Measurements of no network, and the plots that show them.
 SINGLE = {"cones": "results/cones/orthants.h5", "norms": "results/norms/gaussian_and_ball.h5"}
 PLOT_SINGLE = {"cone_views": "cones", "cone_persistence": "cones", "norms": "norms"}
+
+# The part of a path kernel's results that each plot of a network shows.
+PLOT_KERNEL = {
+    "kernel_agreement": "kernel",
+    "path_geometry": "geometry",
+    "sample_importance": "importance",
+    "datamodeling_score": "importance",
+}
 
 # The stage that tables of several networks under several attacks read.
 PAIRED = {"detection": "persistence", "attack_comparison": "attacks"}
@@ -146,6 +161,11 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             section = config["path_kernel"]
             settings = {key: section[key] for key in ("tolerance", "nodes")}
             settings["queries"] = section["networks"][network]["queries"]
+        case (("path_geometry" | "importance"), (_,)):
+            settings = dict(config[stage])
+        case "interpolated_weights", (_, model):
+            settings = config["interpolated_weights"] | _model_settings(config["models"][model])
+            extra = own_files(root, settings["network"].get("factory", ""))
         case "asymmetry", (_, _, _):
             settings = config["persistence"] | config["asymmetry"]
         case "sensitivity", (_, _, _):
@@ -249,8 +269,13 @@ def cell_path(stage: str, dataset: str, model: str, attack: str) -> str:
 
 
 def kernel_path(network: str, part: str) -> str:
-    """Where a path (part "path") or its kernel (part "kernel") is stored."""
+    """Where a path (part "path"), its kernel ("kernel"), or what is measured ("geometry", "importance") is stored."""
     return f"results/path_kernel/{network}/{part}.h5"
+
+
+def interpolated_path(dataset: str, model: str) -> str:
+    """Where networks between the start and the end of a training are stored."""
+    return f"results/interpolated_weights/{dataset}/{model}.h5"
 
 
 def kernel_paths(config: Config) -> list[str]:
@@ -300,8 +325,11 @@ def result_paths(config: Config) -> list[str]:
             continue
         entry = config["figures"]["catalogue"][name]
         plot = entry["plot"]
-        if plot == "kernel_agreement":
-            networks.add(entry["network"])
+        if plot in PLOT_KERNEL:
+            paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
+            paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
+        elif plot == "interpolated_weights":
+            paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
         elif plot in PLOT_SINGLE:
             paths.add(SINGLE[PLOT_SINGLE[plot]])
         else:

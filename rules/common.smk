@@ -11,6 +11,7 @@ from pipeline.claims import CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
 from pipeline.devices import gpus_of_a_job
 from pipeline.specs import (
+    PLOT_KERNEL,
     PUBLISHED,
     SINGLE,
     artefacts_of,
@@ -20,6 +21,7 @@ from pipeline.specs import (
     datasets_of,
     artefact_paths,
     figure_spec,
+    interpolated_path,
     kernel_path,
     kernel_paths,
     measured_paths,
@@ -92,9 +94,18 @@ def entry_input(stage):
 
 
 def kernel_input(wildcards):
-    return kernel_path(
-        settings["figures"]["catalogue"][wildcards.artefact]["network"], "kernel"
-    )
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return kernel_path(entry["network"], PLOT_KERNEL[entry["plot"]])
+
+
+def kernel_data(wildcards):
+    network = settings["path_kernel"]["networks"][wildcards.network]
+    return data_path(network["dataset"])
+
+
+def interpolated_input(wildcards):
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return interpolated_path(entry["dataset"], entry["model"])
 
 
 def table_input(stage):
