@@ -47,8 +47,8 @@ class PathSummary:
         norm_monotonicity: |net change of the norm| / sum of its changes in size; 1 where it only grows or only falls.
         angular_share: share of |w_S - w_0|^2 that turning at constant norm makes: with theta the angle between both,
             |w_S - w_0|^2 = (|w_S| - |w_0|)^2 + 4 |w_0| |w_S| sin^2(theta / 2).
-        to_end, successive: means of the cosines of `PathGeometry` over steps. Both depend on the step size, and the last
-            of `to_end` is 1 by construction where the last step follows the gradient.
+        to_end, successive: means of the cosines of `PathGeometry` over steps. Both depend on the step size, and
+            the last of `to_end` is 1 by construction where the last step follows the gradient.
     """
 
     arc_over_chord: float

@@ -91,6 +91,7 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("models.fc-100-20-10.training.penalty", [0, 0], "expected 1 value or 3, one for each layer with weights, found 2"),
         ("figures.formats", ["png", "png"], "figures.formats: expected no entry twice"),
         ("artefacts", ["bell/figure_9"], "artefacts[0]: there is no 'bell/figure_9' in figures.catalogue or tables; the nearest"),
+        ("models.c-4-short.weights", "a.pt", "figures.catalogue.bell/figure_24.model: expected a model that is trained here, found weights of a file"),
         ("models.a/b", {"architecture": "bell_cnn"}, "models: 'a/b' cannot name a result file"),
     ],
 )  # fmt: skip
