@@ -17,6 +17,7 @@ from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
     REPRODUCED,
+    UNDECIDED,
     Finding,
     equivalence,
     signed,
@@ -264,6 +265,47 @@ def small_difference(
     return Finding(found.mean, found.low, found.high, first.n + second.n, answer)
 
 
+def mean_between(
+    cells: Sequence[Cell],
+    group: str,
+    confidence: float,
+    comparisons: int = 1,
+    least: float = -np.inf,
+    most: float = np.inf,
+) -> Finding:
+    """A mean lies from `least` to `most`: its whole interval does, or none of it."""
+    summary = _summary(cells[0], group)
+    half = _student_quantile(max(summary.clusters - 1, 1), confidence, comparisons) * summary.standard_error
+    low, high = summary.mean - half, summary.mean + half
+    answer = UNDECIDED
+    if least <= low and high <= most:
+        answer = REPRODUCED
+    elif high < least or low > most:
+        answer = NOT_REPRODUCED
+    return Finding(summary.mean, low, high, summary.n, answer)
+
+
+def interpolated_robustness(
+    cells: Sequence[Cell], points: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Some network between start and end of training withstands attacks more often than the trained one.
+
+    Compared are those whose accuracy is at most `points` percentage points below the trained network's. Measured is
+    the largest paired difference of accuracies under attack; intervals hold for all of them at once, over images, for
+    the trainings at hand.
+    """
+    right, share = (np.asarray(cells[0][name], float) for name in ("robust/right", "test_correct/share"))
+    accuracy = share.mean(0)
+    between = 1 + np.flatnonzero(accuracy[1:-1] >= accuracy[-1] - points / 100)
+    if not len(between):
+        return None
+    gains = (right[:, between] - right[:, -1:]).mean(0)
+    n = gains.shape[1]
+    half = _student_quantile(n - 1, confidence, comparisons * len(between)) * gains.std(1, ddof=1) / np.sqrt(n)
+    centre = gains.mean(1)
+    return signed(float(centre.max()), float((centre - half).max()), float((centre + half).max()), n, 1.0)
+
+
 STATISTICS: dict[str, Callable[..., Finding | None]] = {
     function.__name__: function
     for function in (
@@ -288,6 +330,8 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         kernel_evidence.varies,
         kernel_evidence.mean_above,
         kernel_evidence.turning,
+        mean_between,
+        interpolated_robustness,
     )
 }
 

@@ -25,6 +25,7 @@ CELL = ("dataset", "model", "attack")
 # What an entry of the catalogue must name, by its plot; a cell unless listed.
 NEEDED = {
     **dict.fromkeys(PLOT_KERNEL, ("network",)),
+    "interpolated_weights": ("dataset", "model"),
     "persistence_histograms": ("dataset", "attack", "rows"),
     "sensitivity": (*CELL, "attacks"),
     "cone_views": (),
@@ -165,6 +166,7 @@ def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _check_names(config)
     yield from _check_numbers(config)
     yield from _check_methods(config)
+    yield from _check_interpolated(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -279,6 +281,15 @@ def _check_methods(config: Mapping[str, Any]) -> Iterator[str]:
             f"attacks.{name}.method: expected {', '.join(METHODS)}, torchattacks.CLASS or package.module:function, "
             f"found '{method}'{_nearest(method, METHODS)}"
         )
+
+
+def _check_interpolated(config: Mapping[str, Any]) -> Iterator[str]:
+    catalogue, models = _mapping(_mapping(config.get("figures")).get("catalogue")), _mapping(config.get("models"))
+    for name, entry in catalogue.items():
+        entry = _mapping(entry)
+        given = _mapping(models.get(str(entry.get("model")))).get("weights")
+        if entry.get("plot") == "interpolated_weights" and given is not None:
+            yield f"figures.catalogue.{name}.model: expected a model that is trained here, found weights of a file"
 
 
 def weight_layers(model: Mapping[str, Any]) -> int | None:

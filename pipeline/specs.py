@@ -39,6 +39,13 @@ SCRIPTS = {
     "kernel_map_figure": "scripts/figures/kernel_map.py",
     "kernel_convergence": "scripts/figures/kernel_convergence.py",
     "kernel_signs": "scripts/figures/kernel_signs.py",
+    "path_geometry": "scripts/path_kernel/measure_geometry.py",
+    "importance": "scripts/path_kernel/rank_importance.py",
+    "interpolated_weights": "scripts/path_kernel/interpolate_weights.py",
+    "path_geometry_figure": "scripts/figures/path_geometry.py",
+    "sample_importance": "scripts/figures/sample_importance.py",
+    "datamodeling_score": "scripts/figures/datamodeling_score.py",
+    "interpolated_weights_figure": "scripts/figures/interpolated_weights.py",
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
     "sensitivity": "scripts/persistence/vary.py",
@@ -105,6 +112,9 @@ PLOT_KERNEL = {
     "kernel_map": "map",
     "kernel_convergence": "variants",
     "kernel_signs": "variants",
+    "path_geometry": "geometry",
+    "sample_importance": "importance",
+    "datamodeling_score": "importance",
 }
 
 # The stage that tables of several networks under several attacks read.
@@ -168,6 +178,11 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings["queries"] = section["networks"][network]["queries"]
         case (("kernel_study" | "kernel_map" | "kernel_variants"), (_,)):
             settings = dict(config["path_kernel"][stage.removeprefix("kernel_")])
+        case (("path_geometry" | "importance"), (_,)):
+            settings = dict(config[stage])
+        case "interpolated_weights", (_, model):
+            settings = config["interpolated_weights"] | _model_settings(config["models"][model])
+            extra = own_files(root, settings["network"].get("factory", ""))
         case "asymmetry", (_, _, _):
             settings = config["persistence"] | config["asymmetry"]
         case "sensitivity", (_, _, _):
@@ -272,7 +287,13 @@ def cell_path(stage: str, dataset: str, model: str, attack: str) -> str:
 
 def kernel_path(network: str, part: str) -> str:
     """Where a path (part "path"), its kernel ("kernel") or what is measured with it ("study", "map", "variants") is."""
+    """Where a path (part "path"), its kernel ("kernel"), or what is measured ("geometry", "importance") is stored."""
     return f"results/path_kernel/{network}/{part}.h5"
+
+
+def interpolated_path(dataset: str, model: str) -> str:
+    """Where networks between the start and the end of a training are stored."""
+    return f"results/interpolated_weights/{dataset}/{model}.h5"
 
 
 def kernel_paths(config: Config) -> list[str]:
@@ -325,6 +346,8 @@ def result_paths(config: Config) -> list[str]:
         if plot in PLOT_KERNEL:
             paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
             paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
+        elif plot == "interpolated_weights":
+            paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
         elif plot in PLOT_SINGLE:
             paths.add(SINGLE[PLOT_SINGLE[plot]])
         else:

@@ -21,6 +21,7 @@ from pipeline.specs import (
     datasets_of,
     artefact_paths,
     figure_spec,
+    interpolated_path,
     kernel_path,
     kernel_paths,
     measured_paths,
@@ -100,6 +101,11 @@ def kernel_input(wildcards):
 def kernel_data(wildcards):
     network = settings["path_kernel"]["networks"][wildcards.network]
     return data_path(network["dataset"])
+
+
+def interpolated_input(wildcards):
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return interpolated_path(entry["dataset"], entry["model"])
 
 
 def table_input(stage):

@@ -95,6 +95,7 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("tables.bell/attacks.attacks", ["fgsn"], "tables.bell/attacks.attacks[0]: there is no attack 'fgsn' in attacks; the nearest valid one is 'fgsm'"),
         ("figures.catalogue.beyond/sensitivity.attacks", ["igsm-5"], "figures.catalogue.beyond/sensitivity.attacks[0]: there is no attack 'igsm-5'"),
         ("sensitivity.gammas", [], "sensitivity.gammas: expected at least 1 entry, found 0"),
+        ("models.c-4-short.weights", "a.pt", "figures.catalogue.bell/figure_24.model: expected a model that is trained here, found weights of a file"),
         ("models.a/b", {"architecture": "bell_cnn"}, "models: 'a/b' cannot name a result file"),
     ],
 )  # fmt: skip

@@ -202,3 +202,53 @@ def test_a_small_gamma_hides_the_crossing(floor, answer):
     found = drop([cell], at_most=0.5, gamma=0.7, **LEVEL)
     assert found.verdict == answer
     assert drop([dict(cell, gamma=np.array([0.6, 0.7]))], at_most=0.5, gamma=0.7, **LEVEL) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "answer"),
+    [
+        ({"least": 0.2, "most": 0.3}, REPRODUCED),
+        ({"most": 0.3}, REPRODUCED),
+        ({"least": 0.3}, NOT_REPRODUCED),
+        ({"most": 0.2}, NOT_REPRODUCED),
+        ({"least": 0.25}, UNDECIDED),
+    ],
+)
+def test_a_mean_lies_between_limits(limits, answer):
+    values = normal_sample(0.25, 0.01, 6)
+    found = STATISTICS["mean_between"]([summary(values)], group="summary", **limits, **LEVEL)
+    assert found.verdict == answer
+    exact = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.measured, found.low, found.high) == pytest.approx((0.25, exact.low, exact.high))
+
+
+def test_a_mean_of_equal_values_needs_no_width():
+    found = STATISTICS["mean_between"]([summary(np.ones(4))], group="summary", least=0.99, **LEVEL)
+    assert (found.low, found.high, found.verdict) == (1, 1, REPRODUCED)
+
+
+def interpolated(shares, right):
+    """Two trainings; `right` is the share of 400 attacked images that each network gets right, in an order of its own."""
+    order = np.random.default_rng(0)
+    hits = np.stack([[order.permutation(400) < 400 * share for share in right] for _ in range(2)])
+    return [{"robust/right": hits, "test_correct/share": np.array([shares, shares])}]
+
+
+@pytest.mark.parametrize(
+    ("right", "answer"),
+    [([0, 0.3, 0.7, 0.4], REPRODUCED), ([0, 0.9, 0.1, 0.4], NOT_REPRODUCED), ([0, 0.9, 0.41, 0.4], UNDECIDED)],
+)
+def test_interpolated_networks_count_where_they_are_accurate(right, answer):
+    # The second is far less accurate than the last, so its robustness does not count.
+    cells = interpolated([0.1, 0.5, 0.88, 0.9], right)
+    found = STATISTICS["interpolated_robustness"](cells, points=5.0, **LEVEL)
+    assert found.verdict == answer
+    assert found.n == 400
+    hits = cells[0]["robust/right"].astype(float).mean(0)
+    paired = stats.ttest_rel(hits[2], hits[3]).confidence_interval(0.95)
+    assert (found.measured, found.low, found.high) == pytest.approx((right[2] - right[3], paired.low, paired.high))
+
+
+def test_without_an_accurate_network_between_nothing_is_decided():
+    cells = interpolated([0.1, 0.5, 0.5, 0.9], [0, 0.3, 0.7, 0.4])
+    assert STATISTICS["interpolated_robustness"](cells, points=5.0, **LEVEL) is None

@@ -20,6 +20,8 @@ NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
           "sensitivity": 3}  # fmt: skip
 KERNEL = {"paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"}
+KERNEL = {"paths", "path_kernel", "path_geometry", "importance"}
+MODEL = {"interpolated_weights"}
 SINGLE = {"cones", "norms"}
 TABLES = ("bell/attacks", "bell/table1", "bell/table3", "beyond/detection")
 FIGURES = {
@@ -27,6 +29,10 @@ FIGURES = {
     "beyond/sensitivity",
     *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23)),
     *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "signs")),
+    "beyond/path_geometry",
+    "beyond/sample_importance",
+    "beyond/datamodeling_score",
+    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 23, 24)),
 }
 
 
@@ -39,6 +45,8 @@ def specs(config):
     resolved = resolve(config)
     found = {stage: compute_spec(resolved, ROOT, stage, *NAMES[:count]) for stage, count in STAGES.items()}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-fc") for stage in KERNEL}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-16") for stage in KERNEL}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "c-4-short") for stage in MODEL}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
     return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
@@ -70,6 +78,12 @@ def changed_by(raw, path, value):
         (("path_kernel", "study", "nodes"), 2, {"kernel_study"}),
         (("path_kernel", "map", "points"), 9, {"kernel_map"}),
         (("path_kernel", "variants", "steps"), 9, {"kernel_variants"}),
+        (("path_kernel", "networks", "mnist-16", "steps"), 3, {"paths"}),
+        (("path_kernel", "networks", "mnist-16", "queries"), 3, {"path_kernel"}),
+        (("path_geometry", "starts"), 3, {"path_geometry"}),
+        (("importance", "subsets"), 9, {"importance"}),
+        (("interpolated_weights", "points"), 5, {"interpolated_weights"}),
+        (("models", "c-4-short", "training", "epochs"), 2, {"interpolated_weights"}),
         (("interpolation", "pairs"), 1, {"interpolation"}),
         (("stability", "points"), 50, {"stability"}),
         (("attacks", "igsm-all", "epsilon"), 0.2, {"attacks"}),
@@ -93,8 +107,8 @@ def changed_by(raw, path, value):
         (("norms", "radius"), 6.0, {"norms"}),
         (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
         (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
-        (("seed",), 1, set(STAGES) | KERNEL | SINGLE),
-        (("threads",), 2, set(STAGES) | KERNEL | SINGLE),
+        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE),
+        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
@@ -109,7 +123,7 @@ def test_specs_are_plain_and_sorted(raw):
 
 def test_cells_have_seeds_of_their_own(raw):
     seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(SINGLE)
+    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE)
 
 
 def test_lists_choose_what_is_made(raw):
@@ -136,6 +150,10 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
         "results/path_kernel/mnist-fc/study.h5",
         "results/path_kernel/gaussians-16-16/map.h5",
         "results/path_kernel/gaussians-16-16/variants.h5",
+        "results/path_kernel/mnist-16/path.h5",
+        "results/path_kernel/mnist-16/geometry.h5",
+        "results/path_kernel/mnist-16/importance.h5",
+        "results/interpolated_weights/mnist5k/c-4-short.h5",
     ):
         assert needed in paths
 
