@@ -286,8 +286,10 @@ def cell_path(stage: str, dataset: str, model: str, attack: str) -> str:
 
 
 def kernel_path(network: str, part: str) -> str:
-    """Where a path (part "path"), its kernel ("kernel") or what is measured with it ("study", "map", "variants") is."""
-    """Where a path (part "path"), its kernel ("kernel"), or what is measured ("geometry", "importance") is stored."""
+    """Where a path (part "path"), its kernel ("kernel") or what is measured with them is stored.
+
+    The latter are "study", "map", "variants", "geometry" and "importance".
+    """
     return f"results/path_kernel/{network}/{part}.h5"
 
 

@@ -19,20 +19,21 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
           "sensitivity": 3}  # fmt: skip
-KERNEL = {"paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"}
-KERNEL = {"paths", "path_kernel", "path_geometry", "importance"}
+KERNEL = {
+    *("paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"),
+    *("path_geometry", "importance"),
+}
 MODEL = {"interpolated_weights"}
 SINGLE = {"cones", "norms"}
 TABLES = ("bell/attacks", "bell/table1", "bell/table3", "beyond/detection")
 FIGURES = {
     "beyond/asymmetry",
     "beyond/sensitivity",
-    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23)),
+    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24)),
     *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "signs")),
     "beyond/path_geometry",
     "beyond/sample_importance",
     "beyond/datamodeling_score",
-    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 23, 24)),
 }
 
 
@@ -45,7 +46,6 @@ def specs(config):
     resolved = resolve(config)
     found = {stage: compute_spec(resolved, ROOT, stage, *NAMES[:count]) for stage, count in STAGES.items()}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-fc") for stage in KERNEL}
-    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-16") for stage in KERNEL}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "c-4-short") for stage in MODEL}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
@@ -78,8 +78,6 @@ def changed_by(raw, path, value):
         (("path_kernel", "study", "nodes"), 2, {"kernel_study"}),
         (("path_kernel", "map", "points"), 9, {"kernel_map"}),
         (("path_kernel", "variants", "steps"), 9, {"kernel_variants"}),
-        (("path_kernel", "networks", "mnist-16", "steps"), 3, {"paths"}),
-        (("path_kernel", "networks", "mnist-16", "queries"), 3, {"path_kernel"}),
         (("path_geometry", "starts"), 3, {"path_geometry"}),
         (("importance", "subsets"), 9, {"importance"}),
         (("interpolated_weights", "points"), 5, {"interpolated_weights"}),
