@@ -26,7 +26,7 @@ FIGURES = {
     "beyond/asymmetry",
     "beyond/sensitivity",
     *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23)),
-    *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "signs")),
+    *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
 }
 
 
