@@ -176,3 +176,34 @@ rule draw_kernel_signs:
         spec=figure_param,
     script:
         "../scripts/figures/kernel_signs.py"
+
+
+rule draw_kernel_relations:
+    input:
+        kernel=kernel_input,
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/kernel_relations.rst",
+            category="Bell, Part II: path kernel",
+            labels={
+                "artefact": "{artefact}: the kernel against hulls and tangent kernels"
+            },
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("kernel_relations"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/kernel_relations.py"

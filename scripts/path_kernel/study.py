@@ -105,7 +105,8 @@ def study(
         put.put_hull(file, {name: column.numpy() for name, column in hull.items()})
         for part, length in (("natural", count), ("all", len(points))):
             for name in ("value", "cosine"):
-                rank = rank_correlation(hull["distance"][:length], hull[name][:length])
+                # Lower limits are exactly 0 within the hull, so that points there are ties.
+                rank = rank_correlation(hull["lower"][:length], hull[name][:length])
                 put.put_estimate(file, f"hull/{part}/{name}", asdict(rank), f"Spearman's correlation with {name}")
 
 

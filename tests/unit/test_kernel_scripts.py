@@ -23,6 +23,7 @@ from scripts.figures import (
     kernel_detection,
     kernel_map,
     kernel_neighbours,
+    kernel_relations,
     kernel_signs,
     kernel_values,
 )
@@ -36,6 +37,7 @@ FIGURES = {
     "kernel_agreement": (kernel_agreement, "kernel"),
     "kernel_values": (kernel_values, "study"),
     "kernel_detection": (kernel_detection, "study"),
+    "kernel_relations": (kernel_relations, "study"),
     "kernel_map": (kernel_map, "map"),
     "kernel_convergence": (kernel_convergence, "variants"),
     "kernel_signs": (kernel_signs, "variants"),

@@ -34,6 +34,8 @@ FIGURES = {
     "beyond/path_geometry",
     "beyond/sample_importance",
     "beyond/datamodeling_score",
+    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23)),
+    *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
 }
 
 
