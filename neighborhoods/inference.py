@@ -17,7 +17,7 @@ HALF_MARGIN = 4.0
 CHECKED_ONE_IN = 64
 
 # oneDNN prepares itself for every number of rows anew, as long as thousands of rows take: only multiples of this one.
-DENSE_ROWS = 256
+DENSE_ROWS = 128
 
 # Convolutions with fewer channels gain nothing from half precision on a CPU.
 FEWEST_CHANNELS = 16
