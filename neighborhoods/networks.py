@@ -11,6 +11,9 @@ import torch
 from torch import nn
 
 from neighborhoods.factories import load
+from neighborhoods.photo_networks import Normalized, photo_network
+
+ARCHITECTURES = ("fully_connected", "bell_cnn", "torchvision", "efficientnet_lite0", "cifar_resnet")
 
 
 def fully_connected(input_shape: Sequence[int], hidden: Sequence[int], classes: int) -> nn.Sequential:
@@ -73,6 +76,9 @@ def build(
     architecture: str | None = None,
     hidden: Sequence[int] = (),
     channels: int = 4,
+    name: str = "",
+    depth: int = 20,
+    normalization: Mapping[str, Sequence[float]] | None = None,
     factory: str | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> nn.Module:
@@ -80,7 +86,9 @@ def build(
 
     Args:
         input_shape: shape of one image. classes: number of logits.
-        architecture: "fully_connected" (with `hidden`) or "bell_cnn" (with `channels`).
+        architecture: "fully_connected" (with `hidden`), "bell_cnn" (with `channels`), or one of
+            `photo_networks.photo_network` with its `name` or `depth`.
+        normalization: `mean` and `std` of each colour, taken inside the network; None for the architecture's own.
         factory: "package.module:function", called with input_shape, classes and `arguments`; it returns an
             `nn.Module` from images [B, *input_shape] in [0, 1] to logits [B, classes].
 
@@ -92,10 +100,16 @@ def build(
         return _checked(network, factory, input_shape, classes)
     match architecture:
         case "fully_connected":
-            return fully_connected(input_shape, hidden, classes)
+            plain: nn.Module = fully_connected(input_shape, hidden, classes)
         case "bell_cnn":
-            return bell_cnn(input_shape, channels, classes)
-    raise ValueError(f"unknown architecture {architecture!r}, expected fully_connected or bell_cnn")
+            plain = bell_cnn(input_shape, channels, classes)
+        case "torchvision" | "efficientnet_lite0" | "cifar_resnet":
+            return photo_network(
+                architecture, input_shape, classes, name=name, depth=depth, normalization=normalization
+            )
+        case _:
+            raise ValueError(f"unknown architecture {architecture!r}, expected one of {', '.join(ARCHITECTURES)}")
+    return plain if normalization is None else Normalized(plain, normalization["mean"], normalization["std"])
 
 
 def _checked(network: Any, factory: str, input_shape: Sequence[int], classes: int) -> nn.Module:
@@ -142,13 +156,14 @@ def restore(settings: Mapping[str, Any], weights: Mapping[str, np.ndarray], devi
 
     Args:
         settings: keyword arguments of `build`.
-        weights: arrays as `weights_of` gives them.
+        weights: arrays as `weights_of` gives them, or those of a network without its normalisation.
         device: torch device string.
 
     Raises:
         ValueError: names or shapes of the weights are not the network's.
     """
     network = build(**settings)
+    weights = _named_for(network, weights)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: value.shape for name, value in weights.items()}
     if expected != found:
@@ -159,3 +174,12 @@ def restore(settings: Mapping[str, Any], weights: Mapping[str, np.ndarray], devi
         )
     network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
     return network.to(device).eval().requires_grad_(False)
+
+
+def _named_for(network: nn.Module, weights: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Weights under the names that a network with a normalisation in front gives them."""
+    if isinstance(network, Normalized) and not any(name.startswith("network.") for name in weights):
+        weights = {f"network.{name}": value for name, value in weights.items()}
+    # Older files lack the number of batches seen, which evaluation does not use.
+    counters = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
+    return {name: value.numpy() for name, value in counters.items()} | dict(weights)

@@ -11,6 +11,9 @@ from torch.nn import functional
 
 log = logging.getLogger(__name__)
 
+# Of a forward pass without gradients; more gains nothing, and photos by hundreds do not fit into caches.
+PIXELS_AT_ONCE = 2**22
+
 
 class TrainingError(ValueError):
     """Training cannot go on; the text is one sentence."""
@@ -121,17 +124,25 @@ def train(
     return history
 
 
-def predict(network: nn.Module, x: Tensor, batch_size: int = 1024) -> Tensor:
-    """Predicted classes [N] of images [N, ...], in evaluation mode (the mode is put back)."""
+def predict(network: nn.Module, x: Tensor, batch_size: int | None = None) -> Tensor:
+    """Predicted classes [N] of images [N, ...], in evaluation mode (the mode is put back).
+
+    Args:
+        x: images in [0, 1], or bytes, which become shares of 255 batch by batch.
+        batch_size: images of a forward pass; fewer by default where images are large.
+    """
+    if batch_size is None:
+        batch_size = max(16, min(1024, PIXELS_AT_ONCE // max(1, x[0].numel()))) if len(x) else 1
     modes = {module: module.training for module in network.modules()}
     network.eval()
     with torch.no_grad():
-        classes = [network(batch).argmax(1) for batch in x.split(batch_size)]
+        batches = (batch.float() / 255 if batch.dtype == torch.uint8 else batch for batch in x.split(batch_size))
+        classes = [network(batch).argmax(1) for batch in batches]
     for module, mode in modes.items():
         module.training = mode
     return torch.cat(classes)
 
 
-def accuracy(network: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1024) -> float:
-    """Share of images [N, ...] whose predicted class is the label [N]."""
+def accuracy(network: nn.Module, x: Tensor, y: Tensor, batch_size: int | None = None) -> float:
+    """Share of images [N, ...] whose predicted class is the label [N]; images as for `predict`."""
     return float((predict(network, x, batch_size) == y).double().mean())

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from pipeline.errors import UserError
-from pipeline.specs import PLOT_KERNEL
+from pipeline.specs import PLOT_KERNEL, PUBLISHED_WEIGHTS
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 MNIST5K_IMAGES = 5000
@@ -47,8 +47,18 @@ class ConfigError(UserError):
 
 
 def load_schema(path: Path = SCHEMA) -> dict[str, Any]:
-    """The schema as plain data."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    """The schema as plain data; what a dataset may set anew has the types and bounds of its section."""
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    sections = schema["properties"]
+    dataset = sections["datasets"]["additionalProperties"]["properties"]
+    for name, settings in dataset["settings"]["properties"].items():
+        known = {key: _without_default(sub) for key, sub in sections[name]["properties"].items()}
+        settings.update(additionalProperties=False, properties=known)
+    return schema
+
+
+def _without_default(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key != "default"}
 
 
 def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -251,6 +261,13 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
         train, test = dataset.get("train"), dataset.get("test")
         if dataset.get("source") == "hdf5" and dataset.get("file") is None:
             yield f"datasets.{name}.file: expected the path of an HDF5 file, found none"
+        if dataset.get("source") == "photos" and dataset.get("folder") is None:
+            yield f"datasets.{name}.folder: expected the path of a folder of photos, found none"
+        own = _mapping(_mapping(dataset.get("settings")).get("persistence"))
+        low, high = (own.get(key, persistence.get(key)) for key in ("sigma_min", "sigma_max"))
+        if own and isinstance(low, float) and isinstance(high, float) and not low < high:
+            where = f"datasets.{name}.settings.persistence.sigma_min"
+            yield f"{where}: expected a value below sigma_max ({high}), found {low}"
         if dataset.get("source") != "mnist5k" or not (isinstance(train, int) and isinstance(test, int)):
             continue
         if train + test > MNIST5K_IMAGES:
@@ -263,6 +280,14 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
         both = "both" if "factory" in model else "none"
         if model and ("architecture" in model) == ("factory" in model):
             yield f"models.{name}: expected either architecture or factory, found {both}"
+        if model.get("architecture") == "torchvision" and "name" not in model:
+            yield f"models.{name}.name: expected the name of a classifier of torchvision, found none"
+        publishes = model.get("architecture") in ("torchvision", "efficientnet_lite0")
+        if model.get("weights") == PUBLISHED_WEIGHTS and not publishes:
+            yield (
+                f"models.{name}.weights: expected a file, since only torchvision and efficientnet_lite0 have published "
+                f"weights that are known here, found '{PUBLISHED_WEIGHTS}'"
+            )
         penalty = _mapping(model.get("training")).get("penalty")
         layers = weight_layers(model)
         if isinstance(penalty, list) and layers and len(penalty) not in (1, layers):
@@ -306,7 +331,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def reference(schema: Mapping[str, Any] | None = None) -> str:
     """The configuration reference in Markdown, generated from the schema."""
-    schema = load_schema() if schema is None else schema
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8")) if schema is None else schema
     lines = ["# Configuration reference", "", "Generated from `schemas/config.schema.yaml` by `make docs`.", ""]
     lines += [re.sub(r"\s+", " ", str(schema["description"])).strip(), ""]
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]

@@ -6,8 +6,10 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 import urllib3
@@ -15,6 +17,8 @@ import urllib3
 from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
+
+Checked = TypeVar("Checked")
 
 TIMEOUT_S = (10.0, 30.0)  # to connect, and between two pieces of an answer
 TRIES = 2
@@ -29,13 +33,25 @@ class DownloadError(UserError):
 def fetch_gzip(name: str, md5_of_content: str, homes: Sequence[str], folder: Path, mirror: str | None = None) -> bytes:
     """Unpacked content of a public .gz file.
 
+    The checksum is that of the unpacked content, since packages of the same data differ in their gzip headers.
+
+    Raises:
+        DownloadError: as for `fetch`.
+    """
+    return fetch(name, partial(unpack, md5_of_content=md5_of_content), homes, folder, mirror)
+
+
+def fetch(
+    name: str, check: Callable[[Path], Checked], homes: Sequence[str], folder: Path, mirror: str | None = None
+) -> Checked:
+    """What a check makes of a public file.
+
     A good copy in `folder` is used as it is; a damaged one is deleted. Otherwise the mirror (a folder or URL) and
-    the public homes are tried in turn, twice each. The checksum is that of the unpacked content, since packages of
-    the same data differ in their gzip headers.
+    the public homes are tried in turn, twice each.
 
     Args:
         name: file name.
-        md5_of_content: MD5 of the unpacked content, hexadecimal.
+        check: reads a file; it raises `DownloadError` for one that is missing or damaged.
         homes: URLs of folders that hold the file.
         folder: where downloads are kept.
         mirror: a folder or the URL of one, asked first.
@@ -47,7 +63,7 @@ def fetch_gzip(name: str, md5_of_content: str, homes: Sequence[str], folder: Pat
     problems: list[str] = []
     if kept.is_file():
         try:
-            return unpack(kept, md5_of_content)
+            return check(kept)
         except DownloadError as error:
             problems.append(str(error))
             kept.unlink()
@@ -55,9 +71,9 @@ def fetch_gzip(name: str, md5_of_content: str, homes: Sequence[str], folder: Pat
         for attempt in range(TRIES if _is_url(source) else 1):
             try:
                 if not _is_url(source):
-                    return unpack(Path(source).expanduser() / name, md5_of_content)
+                    return check(Path(source).expanduser() / name)
                 _download(f"{source.rstrip('/')}/{name}", kept)
-                return unpack(kept, md5_of_content)
+                return check(kept)
             except (DownloadError, OSError) as error:
                 kept.unlink(missing_ok=True)
                 reason = " ".join(str(error).split())[:200]
@@ -67,6 +83,31 @@ def fetch_gzip(name: str, md5_of_content: str, homes: Sequence[str], folder: Pat
         f"{name} could not be had ({'; '.join(problems)}); put the file into {folder} by hand or set `mirror` to a "
         "folder that holds it"
     )
+
+
+def of_collection(mirror: str | None, folder: str) -> str | None:
+    """Where a mirror keeps a collection: in a folder of its own, or by itself."""
+    if mirror is None or not _is_url(mirror):
+        return str(Path(mirror) / folder) if mirror and (Path(mirror) / folder).is_dir() else mirror
+    return f"{mirror.rstrip('/')}/{folder}"
+
+
+def digested(path: Path, algorithm: str, expected: str) -> Path:
+    """The path of a file whose checksum begins as expected.
+
+    Args:
+        algorithm: "md5" or "sha256". expected: hexadecimal digits, all or the first.
+
+    Raises:
+        DownloadError: the file is missing or another one.
+    """
+    if not path.is_file():
+        raise DownloadError(f"{path} does not exist")
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if not expected or not found.startswith(expected):
+        raise DownloadError(f"{path} is damaged: its {algorithm.upper()} is {found}, expected {expected}")
+    return path
 
 
 def unpack(path: Path, md5_of_content: str) -> bytes:

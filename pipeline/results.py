@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.store import Reader, StoreError, Writer, publishing, reading
 
 IMAGE_DIMS = ("image", "channel", "row", "column")
+PIXELS = "1, pixel range [0, 1]"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,37 @@ def put_summary(file: Writer, group: str, summary: Mapping[str, float], what: st
     for key, value in summary.items():
         counted = key in ("n", "clusters") or key.startswith("censored")
         file.put(f"{group}/{key}", value, f"{key} of {what}", (), "1" if counted else units)
+
+
+def put_persistence(file: Writer, group: str, result: Any, index: np.ndarray, label: np.ndarray) -> None:
+    """Store a `Persistence` of test images, or of adversarial images made from them, and how it was measured.
+
+    Args:
+        index: position in the test split of each image or of its origin [images]. label: its true class [images].
+    """
+    columns = {
+        "sigma": (result.sigma, "estimated persistence", PIXELS),
+        "low": (result.low, "lower limit of persistence", PIXELS),
+        "high": (result.high, "upper limit of persistence, inf if beyond the range", PIXELS),
+        "certified_radius": (result.certified_radius, "certified radius of the classifier smoothed at `low`", PIXELS),
+        "recrosses": (result.recrosses, "whether the share rises above gamma again beyond", "1"),
+        "status": (result.status, "ok, or censored_low or censored_high by the range of sigma", "1"),
+        "predicted": (result.predicted, "class whose share is counted", "1"),
+        "index": (index, "position in the test split of the image or of its origin", "1"),
+        "label": (label, "true class of the image or of its origin", "1"),
+        "evaluations": (result.evaluations, "noisy images classified", "1"),
+    }
+    for name, (values, text, units) in columns.items():
+        file.put(f"{group}/{name}", values, text, ("image",), units)
+
+
+def put_persistence_summary(file: Writer, group: str, result: Any, summary: Mapping[str, float]) -> None:
+    """Store the summary of a `Persistence` below its group, with the number of censored values.
+
+    These count as lying at the end of the range: the mean is a restricted one.
+    """
+    censored = {kind: result.status.count(kind) for kind in ("censored_low", "censored_high")}
+    put_summary(file, f"{group}/summary", {**summary, **censored}, "persistence", PIXELS)
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -20,11 +20,15 @@ SCRIPTS = {
     "mnist5k": "scripts/data/fetch_mnist5k.py",
     "mnist": "scripts/data/fetch_idx.py",
     "fashion_mnist": "scripts/data/fetch_idx.py",
+    "cifar10": "scripts/data/fetch_cifar10.py",
+    "imagenet20": "scripts/data/import_photos.py",
+    "photos": "scripts/data/import_photos.py",
     "gaussians": "scripts/data/make_gaussians.py",
     "hdf5": "scripts/data/import_hdf5.py",
     "models": "scripts/train/train.py",
     "weights": "scripts/train/import_weights.py",
     "attacks": "scripts/attack/generate.py",
+    "natural": "scripts/persistence/measure_natural.py",
     "persistence": "scripts/persistence/bracket.py",
     "stability": "scripts/persistence/sweep.py",
     "paths": "scripts/path_kernel/record.py",
@@ -122,14 +126,31 @@ PLOT_KERNEL = {
 # The stage that tables of several networks under several attacks read.
 PAIRED = {"detection": "persistence", "attack_comparison": "attacks"}
 
+PHOTO_SETTINGS = ("train", "test", "only", "size", "resize", "interpolation")
+
 # What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.
 DATA_SETTINGS = {
     "mnist5k": ("train", "test"),
     "mnist": ("source", "train", "test"),
     "fashion_mnist": ("source", "train", "test"),
+    "cifar10": ("train", "test"),
+    "imagenet20": PHOTO_SETTINGS,
+    "photos": PHOTO_SETTINGS,
     "gaussians": ("means", "variance", "per_class"),
     "hdf5": (),
 }
+
+# What builds a network, by its architecture. Widths do not matter to a CNN, nor channels to a fully connected network.
+ARCHITECTURE_SETTINGS = {
+    "fully_connected": ("hidden",),
+    "bell_cnn": ("channels",),
+    "cifar_resnet": ("depth",),
+    "torchvision": ("name",),
+    "efficientnet_lite0": (),
+}
+
+# Stands for a file of weights in the configuration.
+PUBLISHED_WEIGHTS = "published"
 
 ATTACK_SETTINGS = {"igsm": ("epsilon", "step_size", "steps"), "lbfgs": ("mode", "c", "max_steps", "search_steps")}
 
@@ -165,10 +186,10 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         case "attacks", (_, _, attack):
             settings = _attack_settings(config["attacks"][attack])
             extra = own_files(root, settings["method"])
-        case (("persistence" | "stability"), (_, _, _)):
-            settings = dict(config[stage])
-            if stage == "persistence":
-                settings = settings | {"natural_images": config["attacks"][names[2]]["natural_images"]}
+        case "natural", (dataset, _, images):
+            settings = section_for(config, "persistence", dataset) | {"natural_images": int(images)}
+        case (("persistence" | "stability"), (dataset, _, _)):
+            settings = section_for(config, stage, dataset)
         case "paths", (network,):
             names_of = ("learning_rate", "steps", "loss", "train_samples")
             entry = config["path_kernel"]["networks"][network]
@@ -185,22 +206,23 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         case "interpolated_weights", (_, model):
             settings = config["interpolated_weights"] | _model_settings(config["models"][model])
             extra = own_files(root, settings["network"].get("factory", ""))
-        case "asymmetry", (_, _, _):
-            settings = config["persistence"] | config["asymmetry"]
-        case "sensitivity", (_, _, _):
-            sampling = {key: value for key, value in config["persistence"].items() if key != "noise"}
-            settings = sampling | config["sensitivity"]
+        case "asymmetry", (dataset, _, _):
+            settings = section_for(config, "persistence", dataset) | section_for(config, "asymmetry", dataset)
+        case "sensitivity", (dataset, _, _):
+            sampling = section_for(config, "persistence", dataset, without=("noise",))
+            settings = sampling | section_for(config, "sensitivity", dataset)
         case "cones", ():
             sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
             settings = sampling | config["cones"]
         case "norms", ():
             settings = dict(config["norms"])
-        case "interpolation", (_, _, _):
-            sampling = {key: value for key, value in config["persistence"].items() if key not in NOT_SAMPLING}
-            settings = sampling | config["interpolation"]
+        case "interpolation", (dataset, _, _):
+            sampling = section_for(config, "persistence", dataset, without=NOT_SAMPLING)
+            settings = sampling | section_for(config, "interpolation", dataset)
         case _:
             raise ValueError(f"stage {stage!r} does not take the names {names}")
-    seed_path: list[str | int] = [stage, *names]
+    # However many images are measured, the first of them meet the same noise.
+    seed_path: list[str | int] = [stage, *(names[:2] if stage == "natural" else names)]
     if stage == "models":
         seed_path.append(config["models"][names[1]]["seed"])
     return _sorted(
@@ -213,13 +235,20 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
     )
 
 
+def section_for(config: Config, name: str, dataset: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Settings of a section as they hold for a dataset, without some."""
+    settings = {**config[name], **config["datasets"][dataset]["settings"].get(name, {})}
+    return {key: value for key, value in settings.items() if key not in without}
+
+
 def _model_settings(model: Mapping[str, Any]) -> dict[str, Any]:
     if "factory" in model:
         names: tuple[str, ...] = ("factory", "arguments")
     else:
-        # Widths do not matter to a CNN, nor channels to a fully connected network.
-        names = ("architecture", {"fully_connected": "hidden", "bell_cnn": "channels"}[model["architecture"]])
+        names = ("architecture", *ARCHITECTURE_SETTINGS[model["architecture"]])
     network = {name: model[name] for name in names}
+    if model["normalization"] is not None and "factory" not in model:
+        network["normalization"] = model["normalization"]
     return {"network": network} if model["weights"] else {"network": network, "training": model["training"]}
 
 
@@ -285,6 +314,11 @@ def model_path(dataset: str, model: str) -> str:
 def cell_path(stage: str, dataset: str, model: str, attack: str) -> str:
     """Where a stage's result for one cell (dataset, model, attack) is stored."""
     return f"results/{stage}/{dataset}/{model}/{attack}.h5"
+
+
+def natural_path(dataset: str, model: str, images: int | str) -> str:
+    """Where the persistence of so many natural images is stored, which all attacks are compared with."""
+    return f"results/natural/{dataset}/{model}/{images}.h5"
 
 
 def kernel_path(network: str, part: str) -> str:
@@ -362,6 +396,8 @@ def result_paths(config: Config) -> list[str]:
     for dataset, model, attack, stage in cells:
         paths |= {data_path(dataset), model_path(dataset, model)}
         paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}
+        if stage == "persistence":
+            paths.add(natural_path(dataset, model, config["attacks"][attack]["natural_images"]))
     for network in networks:
         paths.add(data_path(config["path_kernel"]["networks"][network]["dataset"]))
         paths |= {kernel_path(network, part) for part in ("path", "kernel")}
@@ -380,7 +416,13 @@ def models_to_train(config: Config) -> list[str]:
 
 def models_with_weights(config: Config) -> list[str]:
     """Models whose weights come from a file."""
-    return [name for name, entry in config["models"].items() if entry["weights"]]
+    given = {name: entry["weights"] for name, entry in config["models"].items()}
+    return [name for name, weights in given.items() if weights and weights != PUBLISHED_WEIGHTS]
+
+
+def models_published(config: Config) -> list[str]:
+    """Models whose weights somebody published."""
+    return [name for name, entry in config["models"].items() if entry["weights"] == PUBLISHED_WEIGHTS]
 
 
 def tables_of(config: Config, table: str) -> list[str]:

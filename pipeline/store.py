@@ -85,6 +85,15 @@ class Writer:
             dataset.attrs[key] = text
         dataset.attrs["sha256"] = _checksum(array, labels)
 
+    def copy(self, source: "Reader", group: str) -> None:
+        """Store what another file holds below a group, as it stands there.
+
+        Raises:
+            StoreError: a part of it is damaged.
+        """
+        source.read_group(group)
+        source.copy_to(group, self._file)
+
     def attribute(self, name: str, value: Any) -> None:
         """Store one scalar or JSON-able fact at the root."""
         self._file.attrs[name] = value if isinstance(value, (str, int, float)) else json.dumps(value, sort_keys=True)
@@ -141,6 +150,10 @@ class Reader:
     def read_group(self, group: str) -> dict[str, np.ndarray]:
         """All arrays below a group by their path relative to it, sorted."""
         return {name: self.read(f"{group}/{name}") for name in self.names(group)}
+
+    def copy_to(self, group: str, target: h5py.File) -> None:
+        """Copy a group with all descriptions into another file under the same name."""
+        self._file.copy(group, target, name=group)
 
     def has_attribute(self, name: str) -> bool:
         """Whether the root has an attribute of a name."""

@@ -28,8 +28,10 @@ from pipeline.specs import (
     model_path,
     table_spec,
     tables_of,
+    models_published,
     models_to_train,
     models_with_weights,
+    natural_path,
     result_paths,
 )
 

@@ -83,3 +83,69 @@ rule import_hdf5:
         spec=spec_of("data", "dataset"),
     script:
         "../scripts/data/import_hdf5.py"
+
+
+rule fetch_cifar10:
+    output:
+        data_path("{dataset}"),
+    log:
+        "logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(datasets_of(settings, "cifar10")),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        spec=spec_of("data", "dataset"),
+        mirror=configured_mirror,
+    script:
+        "../scripts/data/fetch_cifar10.py"
+
+
+rule unpack_photos:
+    output:
+        data_path("{dataset}"),
+    log:
+        "logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(datasets_of(settings, "imagenet20")),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=spec_of("data", "dataset"),
+    script:
+        "../scripts/data/import_photos.py"
+
+
+rule import_photos:
+    input:
+        folder=lambda wildcards: settings["datasets"][wildcards.dataset]["folder"],
+    output:
+        data_path("{dataset}"),
+    log:
+        "logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(datasets_of(settings, "photos")),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=16000,
+        runtime=120,
+    params:
+        spec=spec_of("data", "dataset"),
+    script:
+        "../scripts/data/import_photos.py"

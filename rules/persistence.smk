@@ -1,8 +1,38 @@
-rule bracket_persistence:
+rule measure_natural:
     input:
         data=data_path("{dataset}"),
         model=model_path("{dataset}", "{model}"),
+    output:
+        natural_path("{dataset}", "{model}", "{images}"),
+    log:
+        "logs/natural/{dataset}/{model}/{images}.log",
+    benchmark:
+        "results/benchmarks/natural/{dataset}/{model}/{images}.tsv"
+    wildcard_constraints:
+        images="[1-9][0-9]*",
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=spec_of("natural", "dataset", "model", "images"),
+        device=configured_device,
+    script:
+        "../scripts/persistence/measure_natural.py"
+
+
+rule bracket_persistence:
+    input:
+        model=model_path("{dataset}", "{model}"),
         attack=cell("attacks"),
+        natural=lambda wildcards: natural_path(
+            wildcards.dataset,
+            wildcards.model,
+            settings["attacks"][wildcards.attack]["natural_images"],
+        ),
     output:
         cell("persistence"),
     log:

@@ -45,5 +45,32 @@ rule import_weights:
     params:
         spec=spec_of("models", "dataset", "model"),
         device=configured_device,
+        mirror=configured_mirror,
+    script:
+        "../scripts/train/import_weights.py"
+
+
+rule fetch_weights:
+    input:
+        data=data_path("{dataset}"),
+    output:
+        model_path("{dataset}", "{model}"),
+    log:
+        "logs/models/{dataset}/{model}.log",
+    benchmark:
+        "results/benchmarks/models/{dataset}/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(models_published(settings)),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        spec=spec_of("models", "dataset", "model"),
+        device=configured_device,
+        mirror=configured_mirror,
     script:
         "../scripts/train/import_weights.py"

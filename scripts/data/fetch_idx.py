@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.download import fetch_gzip
+from pipeline.download import fetch_gzip, of_collection
 from pipeline.idx import COLLECTIONS, FILES, parse_idx
 from pipeline.results import put_split
 from pipeline.store import Provenance, writing
@@ -23,14 +23,9 @@ def fetch_idx(
 ) -> None:
     """Write the official splits, or as many of their first images as asked for, with a random order of each."""
     collection = COLLECTIONS[source]
-    folder = Path(downloads) / collection.folder
-    # A mirror may hold several collections in folders of their own, or one by itself.
-    if mirror and not mirror.startswith(("http://", "https://")) and (Path(mirror) / collection.folder).is_dir():
-        mirror = str(Path(mirror) / collection.folder)
-    elif mirror and mirror.startswith(("http://", "https://")):
-        mirror = f"{mirror.rstrip('/')}/{collection.folder}"
+    folder, home = Path(downloads) / collection.folder, of_collection(mirror, collection.folder)
     arrays = {
-        key: parse_idx(fetch_gzip(name, collection.md5[key], collection.homes, folder, mirror))
+        key: parse_idx(fetch_gzip(name, collection.md5[key], collection.homes, folder, home))
         for key, name in FILES.items()
     }
     generator = np.random.default_rng(seed)

@@ -10,10 +10,8 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.persistence import persistence_of_gammas
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import read_network
+from pipeline.results import PIXELS, read_network
 from pipeline.store import Provenance, StoreError, reading, writing
-
-UNIT = "1, pixel range [0, 1]"
 
 
 def trace(
@@ -62,7 +60,7 @@ def trace(
         dims = ("pair", "point", "gamma")
         for name, text in (("sigma", "persistence"), ("low", "lower limit"), ("high", "upper limit")):
             values = np.stack([getattr(result, name).numpy().reshape(shape) for result in results], 2)
-            file.put(name, values, text, dims, UNIT)
+            file.put(name, values, text, dims, PIXELS)
         status = np.stack([np.array(result.status).reshape(shape) for result in results], 2)
         file.put("status", status, "ok, or censored_low or censored_high by the range of sigma", dims)
 

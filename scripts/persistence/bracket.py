@@ -1,29 +1,24 @@
-"""Bracket the persistence of natural test images and of successful adversarial images."""
+"""Bracket the persistence of successful adversarial images, and compare it with that of natural images."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.persistence import persistence
-from neighborhoods.statistics import difference, summarize
+from neighborhoods.statistics import Summary, difference, summarize
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import put_summary, read_network, read_split
+from pipeline.results import PIXELS, put_persistence, put_persistence_summary, put_summary, read_network
 from pipeline.store import Provenance, StoreError, reading, writing
-
-UNIT = "1, pixel range [0, 1]"
 
 
 def bracket(
     *,
-    data: str,
     model: str,
     attack: str,
+    natural: str,
     output: str,
-    natural_images: int,
     confidence: float,
     batch_size: int,
     seed: int,
@@ -31,12 +26,7 @@ def bracket(
     device: str = "cpu",
     **settings: Any,
 ) -> None:
-    """Write natural/ and adversarial/, each with sigma, low, high, status and a summary.
-
-    Natural images are drawn from the whole test split, right or wrong: at most `natural_images`. The two groups
-    get different noise.
-    """
-    split = read_split(data, "test")
+    """Write adversarial/ beside natural/, which is taken over: sigma, low, high, status and a summary of each."""
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
     with reading(attack) as file:
@@ -44,41 +34,19 @@ def bracket(
         origin, label = file.read("index"), file.read("label")
     if not success.any():
         raise StoreError(f"{attack}: no attack succeeded, so there is no adversarial image to measure")
-    index = split.order[:natural_images]
-    groups = {
-        "natural": (to_unit_interval(split.images[index], device), index, split.labels[index]),
-        "adversarial": (to_unit_interval(x_adv[success], device), origin[success], label[success]),
-    }
-    summaries = {}
-    with writing(output, provenance) as file:
-        for number, (name, (x, index, label)) in enumerate(groups.items()):
-            measure = partial(persistence, network, x, confidence=confidence, seed=seed + number, **settings)
-            result = halve_on_out_of_memory(measure, batch_size)
-            status = np.array(result.status)
-            columns = {
-                "sigma": (result.sigma, "estimated persistence", UNIT),
-                "low": (result.low, "lower limit of persistence", UNIT),
-                "high": (result.high, "upper limit of persistence, inf if beyond the range", UNIT),
-                "certified_radius": (
-                    result.certified_radius,
-                    "certified radius of the classifier smoothed at `low`",
-                    UNIT,
-                ),
-                "recrosses": (result.recrosses, "whether the share rises above gamma again beyond", "1"),
-                "status": (status, "ok, or censored_low or censored_high by the range of sigma", "1"),
-                "predicted": (result.predicted, "class whose share is counted", "1"),
-                "index": (index, "position in the test split of the image or of its origin", "1"),
-                "label": (label, "true class of the image or of its origin", "1"),
-                "evaluations": (result.evaluations, "noisy images classified", "1"),
-            }
-            for column, (values, description, units) in columns.items():
-                file.put(f"{name}/{column}", values, description, ("image",), units)
-            summaries[name] = summarize(result.sigma.numpy(), index, confidence, seed)
-            censored = {kind: int((status == kind).sum()) for kind in ("censored_low", "censored_high")}
-            # Censored values count as lying at the end of the range: the mean is a restricted one.
-            put_summary(file, f"{name}/summary", asdict(summaries[name]) | censored, "persistence", UNIT)
-        contrast = difference(summaries["adversarial"], summaries["natural"], confidence)
-        put_summary(file, "difference", asdict(contrast), "persistence, adversarial less natural", UNIT)
+    x = to_unit_interval(x_adv[success], device)
+    run = partial(persistence, network, x, confidence=confidence, seed=seed, **settings)
+    result = halve_on_out_of_memory(run, batch_size)
+    with writing(output, provenance) as file, reading(natural) as beside:
+        file.copy(beside, "natural")
+        put_persistence(file, "adversarial", result, origin[success], label[success])
+        summary = summarize(result.sigma.numpy(), origin[success], confidence, seed)
+        put_persistence_summary(file, "adversarial", result, asdict(summary))
+        other = Summary(
+            **{field.name: beside.read(f"natural/summary/{field.name}").item() for field in fields(Summary)}
+        )
+        contrast = difference(summary, other, confidence)
+        put_summary(file, "difference", asdict(contrast), "persistence, adversarial less natural", PIXELS)
         file.put("attacked", len(success), "attacked images, successful or not", ())
         file.put("gamma", result.gamma, "share of samples that must keep the class", ())
         file.put("samples", result.samples, "noisy images for one image at one sigma, at most", ())
@@ -90,9 +58,9 @@ if "snakemake" in globals():
 
     with job(snakemake) as run:
         bracket(
-            data=snakemake.input.data,
             model=snakemake.input.model,
             attack=snakemake.input.attack,
+            natural=snakemake.input.natural,
             output=snakemake.output[0],
             device=run.device,
             provenance=run.provenance,

@@ -13,10 +13,9 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.statistics import Summary, summarize
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import one_success_each, put_summary, read_network, read_split
+from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
-UNIT = "1, pixel range [0, 1]"
 LOG = "ln of the face number"
 # Where no pair lies within the caliper, say.
 NOTHING = Summary(0, 0, *[float("nan")] * 7)
@@ -88,10 +87,10 @@ def compare(
 
 def _put(file: Writer, name: str, group: Faces) -> None:
     texts = {
-        "distance": ("distance to the nearest boundary found", UNIT),
-        "sigma": ("persistence", UNIT),
-        "low": ("lower limit of persistence", UNIT),
-        "high": ("upper limit of persistence", UNIT),
+        "distance": ("distance to the nearest boundary found", PIXELS),
+        "sigma": ("persistence", PIXELS),
+        "low": ("lower limit of persistence", PIXELS),
+        "high": ("upper limit of persistence", PIXELS),
         "faces": ("face number", "1"),
         "faces_low": ("lower limit of the face number, from that of persistence alone", "1"),
         "faces_high": ("upper limit of the face number", "1"),

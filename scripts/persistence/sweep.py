@@ -10,10 +10,8 @@ from neighborhoods.networks import restore
 from neighborhoods.persistence import stability_curve
 from neighborhoods.sampling import noise_directions
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import IMAGE_DIMS, read_network
+from pipeline.results import IMAGE_DIMS, PIXELS, read_network
 from pipeline.store import Provenance, StoreError, reading, writing
-
-UNIT = "1, pixel range [0, 1]"
 
 
 def sweep(
@@ -48,11 +46,11 @@ def sweep(
     groups = {"natural": ("x", np.sort(first)), "adversarial": ("x_adv", np.flatnonzero(columns["success"]))}
     levels = torch.from_numpy(sigma)
     with writing(output, provenance) as file:
-        file.put("sigma", sigma, "standard deviation of the noise", ("sigma",), UNIT)
+        file.put("sigma", sigma, "standard deviation of the noise", ("sigma",), PIXELS)
         file.put("classes", classes, "name of each class", ("class",))
         file.put("samples", samples, "noisy images behind each frequency", ())
         file.put("confidence", confidence, "level of each interval", ())
-        file.put("example_sigma", sigma[shown], "sigma of the example images", ("example",), UNIT)
+        file.put("example_sigma", sigma[shown], "sigma of the example images", ("example",), PIXELS)
         for number, (name, (key, rows)) in enumerate(groups.items()):
             x = to_unit_interval(columns[key][rows], device)
             measure = partial(stability_curve, network, x, levels, samples, confidence, seed + number)
@@ -65,7 +63,7 @@ def sweep(
             noise = torch.stack([noise_directions(x.shape[1:], examples, seed + number, i) for i in range(len(x))])
             noisy = x.cpu()[:, None] + noise * torch.from_numpy(sigma[shown]).float()[:, None, None, None]
             dims = ("image", "example", *IMAGE_DIMS[1:])
-            file.put(f"{name}/examples", noisy, "noisy images, not clipped", dims, UNIT)
+            file.put(f"{name}/examples", noisy, "noisy images, not clipped", dims, PIXELS)
 
 
 if "snakemake" in globals():

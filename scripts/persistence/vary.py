@@ -12,10 +12,9 @@ from neighborhoods.networks import restore
 from neighborhoods.persistence import persistence_of_gammas
 from neighborhoods.statistics import summarize
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import one_success_each, put_summary, read_network, read_split
+from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, reading, writing
 
-UNIT = "1, pixel range [0, 1]"
 COLUMNS = {"sigma": "persistence", "low": "lower limit", "high": "upper limit, inf if beyond the range"}
 
 
@@ -70,13 +69,13 @@ def vary(
                 results = halve_on_out_of_memory(measure, batch_size)
                 for column, text in COLUMNS.items():
                     values = np.stack([getattr(result, column).numpy() for result in results], 1)
-                    file.put(f"{noise}/{name}/{column}", values, text, ("image", "level"), UNIT)
+                    file.put(f"{noise}/{name}/{column}", values, text, ("image", "level"), PIXELS)
                 status = np.stack([np.array(result.status) for result in results], 1)
                 file.put(f"{noise}/{name}/status", status, "ok, or censored by the range of sigma", ("image", "level"))
                 for level, result in zip(levels, results, strict=True):
                     what = f"{level:g}" if noise == "gaussian" else noise
                     summary = summarize(result.sigma.numpy(), image, confidence, seed)
-                    put_summary(file, f"mean/{what}/{name}", asdict(summary), "persistence", UNIT)
+                    put_summary(file, f"mean/{what}/{name}", asdict(summary), "persistence", PIXELS)
                     logs[noise, level] = np.log(result.sigma.numpy())
             base = logs["gaussian", shares[usual]]
             changes = {f"{level:g}": logs["gaussian", level] - base for level in shares if level != gamma}

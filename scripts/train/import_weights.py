@@ -1,15 +1,17 @@
 """Take trained weights from a file instead of training, and measure their test accuracy."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import read_state_dict, restore
+from neighborhoods.networks import read_state_dict, restore, weights_of
+from neighborhoods.photo_networks import published_weights
 from neighborhoods.statistics import clopper_pearson
 from neighborhoods.training import accuracy
+from pipeline.download import digested, fetch, of_collection
 from pipeline.results import put_network, read_network, read_split
 from pipeline.store import Provenance, writing
 
@@ -17,23 +19,38 @@ from pipeline.store import Provenance, writing
 def import_weights(
     *,
     data: str,
-    weights: str,
     output: str,
     network: Mapping[str, Any],
     seed: int,
     provenance: Provenance,
+    weights: str | None = None,
+    mirror: str | None = None,
+    downloads: str = "downloads",
     device: str = "cpu",
 ) -> None:
-    """Write weights/ and the attribute test_accuracy; files of torch are read as tensors only, never unpickled."""
+    """Write weights/ and the attribute test_accuracy; files of torch are read as tensors only, never unpickled.
+
+    Without a file the published weights of the architecture are taken.
+    """
     split = read_split(data, "test")
     settings = {"input_shape": list(split.images.shape[1:]), "classes": len(split.classes), **network}
+    weights = weights or _published(network, downloads, mirror)
     arrays = read_network(weights).weights if Path(weights).suffix == ".h5" else read_state_dict(weights)
     model = restore(settings, arrays, device)
-    share = accuracy(model, to_unit_interval(split.images, device), torch.tensor(split.labels).to(device))
+    share = accuracy(model, torch.from_numpy(split.images).to(device), torch.tensor(split.labels).to(device))
     n_test = len(split.labels)
     low, high = clopper_pearson(round(share * n_test), n_test)
     with writing(output, provenance) as file:
-        put_network(file, settings, arrays, share, (float(low), float(high)), n_test)
+        put_network(file, settings, weights_of(model), share, (float(low), float(high)), n_test)
+
+
+def _published(network: Mapping[str, Any], downloads: str, mirror: str | None) -> str:
+    place = published_weights(network["architecture"], network.get("name", ""))
+    if place.file is not None:
+        return str(place.file)
+    check = partial(digested, algorithm="sha256", expected=place.sha256)
+    folder = "weights"
+    return str(fetch(place.name, check, [place.home], Path(downloads) / folder, of_collection(mirror, folder)))
 
 
 if "snakemake" in globals():
@@ -42,7 +59,8 @@ if "snakemake" in globals():
     with job(snakemake) as run:
         import_weights(
             data=snakemake.input.data,
-            weights=snakemake.input.weights,
+            weights=snakemake.input.get("weights"),
+            mirror=snakemake.params.mirror,
             output=snakemake.output[0],
             device=run.device,
             provenance=run.provenance,
