@@ -47,6 +47,7 @@ _MODULES = (
     "path_geometry",
     "path_kernel",
     "persistence",
+    "photo_networks",
     "quadrature",
     "sampling",
     "search",
@@ -54,6 +55,7 @@ _MODULES = (
     "statistics",
     "trace_kernel",
     "training",
+    "vision",
 )
 _HOMES = {
     "persistence_of_gammas": "persistence",

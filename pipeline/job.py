@@ -103,8 +103,8 @@ def _start_logging(log_file: str | None) -> None:
 def _keep_freed_memory() -> None:
     """Let the C library reuse freed memory instead of giving it back to the system.
 
-    Else each layer of a network for photos is written to pages that the system clears first: that took more than half of
-    the time of EfficientNet-lite0 on one core.
+    Else each layer of a network for photos is written to pages that the system clears first: that took more than half
+    of the time of EfficientNet-lite0 on one core.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

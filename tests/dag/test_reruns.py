@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Checkout
 
 SMOKE = ("--configfile", "config/smoke.yaml")
-PERSISTENCE = Counter(
+BRACKETED = Counter(
     bracket_persistence=3,
     draw_persistence_histogram=2,
     draw_persistence_histograms=1,
@@ -18,6 +18,7 @@ PERSISTENCE = Counter(
     tabulate_detection=1,
     decide_claims=1,
 )
+PERSISTENCE = BRACKETED + Counter(measure_natural=3)
 # Of the ledger, the smoke run's asymmetry has no part.
 ASYMMETRY = Counter(compare_sides=1, draw_asymmetry=1)
 INTERPOLATION = Counter(trace_interpolation=1, draw_persistence_along_line=1, decide_claims=1)
@@ -62,7 +63,7 @@ def test_nothing_after_a_run(finished):
         ("sensitivity: {images: 7}", Counter()),
         ("attacks: {igsm-untargeted: {epsilon: 0.2}}",
          UNTARGETED),
-        ("models: {c-2: {seed: 1}}", UNTARGETED + Counter(train=1, tabulate_layers=1, decide_claims=1)),
+        ("models: {c-2: {seed: 1}}", UNTARGETED + Counter(train=1, measure_natural=1, tabulate_layers=1, decide_claims=1)),
         ("interpolation: {points: 7}", INTERPOLATION),
         ("path_kernel: {tolerance: 1e-5}", KERNEL - Counter(record_path=1)),
         ("path_kernel: {networks: {gaussians-16-16: {steps: 6}}}", KERNEL),
@@ -97,7 +98,7 @@ def test_swapped_values_are_a_change(finished):
         ("scripts/persistence/bracket.py", '"""Bracket the persistence', '"""Measure the persistence', Counter()),
         ("neighborhoods/search.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
          MEASURED | CONES),
-        ("scripts/persistence/bracket.py", "seed=seed + number", "seed=seed + 2 * number", PERSISTENCE),
+        ("scripts/persistence/bracket.py", "difference(summary, other,", "difference(other, summary,", BRACKETED),
         ("neighborhoods/path.py", "TRAIN_CHUNK = 1024", "TRAIN_CHUNK = 512", KERNEL),
         ("styles/paper.mplstyle", "font.size: 8", "font.size: 9", FIGURES),
         ("published/claims.yaml", "factor: 1.25", "factor: 1.3", Counter(decide_claims=1)),

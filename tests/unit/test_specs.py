@@ -25,6 +25,7 @@ KERNEL = {
 }
 MODEL = {"interpolated_weights"}
 SINGLE = {"cones", "norms"}
+SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity"}
 TABLES = ("bell/attacks", "bell/table1", "bell/table3", "beyond/detection")
 FIGURES = {
     "beyond/asymmetry",
@@ -50,6 +51,7 @@ def specs(config):
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-fc") for stage in KERNEL}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "c-4-short") for stage in MODEL}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
+    found["natural"] = compute_spec(resolved, ROOT, "natural", *NAMES[:2], "900")
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
     return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
 
@@ -68,11 +70,11 @@ def changed_by(raw, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        (("persistence", "gamma"), 0.8, {"persistence", "asymmetry", "sensitivity", "cones"}),
+        (("persistence", "gamma"), 0.8, {"persistence", "natural", "asymmetry", "sensitivity", "cones"}),
         (("persistence", "gamma"), 0.7, set()),
         (("persistence", "scan_factor"), 1.5, set()),
-        (("persistence", "samples"), 99, {"persistence", "interpolation", "asymmetry", "sensitivity", "cones"}),
-        (("attacks", "igsm-all", "natural_images"), 99, {"persistence"}),
+        (("persistence", "samples"), 99, SAMPLED | {"cones"}),
+        (("attacks", "igsm-all", "natural_images"), 99, set()),
         (("attacks", "igsm-all", "c"), 0.5, set()),
         (("path_kernel", "tolerance"), 1e-5, {"path_kernel"}),
         (("path_kernel", "networks", "mnist-fc", "steps"), 3, {"paths"}),
@@ -92,6 +94,11 @@ def changed_by(raw, path, value):
         (("models", "fc-100-20-10", "channels"), 8, set()),
         (("models", "fc-100-20-10", "training", "epochs"), 2, {"models"}),
         (("datasets", "mnist5k", "train"), 3000, {"data"}),
+        (("datasets", "mnist5k", "size"), 64, set()),
+        (("datasets", "mnist5k", "settings"), {"persistence": {"samples": 99}}, SAMPLED),
+        (("datasets", "mnist5k", "settings"), {"persistence": {"samples": 1000}}, set()),
+        (("datasets", "mnist5k", "settings"), {"stability": {"points": 50}}, {"stability"}),
+        (("datasets", "gaussians", "settings"), {"persistence": {"samples": 99}}, set()),
         (("figures", "style"), "talk", FIGURES),
         (("figures", "formats"), ["png"], set()),
         (("figures", "catalogue", "bell/figure_09", "target"), 2, {"bell/figure_09"}),
@@ -99,7 +106,7 @@ def changed_by(raw, path, value):
         (("mirror",), "elsewhere", set()),
         (("asymmetry", "caliper"), 0.2, {"asymmetry"}),
         (("sensitivity", "images"), 9, {"sensitivity"}),
-        (("persistence", "noise"), "ball", {"persistence", "interpolation", "asymmetry"}),
+        (("persistence", "noise"), "ball", SAMPLED - {"sensitivity"}),
         (("tables", "bell/attacks", "attacks"), ["fgsm"], {"bell/attacks"}),
         (("claims", "confidence"), 0.9, set()),
         (("tables", "beyond/detection", "false_positive_rate"), 0.1, {"beyond/detection"}),
@@ -107,8 +114,8 @@ def changed_by(raw, path, value):
         (("norms", "radius"), 6.0, {"norms"}),
         (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
         (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
-        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE),
-        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE),
+        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE | {"natural"}),
+        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE | {"natural"}),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
@@ -123,7 +130,7 @@ def test_specs_are_plain_and_sorted(raw):
 
 def test_cells_have_seeds_of_their_own(raw):
     seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE)
+    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE) + 1
 
 
 def test_lists_choose_what_is_made(raw):
@@ -161,3 +168,9 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
 def test_a_stage_takes_its_names_only(raw):
     with pytest.raises(ValueError, match="does not take"):
         compute_spec(resolve(raw), ROOT, "data", "mnist5k", "fc-100-20-10")
+
+
+def test_more_natural_images_meet_the_same_noise(raw):
+    few, many = (compute_spec(resolve(raw), ROOT, "natural", *NAMES[:2], count) for count in ("20", "900"))
+    assert few["seed"] == many["seed"]
+    assert (few["natural_images"], many["natural_images"]) == (20, 900)

@@ -1,0 +1,177 @@
+import copy
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neighborhoods.networks import build, read_state_dict, restore, weights_of
+from neighborhoods.photo_networks import CifarResNet, Normalized, published_weights
+from neighborhoods.training import predict
+from neighborhoods.vision import torchvision_models
+from pipeline import cifar
+from pipeline.download import DownloadError, digested
+from pipeline.photos import decode, packaged_imagenet
+from pipeline.results import read_network, read_split
+from pipeline.store import Provenance, writing
+from scripts.data.fetch_cifar10 import fetch_cifar10
+from scripts.train.import_weights import import_weights
+
+LITE = {"input_shape": [3, 224, 224], "classes": 1000, "architecture": "efficientnet_lite0"}
+
+
+def test_efficientnet_is_right_on_at_least_17_of_the_packaged_photos():
+    photos = packaged_imagenet()
+    network = restore(LITE, read_state_dict(str(published_weights("efficientnet_lite0").file)))
+    pixels = torch.from_numpy(decode(photos.files, 224, 256))
+    assert int((predict(network, pixels) == torch.tensor(photos.labels)).sum()) >= 17
+
+
+def test_normalisation_is_part_of_the_network():
+    torch.manual_seed(0)
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 5))
+    network = Normalized(inner, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
+    x = torch.rand(6, 3, 2, 2)
+    by_hand = torch.stack([(x[:, i] - m) / s for i, (m, s) in enumerate(((0.1, 0.5), (0.2, 1.0), (0.3, 2.0)))], 1)
+    torch.testing.assert_close(network(x), inner(by_hand))
+    assert set(network.state_dict()) == {"network.1.weight", "network.1.bias"}
+    with pytest.raises(ValueError, match="one positive std for each mean"):
+        Normalized(inner, (0.1, 0.2, 0.3), (0.5, 0.0, 1.0))
+
+
+def test_any_architecture_can_have_a_normalisation():
+    settings = {"input_shape": (3, 4, 4), "classes": 3, "architecture": "fully_connected"}
+    torch.manual_seed(0)
+    network = build(**settings, normalization={"mean": [0.5] * 3, "std": [0.25] * 3})
+    x = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(network(x), network.network((x - 0.5) / 0.25))
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet1_1", "shufflenet_v2_x0_5"])
+def test_weights_of_torchvision_fit_by_their_own_names(name, tmp_path):
+    torch.manual_seed(0)
+    reference = torchvision_models().get_model(name, weights=None).eval()
+    torch.save(reference.state_dict(), tmp_path / "weights.pth")
+    settings = {"input_shape": [3, 224, 224], "classes": 1000, "architecture": "torchvision", "name": name}
+    network = restore(settings, read_state_dict(str(tmp_path / "weights.pth")))
+    x = torch.rand(2, 3, 224, 224)
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), reference((x - mean) / std), rtol=1e-4, atol=1e-5)
+    # What is stored has the names of the network as a whole.
+    torch.testing.assert_close(restore(settings, weights_of(network))(x), network(x))
+
+
+def test_torchvision_names_its_published_weights():
+    vgg, resnet = published_weights("torchvision", "vgg16"), published_weights("torchvision", "resnet18")
+    assert (vgg.name, len(vgg.sha256)) == ("vgg16-397923af.pth", 64)
+    assert vgg.sha256.startswith("397923af")
+    assert resnet.sha256 == resnet.name.removesuffix(".pth").split("-")[1]
+    with pytest.raises(ValueError, match="no published weights are known of 'vgg17'"):
+        published_weights("torchvision", "vgg17")
+    with pytest.raises(ValueError, match="no classifier 'vgg17'"):
+        build((3, 224, 224), 10, architecture="torchvision", name="vgg17")
+
+
+@pytest.mark.parametrize(("depth", "parameters"), [(20, 0.27e6), (56, 0.85e6), (110, 1.7e6)])
+def test_residual_networks_have_the_published_sizes(depth, parameters):
+    # He et al. 2016, table 6.
+    network = CifarResNet(depth, 10)
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(parameters, rel=0.03)
+    layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    assert len(layers) == depth
+
+
+def test_a_residual_network_of_another_depth_is_refused():
+    with pytest.raises(ValueError, match="6 n \\+ 2 layers, found 21"):
+        CifarResNet(21, 10)
+    with pytest.raises(ValueError, match="needs images \\(3, rows, columns\\)"):
+        build((1, 28, 28), 10, architecture="cifar_resnet")
+
+
+def test_shortcuts_carry_the_image_where_convolutions_are_zero():
+    network = CifarResNet(8, 10).eval()
+    block = copy.deepcopy(network.layer2[0])
+    nn.init.zeros_(block.bn2.weight)
+    x = torch.rand(2, 16, 8, 8)
+    out = block(x)
+    assert out.shape == (2, 32, 4, 4)
+    torch.testing.assert_close(out[:, 8:24], x[:, :, ::2, ::2])
+    assert not out[:, :8].any()
+    assert not out[:, 24:].any()
+
+
+def archive(path, records=7, name=None):
+    generator = np.random.default_rng(0)
+    made = {}
+    with tarfile.open(path, "w:gz") as file:
+        for split, members in cifar.MEMBERS.items():
+            rows = []
+            for member in members:
+                labels = generator.integers(0, 10, records, np.uint8)
+                images = generator.integers(0, 256, (records, 3, 32, 32), np.uint8)
+                content = b"".join(
+                    bytes([label]) + image.tobytes() for label, image in zip(labels, images, strict=True)
+                )
+                info = tarfile.TarInfo(name or member)
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+                rows.append((images, labels))
+            made[split] = [np.concatenate(part) for part in zip(*rows, strict=True)]
+    return made, hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_the_archive_of_cifar_becomes_images_and_labels(tmp_path):
+    (tmp_path / "mirror" / "cifar10").mkdir(parents=True)
+    made, md5 = archive(tmp_path / "mirror" / "cifar10" / cifar.NAME)
+    settings = {"train": None, "test": 5, "seed": 0, "provenance": Provenance(), "md5": md5}
+    fetch_cifar10(
+        output=str(tmp_path / "c.h5"), mirror=str(tmp_path / "mirror"), downloads=str(tmp_path / "d"), **settings
+    )
+    train, test = (read_split(tmp_path / "c.h5", split) for split in ("train", "test"))
+    np.testing.assert_array_equal(train.images, made["train"][0])
+    np.testing.assert_array_equal(train.labels, made["train"][1])
+    np.testing.assert_array_equal(test.images, made["test"][0][:5])
+    assert test.classes[3] == "cat"
+
+
+def test_a_wrong_archive_is_one_sentence(tmp_path):
+    _, md5 = archive(tmp_path / "a.tar.gz", name="other.bin")
+    with pytest.raises(DownloadError, match="not the binary version of CIFAR-10"):
+        cifar.read_archive(tmp_path / "a.tar.gz", md5)
+    with pytest.raises(DownloadError, match="is damaged: its MD5 is"):
+        cifar.read_archive(tmp_path / "a.tar.gz")
+    with pytest.raises(DownloadError, match="does not exist"):
+        digested(tmp_path / "none", "md5", "0")
+
+
+def test_published_weights_come_from_the_mirror_when_their_checksum_is_right(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    name = "squeezenet1_1"
+    file = tmp_path / "mirror" / "weights" / published_weights("torchvision", name).name
+    file.parent.mkdir(parents=True)
+    torch.save(torchvision_models().get_model(name, weights=None, num_classes=4).state_dict(), file)
+    with writing(tmp_path / "data.h5", Provenance()) as data:
+        data.put("classes", list("abcd"), "name of each class", ("class",))
+        data.put("x_test", np.zeros((2, 3, 64, 64), np.uint8), "x", ("image", "channel", "row", "column"))
+        for key in ("y_test", "order_test"):
+            data.put(key, np.arange(2), "y", ("image",))
+    monkeypatch.setattr("pipeline.download._download", lambda url, target: target.write_bytes(b"damaged"))
+    (tmp_path / "downloads" / "weights").mkdir(parents=True)
+    settings = {
+        "data": str(tmp_path / "data.h5"), "output": str(tmp_path / "model.h5"), "seed": 0, "provenance": Provenance(),
+        "network": {"architecture": "torchvision", "name": name}, "mirror": str(tmp_path / "mirror"),
+        "downloads": str(tmp_path / "downloads"),
+    }  # fmt: skip
+    with pytest.raises(DownloadError, match="is damaged: its SHA256 is"):
+        import_weights(**settings)
+    assert not (tmp_path / "model.h5").exists()
+    sha = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setitem(__import__("neighborhoods.photo_networks").photo_networks.SHA256, file.name, sha)
+    import_weights(**settings)
+    found = read_network(tmp_path / "model.h5")
+    assert found.settings["name"] == name
+    assert all(key.startswith("network.") for key in found.weights)
