@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pipeline.attack_settings import ATTACK_SETTINGS
 from pipeline.digest import code_digest
 from pipeline.seeds import seed_for
 
@@ -130,8 +131,6 @@ DATA_SETTINGS = {
     "gaussians": ("means", "variance", "per_class"),
     "hdf5": (),
 }
-
-ATTACK_SETTINGS = {"igsm": ("epsilon", "step_size", "steps"), "lbfgs": ("mode", "c", "max_steps", "search_steps")}
 
 
 def _sorted(value: Any) -> Any:
