@@ -167,10 +167,10 @@ def attack(
         raise AttackError(f"{method} needs a target for each image, found none; use targets: all or random")
     if target is not None and not found.targeted:
         raise AttackError(f"{method} cannot aim at a target; use targets: none")
-    if method in METHODS:
-        _check_settings(method, found.run, settings)
     with undisturbed(model, seed):
         check_input(model, x, label, target, batch_size=batch_size)
+        if method in METHODS:
+            _check_settings(method, found.run, settings)
         run = partial(found.run, **settings, **_randomness(found.run, seed))
         x_adv, queries = _in_batches(method, run, model, x, label, target, batch_size)
     norm = settings.get("norm", found.norm) if method in METHODS else found.norm

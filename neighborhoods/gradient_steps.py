@@ -8,8 +8,8 @@ Called through `attacks.attack`, which checks the input and puts the network int
     target: classes to reach [n]; None to leave the label.
 
 and return adversarial images [n, ...] in [0, 1]. Unless a function says otherwise, epsilon and step_size are in units
-of a pixel's range. Steps go up the cross-entropy of the label, or down that of the target. The loss is summed over images,
-so that no image depends on another, and a pixel (for `fgm_l2` an image) without gradient stays where it is.
+of a pixel's range. Steps go up the cross-entropy of the label, or down that of the target. The loss is summed over
+images, so that no image depends on another, and a pixel (for `fgm_l2` an image) without gradient stays where it is.
 """
 
 import torch

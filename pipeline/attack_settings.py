@@ -20,7 +20,7 @@ ATTACK_SETTINGS: dict[str, tuple[str, ...]] = {
     "rfgsm_iterated": STEPS,
     "apgd_ce": ("epsilon", "steps", "norm"),
     "apgd_dlr": ("epsilon", "steps", "norm"),
-    "cw": ("confidence", "c", "learning_rate", "max_steps", "search_steps"),
+    "cw": ("confidence", "c", "learning_rate", "adam_steps", "search_steps"),
     "deepfool": ("overshoot", "max_steps", "candidates"),
     "jsma": ("theta", "pixel_share"),
     "lbfgs": ("mode", "c", "max_steps", "search_steps"),
