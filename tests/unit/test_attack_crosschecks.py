@@ -115,14 +115,16 @@ def test_auto_pgd_reaches_targets(digits):
 
 def test_carlini_and_wagner_come_as_near_as_foolbox_with_more_steps(digits):
     model, x, y = digits[0], *(part[:12] for part in digits[1:])
-    made, verdict = attack("cw", model, x, y, batch_size=7)
-    direct = L2CarliniWagnerAttack(binary_search_steps=9, steps=2500, stepsize=0.01)
+    made, verdict = attack("cw", model, x, y, learning_rate=0.02, adam_steps=400, c=0.1, search_steps=6)
+    direct = L2CarliniWagnerAttack(binary_search_steps=7, steps=1000, stepsize=0.01, initial_const=0.1)
     other = direct.run(foolbox.PyTorchModel(model, (0, 1)), x, Misclassification(y))
     model.zero_grad()
     assert bool(verdict.success.all())
     ratio = (made - x).flatten(1).norm(dim=1) / (other - x).flatten(1).norm(dim=1)
     assert float(ratio.mean()) < 1.03
-    _, sure = attack("cw", model, x[:10], y[:10], confidence=2.0, adam_steps=500)
+    _, sure = attack(
+        "cw", model, x[:10], y[:10], confidence=2.0, learning_rate=0.02, adam_steps=200, c=0.1, search_steps=6
+    )
     assert bool((sure.distortion > verdict.distortion[:10]).all())
 
 

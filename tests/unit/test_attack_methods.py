@@ -259,8 +259,8 @@ def test_a_common_shift_of_the_logits_changes_no_attack_by_carlini_and_wagner():
     x[:, :, :2] = 0.0
     y = predict(model, x)
     for target in (None, (y + 1) % CLASSES):
-        _, first = attack("cw", model, x, y, target, adam_steps=200)
-        _, second = attack("cw", Negative(model), x, y, target, adam_steps=200)
+        _, first = attack("cw", model, x, y, target, adam_steps=150, c=0.1, search_steps=5)
+        _, second = attack("cw", Negative(model), x, y, target, adam_steps=150, c=0.1, search_steps=5)
         assert bool(first.success.all())
         assert bool(second.success.all())
         assert second.distortion.numpy() == pytest.approx(first.distortion.numpy(), rel=0.02)
@@ -277,7 +277,7 @@ def test_carlini_and_wagner_move_pixels_that_lie_on_the_box():
     x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x[:, :, :2] = 0.0
     y = torch.zeros(5, dtype=torch.int64)
-    made, verdict = attack("cw", model, x, y)
+    made, verdict = attack("cw", model, x, y, c=0.1, search_steps=7)
     assert bool(verdict.success.all())
     exact = float(1 / w.norm())
     assert (made - x).flatten(1).norm(dim=1).numpy() == pytest.approx(exact, rel=0.02)
