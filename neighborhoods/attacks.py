@@ -1,8 +1,8 @@
 """Attacks behind one contract: images in [0, 1] in, re-verified adversarial images out."""
 
-import contextlib
+import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,88 +11,81 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
+from neighborhoods.apgd import apgd_ce, apgd_dlr
+from neighborhoods.assignment import UNTARGETED, Assignment, assign
+from neighborhoods.attack_contract import (
+    ROUNDING,
+    AttackError,
+    Verdict,
+    check_input,
+    counting,
+    undisturbed,
+    verify,
+)
 from neighborhoods.factories import load
+from neighborhoods.gradient_steps import fgm_l2, fgsm, igsm, mifgsm, pgd, rfgsm, rfgsm_iterated
+from neighborhoods.jsma import jsma
 from neighborhoods.lbfgs import lbfgs
-from neighborhoods.training import predict
+from neighborhoods.minimal_norm import cw, deepfool
+
+__all__ = [
+    "METHODS",
+    "ROUNDING",
+    "UNTARGETED",
+    "Assignment",
+    "AttackError",
+    "Method",
+    "Verdict",
+    "assign",
+    "attack",
+    "find_attack",
+    "igsm",
+    "verify",
+]
 
 log = logging.getLogger(__name__)
 
-# A clip in single precision can miss a bound by its rounding: epsilon + x is rounded once.
-ROUNDING = 1e-6
-UNTARGETED = -1
-
-
-class AttackError(ValueError):
-    """An attack was asked for or did something impossible; the text is one sentence."""
-
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a check of adversarial images found, independent of the attack that made them.
+class Method:
+    """An attack and what it can do.
 
     Attributes:
-        predicted: class of each adversarial image [n], int64.
-        success: the target is reached, or (untargeted) the label is left [n], bool.
-        distortion: ||x_adv - x||_2 / sqrt(pixels) [n] (Bell, definition 1.8).
-        linf: largest change of a pixel [n].
-        queries: gradient evaluations spent on each image [n], float64; nan when the images were only checked.
+        run: called with model, images, labels, targets (or None) and settings by name; a random one takes `generator`
+            or `seed`. Returns images, or these and the gradient evaluations of each, where it knows them.
+        norm: of its setting `epsilon`, if it has one, unless a setting `norm` says otherwise.
+        targeted, untargeted: whether it can aim at a class, and whether it can leave one.
     """
 
-    predicted: Tensor
-    success: Tensor
-    distortion: Tensor
-    linf: Tensor
-    queries: Tensor
+    run: Callable[..., Tensor | tuple[Tensor, Tensor]]
+    norm: str = "linf"
+    targeted: bool = True
+    untargeted: bool = True
 
 
-def igsm(
-    model: nn.Module,
-    x: Tensor,
-    label: Tensor,
-    target: Tensor | None = None,
-    *,
-    epsilon: float,
-    step_size: float,
-    steps: int,
-) -> Tensor:
-    """Iterative gradient sign method (Bell, equation 5; Kurakin et al. 2016), by torchattacks' BIM.
-
-    Each step moves every pixel by `step_size` against the gradient of the target's cross-entropy, or
-    along that of the label's, then clips to the epsilon-ball around `x` and to [0, 1].
-
-    Args:
-        model: images [B, ...] to logits [B, classes].
-        x: images in [0, 1], [n, ...].
-        label: true classes [n].
-        target: classes to reach [n]; None to leave the label.
-        epsilon, step_size: in units of a pixel's range.
-
-    Returns:
-        Adversarial images [n, ...].
-
-    Raises:
-        AttackError: no steps.
-    """
-    if steps < 1:
-        # torchattacks takes 0 to mean a number of its own.
-        raise AttackError(f"igsm needs at least one step, found {steps}")
-    attack = torchattacks.BIM(model, eps=epsilon, alpha=step_size, steps=steps)
-    attack.set_device(x.device)
-    if target is None:
-        return attack(x, label)
-    attack.set_mode_targeted_by_label(quiet=True)
-    return attack(x, target)
+METHODS = {
+    "fgsm": Method(fgsm),
+    "fgm_l2": Method(fgm_l2, norm="l2"),
+    "igsm": Method(igsm),
+    "bim": Method(igsm),
+    "mifgsm": Method(mifgsm),
+    "pgd": Method(pgd),
+    "rfgsm": Method(rfgsm),
+    "rfgsm_iterated": Method(rfgsm_iterated),
+    "apgd_ce": Method(apgd_ce),
+    "apgd_dlr": Method(apgd_dlr, targeted=False),
+    "cw": Method(cw),
+    "deepfool": Method(deepfool, targeted=False),
+    "jsma": Method(jsma, untargeted=False),
+    "lbfgs": Method(lbfgs),
+}
 
 
-# An attack returns its images, or these and the gradient evaluations of each, where it knows them.
-Attack = Callable[..., Tensor | tuple[Tensor, Tensor]]
-METHODS: dict[str, Attack] = {"igsm": igsm, "lbfgs": lbfgs}
-
-
-def find_attack(method: str) -> Attack:
+def find_attack(method: str) -> Method:
     """The attack of a name: one of `METHODS`, `torchattacks.CLASS`, or one's own `package.module:function`.
 
-    An attack of one's own is called like `igsm`, with its settings as keyword arguments.
+    An attack of one's own is called like `igsm`, with its settings as keyword arguments; a setting `epsilon` of it is
+    the largest change of a pixel.
 
     Raises:
         AttackError: there is no such attack.
@@ -103,9 +96,9 @@ def find_attack(method: str) -> Attack:
         attack_class = getattr(torchattacks, method.removeprefix("torchattacks."), None)
         if not (isinstance(attack_class, type) and issubclass(attack_class, torchattacks.attack.Attack)):
             raise AttackError(f"torchattacks {torchattacks.__version__} has no attack '{method}'")
-        return partial(_run_torchattacks, attack_class)
+        return Method(partial(_run_torchattacks, attack_class))
     if ":" in method:
-        return load(method)
+        return Method(load(method))
     known = ", ".join(METHODS)
     raise AttackError(
         f"unknown attack method {method!r}, expected {known}, torchattacks.CLASS or package.module:function"
@@ -141,14 +134,23 @@ def attack(
     target: Tensor | None = None,
     *,
     batch_size: int = 512,
+    seed: int = 0,
     **settings: Any,
 ) -> tuple[Tensor, Verdict]:
     """Run a named attack in batches and verify every image again.
 
+    The network is in evaluation mode meanwhile and comes back as it was, as do the global random numbers. Results are
+    equal for equal seeds; those of the methods in `METHODS` do not depend on the batch but by rounding.
+
     Args:
         method: as for `find_attack`.
-        model, x, label, target: as for the attack.
+        model: images [B, ...] to logits [B, classes].
+        x: images in [0, 1], [n, ...]. label: true classes [n]. target: classes to reach [n], None to leave the label.
+        seed: of whatever the attack draws.
         settings: the attack's own, e.g. epsilon.
+
+    An untargeted attack may start from images that the model gets wrong: they count as successes. `cw` and `deepfool`
+    leave them as they are, the others move them all the same.
 
     Gradient evaluations are images that went through the model while gradients were on; an attack that does not count
     its own has them shared out evenly over the images of a batch.
@@ -157,21 +159,42 @@ def attack(
         Adversarial images [n, ...] and what the check found.
 
     Raises:
-        AttackError: bad input, or an image that leaves the box or the epsilon-ball.
+        AttackError: bad input, settings that the attack does not take, or an image that leaves the box or the
+            epsilon-ball.
     """
-    run = find_attack(method)
-    if len(x) == 0:
-        raise AttackError("an attack needs at least one image, found none")
-    if not bool(((x >= 0) & (x <= 1)).all()):
-        raise AttackError(f"an attack needs pixels in [0, 1], found {float(x.min()):g} to {float(x.max()):g}")
+    found = find_attack(method)
+    if target is None and not found.untargeted:
+        raise AttackError(f"{method} needs a target for each image, found none; use targets: all or random")
+    if target is not None and not found.targeted:
+        raise AttackError(f"{method} cannot aim at a target; use targets: none")
+    with undisturbed(model, seed):
+        check_input(model, x, label, target, batch_size=batch_size)
+        if method in METHODS:
+            _check_settings(method, found.run, settings)
+        run = partial(found.run, **settings, **_randomness(found.run, seed))
+        x_adv, queries = _in_batches(method, run, model, x, label, target, batch_size)
+    norm = settings.get("norm", found.norm) if method in METHODS else found.norm
+    checked = verify(model, x, x_adv, label, target, epsilon=settings.get("epsilon"), norm=norm)
+    return x_adv, replace(checked, queries=queries)
+
+
+def _in_batches(
+    method: str,
+    run: Callable[..., Tensor | tuple[Tensor, Tensor]],
+    model: nn.Module,
+    x: Tensor,
+    label: Tensor,
+    target: Tensor | None,
+    batch_size: int,
+) -> tuple[Tensor, Tensor]:
     parts, spent = [], []
     for start in range(0, len(x), batch_size):
         piece = slice(start, start + batch_size)
         goal = None if target is None else target[piece]
-        with _counting(model) as counter:
-            made = run(model, x[piece], label[piece], goal, **settings)
+        with counting(model) as counter:
+            made = run(model, x[piece], label[piece], goal)
         images = len(x[piece])
-        queries = torch.full((images,), counter.total / max(images, 1), dtype=torch.float64)
+        queries = torch.full((images,), counter.total / images, dtype=torch.float64)
         if isinstance(made, tuple):
             made, own = made
             queries = own.double().cpu()
@@ -181,114 +204,23 @@ def attack(
         parts.append(made.detach())
         spent.append(queries)
         log.info("%s: %d of %d images", method, min(start + batch_size, len(x)), len(x))
-    x_adv = torch.cat(parts)
-    checked = verify(model, x, x_adv, label, target, epsilon=settings.get("epsilon"))
-    return x_adv, replace(checked, queries=torch.cat(spent))
+    return torch.cat(parts), torch.cat(spent)
 
 
-class _Counter:
-    """Images that went through a model while gradients were on."""
-
-    total = 0
-
-    def __call__(self, model: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        if arguments and torch.is_grad_enabled():
-            self.total += len(arguments[0])
+def _randomness(run: Callable[..., Any], seed: int) -> dict[str, Any]:
+    """What an attack that draws takes its random numbers from: one generator for all batches, or the seed."""
+    names = inspect.signature(run).parameters
+    if "generator" in names:
+        return {"generator": torch.Generator().manual_seed(seed)}
+    return {"seed": seed} if "seed" in names else {}
 
 
-@contextlib.contextmanager
-def _counting(model: nn.Module) -> Iterator[_Counter]:
-    counter = _Counter()
-    handle = model.register_forward_pre_hook(counter)
-    try:
-        yield counter
-    finally:
-        handle.remove()
-
-
-def verify(
-    model: nn.Module,
-    x: Tensor,
-    x_adv: Tensor,
-    label: Tensor,
-    target: Tensor | None = None,
-    *,
-    epsilon: float | None = None,
-) -> Verdict:
-    """Check adversarial images without trusting the attack that made them.
-
-    Args:
-        x, x_adv: images [n, ...].
-        label: true classes [n]. target: classes to reach [n], None if untargeted.
-        epsilon: largest change of a pixel that the attack was allowed, if any.
-
-    Raises:
-        AttackError: not finite, outside [0, 1], or outside the epsilon-ball.
-    """
-    if not bool(torch.isfinite(x_adv).all()):
-        raise AttackError("the attack made pixels that are not finite")
-    if float(x_adv.min()) < -ROUNDING or float(x_adv.max()) > 1 + ROUNDING:
-        raise AttackError(f"the attack left the box [0, 1]: {float(x_adv.min()):g} to {float(x_adv.max()):g}")
-    change = (x_adv - x).flatten(1)
-    linf = change.abs().amax(1)
-    if epsilon is not None and float(linf.max()) > epsilon + ROUNDING:
-        raise AttackError(f"the attack changed a pixel by {float(linf.max()):g}, more than epsilon {epsilon:g}")
-    predicted = predict(model, x_adv)
-    success = predicted != label if target is None else predicted == target
-    distortion = change.double().square().mean(1).sqrt()
-    return Verdict(predicted, success, distortion, linf, torch.full_like(distortion, torch.nan))
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Which images to attack and toward what: rows of one attack.
-
-    Attributes:
-        index: image of each row [n]. target: class to reach [n], or -1 for none.
-    """
-
-    index: Tensor
-    target: Tensor
-
-
-def assign(
-    label: Tensor,
-    correct: Tensor,
-    order: Tensor,
-    *,
-    images: int,
-    classes: Sequence[int] = (),
-    targets: str = "all",
-    n_classes: int = 10,
-    generator: torch.Generator,
-) -> Assignment:
-    """Choose images that the model gets right, in a given order, and targets for each.
-
-    Args:
-        label: true classes [N]. correct: whether the model gets each right [N].
-        order: a permutation of the images [N].
-        images: how many to choose. classes: allowed labels, empty for all.
-        targets: "all" other classes for each image, one "random" other class, or "none".
-        generator: of the random targets.
-
-    Raises:
-        AttackError: a class is out of range, or fewer images than asked for qualify.
-    """
-    if not all(0 <= c < n_classes for c in classes):
-        raise AttackError(f"classes to attack must lie in 0..{n_classes - 1}, found {list(classes)}")
-    allowed = torch.isin(label, torch.tensor(list(classes) or range(n_classes)))
-    chosen = order[(allowed & correct)[order]]
-    if len(chosen) < images:
-        raise AttackError(f"the attack asks for {images} images, but only {len(chosen)} correctly classified ones fit")
-    chosen = chosen[:images]
-    match targets:
-        case "none":
-            return Assignment(chosen, torch.full_like(chosen, UNTARGETED))
-        case "random":
-            shift = torch.randint(1, n_classes, (images,), generator=generator)
-            return Assignment(chosen, (label[chosen] + shift) % n_classes)
-        case "all":
-            everything = torch.arange(n_classes).expand(images, n_classes)
-            others = everything[everything != label[chosen, None]]
-            return Assignment(chosen.repeat_interleave(n_classes - 1), others)
-    raise AttackError(f"unknown targets {targets!r}, expected all, random or none")
+def _check_settings(method: str, run: Callable[..., Any], given: dict[str, Any]) -> None:
+    parameters = inspect.signature(run).parameters.values()
+    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "generator"}
+    unknown = [name for name in given if name not in own]
+    if unknown:
+        raise AttackError(f"{method} takes the settings {', '.join(own)}, found {', '.join(unknown)}")
+    missing = [name for name, default in own.items() if default is inspect.Parameter.empty and name not in given]
+    if missing:
+        raise AttackError(f"{method} needs the settings {', '.join(missing)}, found none")

@@ -6,7 +6,6 @@ floats where the schema says number, since 1 and 1.0 would count as a change.
 """
 
 import copy
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,8 +15,11 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from pipeline.attack_settings import attack_mistakes, without_foreign_settings
 from pipeline.errors import UserError
 from pipeline.specs import PLOT_KERNEL, PUBLISHED_WEIGHTS
+from pipeline.wording import mapping as _mapping
+from pipeline.wording import nearest as _nearest
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 MNIST5K_IMAGES = 5000
@@ -34,8 +36,6 @@ NEEDED = {
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
 TABLE_NEEDED = {"network_layers": None, "detection": "attacks", "attack_comparison": "attacks"}
-METHODS = ("igsm", "lbfgs")
-OWN_METHOD = r"torchattacks\.[A-Za-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 
 
 class ConfigError(UserError):
@@ -73,9 +73,14 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) 
     """
     schema = load_schema() if schema is None else schema
     resolved = _complete(copy.deepcopy(dict(config)), schema)
+    attacks = resolved.get("attacks")
+    if isinstance(attacks, Mapping):
+        resolved["attacks"] = {name: without_foreign_settings(entry) for name, entry in attacks.items()}
     errors = sorted(Draft202012Validator(schema).iter_errors(resolved), key=lambda error: list(map(str, error.path)))
     lines = [line for error in errors for line in _lines(error)]
     lines += list(_cross_check(resolved))
+    # What somebody wrote, since defaults are filled in for every method.
+    lines += list(attack_mistakes(_mapping(config.get("attacks")), _mapping(attacks)))
     if lines:
         raise ConfigError(list(dict.fromkeys(f"configuration: {line}" for line in lines)))
     return resolved
@@ -165,17 +170,11 @@ def _join(where: str, key: Any) -> str:
     return str(key) if where == "(top level)" else f"{where}.{key}"
 
 
-def _nearest(found: Any, valid: Any) -> str:
-    matches = difflib.get_close_matches(str(found), [str(name) for name in valid], n=1, cutoff=0.5)
-    return f"; the nearest valid one is '{matches[0]}'" if matches else f"; valid are {', '.join(map(str, valid))}"
-
-
 def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     """What a schema cannot say: that names exist and numbers fit together. Wrong types are skipped here,
     the schema has named them."""
     yield from _check_names(config)
     yield from _check_numbers(config)
-    yield from _check_methods(config)
     yield from _check_interpolated(config)
 
 
@@ -297,17 +296,6 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _check_methods(config: Mapping[str, Any]) -> Iterator[str]:
-    for name, attack in _mapping(config.get("attacks")).items():
-        method = _mapping(attack).get("method")
-        if not isinstance(method, str) or method in METHODS or re.fullmatch(OWN_METHOD, method):
-            continue
-        yield (
-            f"attacks.{name}.method: expected {', '.join(METHODS)}, torchattacks.CLASS or package.module:function, "
-            f"found '{method}'{_nearest(method, METHODS)}"
-        )
-
-
 def _check_interpolated(config: Mapping[str, Any]) -> Iterator[str]:
     catalogue, models = _mapping(_mapping(config.get("figures")).get("catalogue")), _mapping(config.get("models"))
     for name, entry in catalogue.items():
@@ -323,10 +311,6 @@ def weight_layers(model: Mapping[str, Any]) -> int | None:
     if model.get("architecture") == "fully_connected" and isinstance(hidden, list):
         return len(hidden) + 1
     return 6 if model.get("architecture") == "bell_cnn" else None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def reference(schema: Mapping[str, Any] | None = None) -> str:

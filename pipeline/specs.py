@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pipeline.attack_settings import ATTACK_SETTINGS
 from pipeline.digest import code_digest
 from pipeline.seeds import seed_for
 
@@ -151,8 +152,6 @@ ARCHITECTURE_SETTINGS = {
 
 # Stands for a file of weights in the configuration.
 PUBLISHED_WEIGHTS = "published"
-
-ATTACK_SETTINGS = {"igsm": ("epsilon", "step_size", "steps"), "lbfgs": ("mode", "c", "max_steps", "search_steps")}
 
 
 def _sorted(value: Any) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 from pipeline import guard
 from pipeline.errors import UserError
 
-LIBRARIES = ("numpy", "scipy", "torch", "torchattacks", "h5py")
+LIBRARIES = ("numpy", "scipy", "torch", "torchattacks", "foolbox", "pyautoattack", "h5py")
 COMPRESS_FROM_BYTES = 1 << 16
 
 

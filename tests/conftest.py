@@ -1,4 +1,4 @@
-"""What several test files share: a copy of the checkout to change, and a way to run Snakemake on it."""
+"""What several test files share: a copy of the checkout to change, a way to run Snakemake on it, and a small network."""
 
 import os
 import re
@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -94,3 +96,37 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture(scope="session")
 def smoke_config() -> dict:
     return yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Several threads gain nothing on small tensors, and wait in busy loops when other processes need the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def blobs() -> Callable[..., Any]:
+    """Makes small problems: a trained network and up to 100 images that it gets right, of four classes in the cube."""
+    import torch
+
+    from neighborhoods.networks import fully_connected
+    from neighborhoods.training import predict, train
+
+    def make(side: int, hidden: tuple[int, ...], *, centers: int = 4, spread: float = 0.15) -> Any:
+        generator = torch.Generator().manual_seed(0)
+        blob = torch.arange(400) % centers
+        places = torch.rand(centers, 1, side, side, generator=generator)
+        x = (places[blob] + spread * torch.randn(400, 1, side, side, generator=generator)).clamp(0, 1)
+        y = blob % 4
+        torch.manual_seed(0)
+        model = fully_connected((1, side, side), hidden, 4)
+        train(model, x, y, x, y, epochs=20, learning_rate=0.01)
+        right = predict(model, x) == y
+        return model, x[right][:100], y[right][:100]
+
+    return make

@@ -50,7 +50,8 @@ def generate(
     )
     x, label = pixels[rows.index.to(device)], labels[rows.index].to(device)
     goal = None if targets == "none" else rows.target.to(device)
-    x_adv, verdict = halve_on_out_of_memory(partial(attack, method, network, x, label, goal, **settings), batch_size)
+    run = partial(attack, method, network, x, label, goal, **{"seed": seed, **settings})
+    x_adv, verdict = halve_on_out_of_memory(run, batch_size)
     columns = {
         "label": (label, "true class"),
         "target": (rows.target, f"class aimed at, {UNTARGETED} for untargeted"),

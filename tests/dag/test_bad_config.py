@@ -16,6 +16,10 @@ BROKEN = {
         "attacks: {igsm-all: {epsilon: -0.1}}",
         ["attacks.igsm-all.epsilon: expected a value above 0, found -0.1"],
     ),
+    "a setting of another attack": (
+        "attacks: {lbfgs: {epsilon: 0.1}}",
+        ["attacks.lbfgs.epsilon: lbfgs does not take it, only mode, c, max_steps, search_steps"],
+    ),
     "negative samples": (
         "persistence: {samples: -1}",
         ["persistence.samples: expected a value of at least 10, found -1"],

@@ -68,7 +68,6 @@ def test_nothing_after_a_run(finished):
         ("path_kernel: {tolerance: 1e-5}", KERNEL - Counter(record_path=1)),
         ("path_kernel: {networks: {gaussians-16-16: {steps: 6}}}", KERNEL),
         ("attacks: {lbfgs: {c: 0.1}}", LBFGS),
-        ("attacks: {lbfgs: {epsilon: 0.1}}", Counter()),
         ("figures: {style: talk}", FIGURES),
         ("figures: {formats: [png]}", Counter()),
         ("device: cpu", Counter()),

@@ -12,34 +12,17 @@ from neighborhoods.attacks import attack, igsm, verify
 from neighborhoods.detection import auroc
 from neighborhoods.networks import fully_connected
 from neighborhoods.persistence import persistence
-from neighborhoods.training import predict, train
+from neighborhoods.training import predict
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 EPSILON, STEP, STEPS = 0.3, 0.02, 30
 MORE = {"step_size": STEP, "steps": STEPS, "noise_samples": 16, "sigma": [0.2, 0.6]}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Several threads gain nothing on tensors this small, and wait in busy loops when other processes need the cores.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def problem():
-    """A small trained network and images it gets right: four classes of two blobs each in the cube [0, 1]^64."""
-    generator = torch.Generator().manual_seed(0)
-    blob = torch.arange(400) % 8
-    centers = torch.rand(8, 1, 8, 8, generator=generator)
-    x = (centers[blob] + 0.3 * torch.randn(400, 1, 8, 8, generator=generator)).clamp(0, 1)
-    y = blob % 4
-    torch.manual_seed(0)
-    model = fully_connected((1, 8, 8), (64, 64), 4)
-    train(model, x, y, x, y, epochs=20, learning_rate=0.01)
-    right = predict(model, x) == y
-    return model, x[right][:100], y[right][:100]
+def problem(blobs):
+    """Four classes of two blobs each."""
+    return blobs(8, (64, 64), centers=8, spread=0.3)
 
 
 def half_space(pixels, seed):

@@ -1,4 +1,5 @@
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from pipeline.attack_settings import ATTACK_SETTINGS, EVERY_SETTING, settings_of
 from pipeline.config import ConfigError, load_schema, reference, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +81,16 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("persistence.gamma", 1.2, "persistence.gamma: expected a value below 1, found 1.2"),
         ("persistence.samples", -5, "persistence.samples: expected a value of at least 10, found -5"),
         ("attacks.igsm-all.epsilon", -0.1, "attacks.igsm-all.epsilon: expected a value above 0, found -0.1"),
-        ("attacks.igsm-all.method", "igms", "expected igsm, lbfgs, torchattacks.CLASS or package.module:function, found 'igms'; the nearest valid one is 'igsm'"),
+        ("attacks.igsm-all.method", "igms", "lbfgs, torchattacks.CLASS or package.module:function, found 'igms'; the nearest valid one is 'igsm'"),
+        ("attacks.igsm-all.c", 0.5, "attacks.igsm-all.c: igsm does not take it, only epsilon, step_size, steps"),
+        ("attacks.igsm-all.epsilon", 1.5, "attacks.igsm-all.epsilon: expected a value of at most 1, found 1.5"),
+        ("attacks.fgsm.steps", 3, "attacks.fgsm.steps: fgsm does not take it, only epsilon"),
+        ("attacks.igsm-adaptive.epsilon", 0.1, "attacks.igsm-adaptive.epsilon: neighborhoods.adaptive:adaptive does not take it, only arguments"),
+        ("attacks.new", {"method": "deepfool"}, "attacks.new.targets: deepfool needs none, found 'all'"),
+        ("attacks.new", {"method": "jsma", "targets": "none"}, "attacks.new.targets: jsma needs all or random, found 'none'"),
+        ("attacks.new", {"method": "jsma", "theta": 0}, "attacks.new.theta: expected a value above or below 0"),
+        ("attacks.new", {"method": "rfgsm", "epsilon": 0.01}, "attacks.new.step_size: expected a value below epsilon (0.01), found 0.01"),
+        ("attacks.new", {"method": "apgd_ce", "epsilon": 2, "norm": "linf"}, "attacks.new.epsilon: expected a value of at most 1, found 2.0"),
         ("seed", "x", "seed: expected integer, found 'x'"),
         ("seed", True, "seed: expected integer, found True"),
         ("experiments", [], "experiments: expected at least 1 entry, found 0"),
@@ -169,3 +180,24 @@ def test_every_overlay_fits_on_top_of_the_default(config):
         merged = copy.deepcopy(config)
         update_config(merged, yaml.safe_load(overlay.read_text()))
         assert resolve(merged)["experiments"], overlay.name
+
+
+def test_attacks_keep_the_settings_that_their_method_takes(config):
+    put(config, "attacks.l2", {"method": "apgd_ce", "epsilon": 2, "norm": "l2"})
+    put(config, "attacks.note", {"method": "fgm_l2", "epsilon": 3})
+    attacks = resolve(config)["attacks"]
+    assert attacks["l2"]["epsilon"] == 2.0
+    assert attacks["note"]["epsilon"] == 3.0
+    for entry in attacks.values():
+        own = settings_of(entry["method"])
+        assert EVERY_SETTING.intersection(entry) == set(own), entry["method"]
+
+
+def test_the_schema_has_every_setting_of_an_attack_and_says_who_takes_it():
+    properties = load_schema()["properties"]["attacks"]["additionalProperties"]["properties"]
+    general = {"method", "targets", "images", "natural_images", "classes", "batch_size"}
+    assert set(properties) == EVERY_SETTING | general
+    for name in EVERY_SETTING - {"epsilon", "arguments"}:
+        users = {method for method, own in ATTACK_SETTINGS.items() if name in own} - {"bim"}
+        named = set(re.findall(r"`([a-z0-9_]+)`", properties[name]["description"])) & set(ATTACK_SETTINGS)
+        assert named == users, name

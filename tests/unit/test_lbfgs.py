@@ -6,8 +6,6 @@ from torch import nn
 
 from neighborhoods.attacks import attack
 from neighborhoods.lbfgs import attack_objective, lbfgs, minimize_in_box
-from neighborhoods.networks import fully_connected
-from neighborhoods.training import predict, train
 
 
 def scipy_minimum(objective, start, row, **options):
@@ -79,17 +77,10 @@ def test_a_problem_starts_again_by_itself_with_a_new_objective():
 
 
 @pytest.fixture(scope="module")
-def problem():
-    generator = torch.Generator().manual_seed(0)
-    y = torch.arange(600) % 4
-    corners = torch.rand(4, 1, 6, 6, generator=generator)
-    x = (corners[y] + 0.15 * torch.randn(600, 1, 6, 6, generator=generator)).clamp(0, 1)
-    torch.manual_seed(0)
-    model = fully_connected((1, 6, 6), (20,), 4)
-    train(model, x, y, x, y, epochs=20, learning_rate=0.01)
+def problem(blobs):
+    model, x, y = blobs(6, (20,))
     model.requires_grad_(False)
-    right = predict(model, x) == y
-    return model, x[right][:60], y[right][:60]
+    return model, x[:60], y[:60]
 
 
 @pytest.mark.parametrize("targeted", [True, False])

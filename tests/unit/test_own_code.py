@@ -21,6 +21,8 @@ def wrong_classes(input_shape, classes): return good(input_shape, classes + 1)
 def wrong_input(input_shape, classes): return nn.Linear(99, classes)
 def attack(model, x, label, target, amount): return (x + amount).clamp(0, 1)
 def wrong_shape(model, x, label, target): return x[:, :1]
+def seeded(model, x, label, target, seed): return torch.full_like(x, seed / 10)
+def drawing(model, x, label, target): return torch.rand_like(x)
 number = 3
 """
 
@@ -110,6 +112,16 @@ def test_attacks_that_do_not_fit_are_named(problem, method, settings, targeted, 
     model, x, y = problem
     with pytest.raises(AttackError, match=sentence):
         attack(method, model, x, y, 1 - y if targeted else None, **settings)
+
+
+def test_attacks_that_draw_get_the_seed(problem):
+    model, x, y = problem
+    assert attack("own_code_for_tests:seeded", model, x, y, seed=4)[0].numpy() == pytest.approx(0.4)
+    state = torch.random.get_rng_state()
+    first, again, other = (attack("own_code_for_tests:drawing", model, x, y, seed=seed)[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_state_dicts_are_read_and_nothing_is_unpickled(tmp_path):

@@ -75,7 +75,6 @@ def changed_by(raw, path, value):
         (("persistence", "scan_factor"), 1.5, set()),
         (("persistence", "samples"), 99, SAMPLED | {"cones"}),
         (("attacks", "igsm-all", "natural_images"), 99, set()),
-        (("attacks", "igsm-all", "c"), 0.5, set()),
         (("path_kernel", "tolerance"), 1e-5, {"path_kernel"}),
         (("path_kernel", "networks", "mnist-fc", "steps"), 3, {"paths"}),
         (("path_kernel", "networks", "mnist-fc", "queries"), 3, {"path_kernel"}),
