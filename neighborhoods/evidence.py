@@ -5,6 +5,7 @@ the results do not hold what the claim is about. `comparisons` is the number of 
 once: intervals hold for all of them together (Bonferroni).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ from neighborhoods.claims import (
     equivalence,
     signed,
 )
-from neighborhoods.statistics import Summary, clopper_pearson, difference, summarize
+from neighborhoods.images import recounted
+from neighborhoods.statistics import Summary, clopper_pearson, difference, ratio, summarize
 
 Cell = Mapping[str, Any]
 REPLICATES = 20000
@@ -54,13 +56,21 @@ def mean(
     factor: float,
     confidence: float,
     comparisons: int = 1,
-) -> Finding:
+    counted: int | None = None,
+) -> Finding | None:
     """A published mean of a positive quantity: the measured one is at most `factor` times larger or smaller.
+
+    A distortion for which the source counts another number of values, `counted`, than the images have is converted.
+    None where the results hold no such mean, e.g. of an attack that never succeeded.
 
     The published mean has no interval: it is given the measured spread, relative to the mean, over `published_n`
     values. The test is on ln(measured / published); the interval reported is the measured mean's own.
     """
+    if f"{group}/mean" not in cells[0]:
+        return None
     summary = _summary(cells[0], group)
+    if counted is not None:
+        published = recounted(published, counted, math.prod(cells[0]["x"].shape[1:]))
     relative = summary.standard_error / summary.mean
     spread = relative**2 * summary.n / published_n
     half = _student_quantile(summary.clusters - 1, confidence, comparisons)
@@ -79,6 +89,25 @@ def mean_difference(
     first, second = (_summary(cell, group) for cell, group in places)
     found = difference(first, second, 1 - (1 - confidence) / comparisons)
     return signed(found.mean, found.low, found.high, first.n + second.n, expects)
+
+
+def mean_ratio(
+    cells: Sequence[Cell], published: float, factor: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Natural over adversarial persistence is within a factor of the published ratio of means, whatever its unit.
+
+    The measured ratio has an interval over origin images; the source gives no number of images, so that its ratio
+    counts as exact. None where one origin image gives no interval.
+    """
+    (natural, origins), (adversarial, others) = (
+        (np.asarray(cells[0][f"{group}/sigma"], float), np.asarray(cells[0][f"{group}/index"]))
+        for group in ("natural", "adversarial")
+    )
+    found = ratio(natural, adversarial, origins, others, 1 - (1 - confidence) / comparisons)
+    if np.isnan(found.low):
+        return None
+    answer = equivalence(np.log(found.low / published), np.log(found.high / published), float(np.log(factor)))
+    return Finding(found.value, found.low, found.high, len(natural) + len(adversarial), answer)
 
 
 def column_difference(
@@ -312,6 +341,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         accuracy,
         mean,
         mean_difference,
+        mean_ratio,
         column_difference,
         rank_trend,
         contrast,

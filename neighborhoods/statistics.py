@@ -162,8 +162,8 @@ def ratio(
         confidence: level of the interval.
 
     Raises:
-        ValueError: an empty sample, values that are not finite, a mean that is not positive, labels of one side only, or
-            lengths that differ.
+        ValueError: an empty sample, values that are not finite, a mean that is not positive, labels of one side only,
+            or lengths that differ.
     """
     samples = [np.asarray(values, float) for values in (numerator, denominator)]
     if (numerator_clusters is None) != (denominator_clusters is None):
