@@ -32,6 +32,7 @@ _MODULES = (
     "jacobians",
     "kernel_convergence",
     "kernel_evidence",
+    "photo_evidence",
     "kernel_geometry",
     "kernel_signs",
     "layers",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from neighborhoods import kernel_evidence
+from neighborhoods import kernel_evidence, photo_evidence
 from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
@@ -24,7 +24,7 @@ from neighborhoods.claims import (
     signed,
 )
 from neighborhoods.images import recounted
-from neighborhoods.statistics import Summary, clopper_pearson, difference, ratio, summarize
+from neighborhoods.statistics import Summary, clopper_pearson, difference, summarize
 
 Cell = Mapping[str, Any]
 REPLICATES = 20000
@@ -89,25 +89,6 @@ def mean_difference(
     first, second = (_summary(cell, group) for cell, group in places)
     found = difference(first, second, 1 - (1 - confidence) / comparisons)
     return signed(found.mean, found.low, found.high, first.n + second.n, expects)
-
-
-def mean_ratio(
-    cells: Sequence[Cell], published: float, factor: float, confidence: float, comparisons: int = 1
-) -> Finding | None:
-    """Natural over adversarial persistence is within a factor of the published ratio of means, whatever its unit.
-
-    The measured ratio has an interval over origin images; the source gives no number of images, so that its ratio
-    counts as exact. None where one origin image gives no interval.
-    """
-    (natural, origins), (adversarial, others) = (
-        (np.asarray(cells[0][f"{group}/sigma"], float), np.asarray(cells[0][f"{group}/index"]))
-        for group in ("natural", "adversarial")
-    )
-    found = ratio(natural, adversarial, origins, others, 1 - (1 - confidence) / comparisons)
-    if np.isnan(found.low):
-        return None
-    answer = equivalence(np.log(found.low / published), np.log(found.high / published), float(np.log(factor)))
-    return Finding(found.value, found.low, found.high, len(natural) + len(adversarial), answer)
 
 
 def column_difference(
@@ -341,7 +322,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         accuracy,
         mean,
         mean_difference,
-        mean_ratio,
+        photo_evidence.mean_ratio,
         column_difference,
         rank_trend,
         contrast,

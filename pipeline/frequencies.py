@@ -18,6 +18,7 @@ from pipeline.panels import resampling, shortened
 from pipeline.store import StoreError, reading
 
 GROUPS = ("natural", "adversarial")
+PARTS = ("frequency", "low", "high", "examples", "index", "label", "target")
 
 # Classes that never reach this share are not named.
 NAMED_FROM = 0.1
@@ -28,7 +29,7 @@ MOST_GREY = 5
 
 # Of a font's size: the widest text that may stand beyond its panel, and how far a name may move from its curve.
 OUTSIDE = 1.2
-STEPS = (0.0, 1.1, -1.1, 2.2, -2.2)
+STEPS = (0.0, 1.1, -1.1, 2.2, -2.2, 3.3, 4.4, 5.5)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def read_sweep(path: str, groups: Sequence[str] = GROUPS) -> Sweep:
             shown=file.read("example_sigma"),
             classes=[str(name) for name in file.read("classes")],
             samples=int(file.read("samples")),
-            groups={name: file.read_group(name) for name in groups},
+            groups={name: {part: file.read(f"{name}/{part}") for part in PARTS} for name in groups},
         )
 
 

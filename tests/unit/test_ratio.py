@@ -81,9 +81,9 @@ def test_the_interval_holds_its_level_when_samples_share_images(spread):
         adversarial = 0.5 * np.exp(own[:images, None] + generator.normal(0, spread, (images, targets))).ravel()
         found = ratio(natural, adversarial, np.arange(images + 10), np.arange(images).repeat(targets), 0.9)
         covered += found.low <= 2.0 <= found.high
-    # The standard error of a share near 0.9 over 1500 trials is 0.008. The delta method is a little short for skewed
-    # values: 0.85 is what the skewness of e^(1.4 z) leaves with 25 clusters.
-    assert 0.85 < covered / trials < 0.93
+    # The standard error of a share near 0.9 over 1500 trials is 0.008. The delta method is a few points short for values
+    # as skewed as the wider ones, of 35 and 25 clusters.
+    assert 0.84 < covered / trials < 0.93
 
 
 def test_one_cluster_has_no_interval():
