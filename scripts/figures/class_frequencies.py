@@ -9,6 +9,9 @@ from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save
 from pipeline.frequencies import frequency_panel, read_sweep, settle_names
 from pipeline.panels import shortened
 
+# Characters of a group and a class that find room above a panel.
+ONE_LINE = 19
+
 
 def draw(*, stability: str, outputs: Sequence[str], style: str, target: int) -> None:
     """Draw the first successful adversarial image of a target (any for -1) and the natural image it came from."""
@@ -17,14 +20,17 @@ def draw(*, stability: str, outputs: Sequence[str], style: str, target: int) -> 
     origin = sweep.groups["adversarial"]["index"][adversarial]
     natural = int(np.flatnonzero(sweep.groups["natural"]["index"] == origin)[0])
     rows = {"natural": (natural, NATURAL), "adversarial": (adversarial, ADVERSARIAL)}
-    colours = {sweep.own_class(name, row): colour for name, (row, colour) in rows.items()}
+    own = {name: sweep.own_class(name, row) for name, (row, _) in rows.items()}
+    colours = {own[name]: colour for name, (_, colour) in rows.items()}
+    shown = {name: shortened(sweep.classes[number]) for name, number in own.items()}
+    separator = " " if all(len(name + text) <= ONE_LINE for name, text in shown.items()) else "\n"
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure = plt.figure(figsize=(width, height * 1.25))
         grid = figure.add_gridspec(2, 2, height_ratios=[6, 1])
         for column, (name, (row, colour)) in enumerate(rows.items()):
             axes = frequency_panel(figure, (grid[0, column], grid[1, column]), sweep, name, row, colours)
-            axes.set_title(f"{name} ({shortened(sweep.classes[sweep.own_class(name, row)])})", color=colour)
+            axes.set_title(f"{name}{separator}({shown[name]})", color=colour)
             axes.tick_params(labelleft=column == 0)
         figure.axes[0].set_ylabel(f"class frequency ({sweep.samples} samples)")
         figure.supxlabel("σ of the noise (pixel range = 1)", fontsize=plt.rcParams["axes.labelsize"])

@@ -80,18 +80,22 @@ def test_of_many_classes_those_near_the_front_are_drawn_and_the_rest_summed(stab
     shares = np.array([line.get_ydata() for line in adversarial.lines])
     assert shares.sum(0) == pytest.approx(np.ones(100)), "shares of all classes add up to one"
     assert all(len(text) <= LONGEST_NAME for text in texts if "others" not in text)
-    assert natural.get_title().startswith("natural (a rather long")
+    assert natural.get_title().startswith("natural\n(a rather long")
 
 
 @pytest.mark.parametrize("style", ["paper", "talk"])
 def test_names_of_curves_do_not_cover_each_other_and_stay_inside(style, stability_file, drawn, tmp_path):
     class_frequencies.draw(stability=stability_file, outputs=[str(tmp_path / "a.png")], style=style, target=-1)
+    # Saving leaves extents at another resolution.
+    drawn[0].draw_without_rendering()
     for axes in curves_of(drawn[0]):
         boxes = [name.get_window_extent() for name in axes.findobj(_Name)]
         assert len(boxes) >= 3
         assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
         panel = axes.get_window_extent()
         assert all(panel.x0 - 1 <= box.x0 and box.x1 <= panel.x1 + 1 for box in boxes)
+    titles = [axes.title.get_window_extent() for axes in curves_of(drawn[0])]
+    assert not titles[0].overlaps(titles[1])
 
 
 def test_noisy_photos_are_clipped_and_labelled_with_small_sigmas(stability_file, drawn, tmp_path):
