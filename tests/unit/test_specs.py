@@ -161,3 +161,28 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
 def test_a_stage_takes_its_names_only(raw):
     with pytest.raises(ValueError, match="does not take"):
         compute_spec(resolve(raw), ROOT, "data", "mnist5k", "fc-100-20-10")
+
+
+def test_cells_of_panels_and_of_rows_of_attacks_are_asked_for(raw):
+    cell = {"model": "fc10-4", "attack": "igsm-05"}
+    entry = {
+        "plot": "class_frequencies_of_cells",
+        "dataset": "mnist5k",
+        "panels": {"b": cell, "a": {**cell, "class": 3}},
+    }
+    table = {"table": "persistence_by_attack", "published": "table2", "dataset": "mnist5k", "rows": {"net": "fc10-4"}}
+    raw["figures"]["catalogue"]["x/cells"] = entry
+    raw["tables"]["x/attacks"] = {**table, "attack_rows": {"IGSM": "igsm-15", "FGSM": "fgsm"}}
+    raw["artefacts"] = ["x/cells", "x/attacks"]
+    config = resolve(raw)
+    paths = result_paths(config)
+    assert "results/stability/mnist5k/fc10-4/igsm-05.h5" in paths
+    for attack in ("igsm-15", "fgsm"):
+        assert f"results/persistence/mnist5k/fc10-4/{attack}.h5" in paths
+        assert f"results/attacks/mnist5k/fc10-4/{attack}.h5" in paths
+    panels = figure_spec(config, ROOT, "x/cells")["panels"]
+    assert [(panel["name"], panel["group"], panel["class"]) for panel in panels] == [
+        ("b", "adversarial", -1),
+        ("a", "adversarial", 3),
+    ], "in the order given"
+    assert table_spec(config, ROOT, "x/attacks")["attack_names"] == ["IGSM", "FGSM"]
