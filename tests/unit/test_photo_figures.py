@@ -15,7 +15,12 @@ from pipeline.frequencies import MOST_GREY, _Name
 from pipeline.panels import LONGEST_NAME, resampling, shortened
 from pipeline.results import read_job_seconds
 from pipeline.store import Provenance, StoreError, writing
-from scripts.figures import adversarial_examples, class_frequencies, class_frequencies_of_cells
+from scripts.figures import (
+    adversarial_examples,
+    class_frequencies,
+    class_frequencies_of_cells,
+    persistence_along_line,
+)
 from scripts.tables.persistence_by_attack import tabulate
 
 CLASSES = 1000
@@ -278,3 +283,26 @@ def test_job_times_come_from_benchmark_files(tmp_path):
         path.write_text(text)
         with pytest.raises(StoreError, match=r"a\.tsv: expected a benchmark file"):
             read_job_seconds(path)
+
+
+def test_names_of_classes_along_a_line_do_not_cover_each_other(drawn, monkeypatch, tmp_path):
+    path = tmp_path / "interpolation.h5"
+    label = [0, 0, 0, 0, 1, 2, 2, 3, 3, 3, 3]
+    with writing(path, Provenance()) as file:
+        file.put("t", np.linspace(0, 1, 11), "t", ("point",))
+        file.put("gamma", [0.7], "gamma", ("gamma",))
+        file.put("label", [label], "label", ("pair", "point"))
+        file.put("classes", ["goldfinch", "American goldfinch", "brambling finch", "indigo bunting"], "c", ("class",))
+        file.put("samples", 100, "samples", ())
+        for name, value in (("sigma", 0.02), ("low", 0.01), ("high", 0.03)):
+            file.put(name, np.full((1, 11, 1), value), name, ("pair", "point", "gamma"))
+    save = figure.save
+    monkeypatch.setattr(
+        persistence_along_line, "save", lambda picture, outputs: (save(picture, outputs), drawn.append(picture))
+    )
+    persistence_along_line.draw(interpolation=str(path), outputs=[str(tmp_path / "a.png")], style="paper", pair=0)
+    drawn[0].draw_without_rendering()
+    texts = [text for text in drawn[0].axes[0].texts if text.get_text()]
+    assert len(texts) == 4
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
