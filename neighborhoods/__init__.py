@@ -37,6 +37,7 @@ _MODULES = (
     "jsma",
     "kernel_convergence",
     "kernel_evidence",
+    "photo_evidence",
     "kernel_geometry",
     "kernel_signs",
     "layers",

@@ -5,6 +5,7 @@ the results do not hold what the claim is about. `comparisons` is the number of 
 once: intervals hold for all of them together (Bonferroni).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from neighborhoods import kernel_evidence
+from neighborhoods import kernel_evidence, photo_evidence
 from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
@@ -22,6 +23,7 @@ from neighborhoods.claims import (
     equivalence,
     signed,
 )
+from neighborhoods.images import recounted
 from neighborhoods.statistics import Summary, clopper_pearson, difference, summarize
 
 Cell = Mapping[str, Any]
@@ -54,13 +56,21 @@ def mean(
     factor: float,
     confidence: float,
     comparisons: int = 1,
-) -> Finding:
+    counted: int | None = None,
+) -> Finding | None:
     """A published mean of a positive quantity: the measured one is at most `factor` times larger or smaller.
+
+    A distortion for which the source counts another number of values, `counted`, than the images have is converted.
+    None where the results hold no such mean, e.g. of an attack that never succeeded.
 
     The published mean has no interval: it is given the measured spread, relative to the mean, over `published_n`
     values. The test is on ln(measured / published); the interval reported is the measured mean's own.
     """
+    if f"{group}/mean" not in cells[0]:
+        return None
     summary = _summary(cells[0], group)
+    if counted is not None:
+        published = recounted(published, counted, math.prod(cells[0]["x"].shape[1:]))
     relative = summary.standard_error / summary.mean
     spread = relative**2 * summary.n / published_n
     half = _student_quantile(summary.clusters - 1, confidence, comparisons)
@@ -312,6 +322,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         accuracy,
         mean,
         mean_difference,
+        photo_evidence.mean_ratio,
         column_difference,
         rank_trend,
         contrast,

@@ -1,4 +1,6 @@
-"""Pixels: stored as bytes, used as floats in [0, 1]."""
+"""Pixels: stored as bytes, used as floats in [0, 1]; and how large changes of them are."""
+
+import math
 
 import numpy as np
 import torch
@@ -32,3 +34,37 @@ def to_samples(values: np.ndarray) -> Tensor:
     if values.dtype.kind != "f" or not np.isfinite(values).all():
         raise ValueError(f"expected samples as uint8 or finite floats, found {values.dtype}")
     return torch.from_numpy(values.astype(np.float64))
+
+
+def variance_ratio(x: Tensor, x_adv: Tensor) -> Tensor:
+    """Variance of the perturbation over that of the image (Bell, figure 6).
+
+    Both are taken over all pixels and colours of an image. Unlike the distortion, the ratio leaves a constant shift of
+    all pixels out.
+
+    Args:
+        x, x_adv: images [n, ...] of one shape.
+
+    Returns:
+        Ratios [n], float64; inf for an image of one colour, and nan where its perturbation is constant too.
+
+    Raises:
+        ValueError: shapes that differ, or no pixels.
+    """
+    if x.shape != x_adv.shape or x.ndim < 2 or not math.prod(x.shape[1:]):
+        raise ValueError(f"expected images [n, ...] of one shape, found {tuple(x.shape)} and {tuple(x_adv.shape)}")
+    noise, image = (values.double().flatten(1).var(1, correction=0) for values in (x_adv - x, x))
+    return noise / image
+
+
+def recounted(distortion: float, counted: int, pixels: int) -> float:
+    """A distortion ||x' - x||_2 / sqrt(counted) as it is with the number of values that a model sees.
+
+    Bell divides by 196608 = 3 * 256**2 for ImageNet, of which the models see 150528 = 3 * 224**2.
+
+    Raises:
+        ValueError: a number of values below 1.
+    """
+    if min(counted, pixels) < 1:
+        raise ValueError(f"expected at least one value on both sides, found {counted} and {pixels}")
+    return distortion * math.sqrt(counted / pixels)

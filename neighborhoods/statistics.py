@@ -124,6 +124,76 @@ def difference(first: Summary, second: Summary, confidence: float = 0.95) -> Dif
     return Difference(mean, variance**0.5, mean - half, mean + half)
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """Ratio of two means with its interval.
+
+    Attributes:
+        value: ratio. low, high: limits; nan where a sample has one cluster.
+        log_error: standard error of ln value.
+        clusters: independent groups in both samples together.
+    """
+
+    value: float
+    low: float
+    high: float
+    log_error: float
+    clusters: int
+
+
+def ratio(
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    numerator_clusters: ArrayLike | None = None,
+    denominator_clusters: ArrayLike | None = None,
+    confidence: float = 0.95,
+) -> Ratio:
+    """Ratio of the means of two samples of positive quantities, which may share clusters.
+
+    By the delta method on ln: each cluster contributes the sum of its residuals, relative to the mean, of the numerator
+    less that of the denominator, so that images in both samples count as one. Each sum carries the factor
+    sqrt(G / (G - 1)) of its own sample with G clusters, as in `summarize`; Student's law has the smaller G less one
+    degrees of freedom.
+
+    Args:
+        numerator, denominator: finite numbers [n], [m] with positive means.
+        numerator_clusters, denominator_clusters: a label for each value, equal labels in both mean one cluster; every
+            value its own where both are left out.
+        confidence: level of the interval.
+
+    Raises:
+        ValueError: an empty sample, values that are not finite, a mean that is not positive, labels of one side only,
+            or lengths that differ.
+    """
+    samples = [np.asarray(values, float) for values in (numerator, denominator)]
+    if (numerator_clusters is None) != (denominator_clusters is None):
+        raise ValueError("expected clusters of both samples or of none, found those of one")
+    if numerator_clusters is None or denominator_clusters is None:
+        first, second = (np.arange(values.size) for values in samples)
+        labels = [first, first.size + second]
+    else:
+        labels = [np.asarray(numerator_clusters), np.asarray(denominator_clusters)]
+    for values, names in zip(samples, labels, strict=True):
+        if values.ndim != 1 or len(values) == 0 or values.shape != names.shape:
+            raise ValueError(f"expected at least one value and a cluster for each, found {values.shape}, {names.shape}")
+        if not (np.isfinite(values).all() and values.mean() > 0):
+            raise ValueError("expected finite values with a positive mean on both sides of a ratio")
+    groups, index = np.unique(np.concatenate(labels), return_inverse=True)
+    value = float(samples[0].mean() / samples[1].mean())
+    least = min(len(np.unique(names)) for names in labels)
+    if least == 1:
+        nan = float("nan")
+        return Ratio(value, nan, nan, nan, len(groups))
+    apart = np.zeros(len(groups))
+    for sign, values, places in zip((1, -1), samples, np.split(index, [len(samples[0])]), strict=True):
+        own = len(np.unique(places))
+        relative = (values / values.mean() - 1) / len(values)
+        apart += sign * np.sqrt(own / (own - 1)) * np.bincount(places, relative, minlength=len(groups))
+    error = float(np.sqrt(np.sum(apart**2)))
+    reach = np.exp(error * float(stats.t.ppf((1 + confidence) / 2, least - 1)))
+    return Ratio(value, value / float(reach), value * float(reach), error, len(groups))
+
+
 def _bootstrap_medians(
     x: NDArray[np.float64], index: NDArray[np.intp], count: int, generator: np.random.Generator
 ) -> NDArray[np.float64]:

@@ -29,13 +29,19 @@ NEEDED = {
     **dict.fromkeys(PLOT_KERNEL, ("network",)),
     "interpolated_weights": ("dataset", "model"),
     "persistence_histograms": ("dataset", "attack", "rows"),
+    "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),
     "cone_views": (),
     "cone_persistence": (),
     "norms": (),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
-TABLE_NEEDED = {"network_layers": None, "detection": "attacks", "attack_comparison": "attacks"}
+TABLE_NEEDED = {
+    "network_layers": None,
+    "detection": "attacks",
+    "attack_comparison": "attacks",
+    "persistence_by_attack": "attack_rows",
+}
 
 
 class ConfigError(UserError):
@@ -188,6 +194,11 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
     ]
     places += [(f"figures.catalogue.{name}", item) for name, item in catalogue.items()]
     places += [(f"tables.{name}", item) for name, item in _mapping(config.get("tables")).items()]
+    places += [
+        (f"figures.catalogue.{name}.panels.{title}", panel)
+        for name, item in catalogue.items()
+        for title, panel in _mapping(_mapping(item).get("panels")).items()
+    ]
     for where, item in places:
         for key, section in sections.items():
             valid = config.get(section)
@@ -199,12 +210,17 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
             yield f"claims.datasets.{role}: there is no dataset '{name}' in datasets{_nearest(name, valid)}"
     yield from _check_path_kernel(config, catalogue)
-    tables, models = _mapping(config.get("tables")), config.get("models")
+    tables = _mapping(config.get("tables"))
     for where, entries in (("tables", tables), ("figures.catalogue", catalogue)):
         for name, entry in entries.items():
-            for row, model in _mapping(_mapping(entry).get("rows")).items():
-                if isinstance(models, Mapping) and isinstance(model, str) and model not in models:
-                    yield f"{where}.{name}.rows.{row}: there is no model '{model}' in models{_nearest(model, models)}"
+            for key, kind in (("rows", "model"), ("attack_rows", "attack")):
+                valid = config.get(sections[kind])
+                for row, used in _mapping(_mapping(entry).get(key)).items():
+                    if isinstance(valid, Mapping) and isinstance(used, str) and used not in valid:
+                        yield (
+                            f"{where}.{name}.{key}.{row}: there is no {kind} '{used}' in {sections[kind]}"
+                            f"{_nearest(used, valid)}"
+                        )
     for name, table in tables.items():
         table = _mapping(table)
         needed = TABLE_NEEDED.get(str(table.get("table")), "attack")

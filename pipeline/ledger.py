@@ -140,4 +140,6 @@ def _results(
 def _published(value: Any, network: str | None, numbers: Mapping[str, Any]) -> float | None:
     if not isinstance(value, Mapping):
         return None if value is None else float(value)
-    return float(numbers[value["table"]][network][value["column"]])
+    line = numbers[value["table"]][network]
+    line = line[value["line"]] if "line" in value else line
+    return float(line[value["column"]]) / (float(line[value["over"]]) if "over" in value else 1.0)

@@ -1,74 +1,34 @@
-"""Parts that several figures share: class-frequency curves, strips of noisy images, histograms of persistence."""
+"""Parts that several figures share: histograms of persistence, estimates as text, how images and names are shown."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, with_interval
+from pipeline.figure import ADVERSARIAL, NATURAL, with_interval
 from pipeline.store import Reader
 
-# Classes that never reach this share are drawn but not named.
-NAMED_FROM = 0.1
+# Pixels a side from which an image is drawn as a photo.
+PHOTO_SIDE = 64
+
+# Characters of a class name; those of ImageNet have up to 30.
+LONGEST_NAME = 18
 
 BINS = 30
 
 _PERSISTENCE = ("sigma", *(f"summary/{key}" for key in ("median", "median_low", "median_high", "n", "clusters")))
 
 
-def frequency_curves(
-    axes: Axes,
-    sigma: np.ndarray,
-    values: Mapping[str, np.ndarray],
-    classes: Sequence[str],
-    colours: Mapping[int, str],
-    nameable: Collection[int] | None = None,
-    named_from: float = NAMED_FROM,
-) -> None:
-    """Share of each class against the noise, with bands; the classes of `colours` stand out, the others are grey.
-
-    Args:
-        sigma: [points].
-        values: frequency, low and high, each [points, classes].
-        colours: by number of the class.
-        nameable: classes whose curves may be named, all for None; those are that reach the share `named_from`.
-    """
-    for number, name in enumerate(classes):
-        colour = colours.get(number, OTHER)
-        front = 2 if number in colours else 1
-        share = values["frequency"][:, number]
-        axes.plot(sigma, share, color=colour, zorder=front, linewidth=None if front == 2 else 0.7)
-        axes.fill_between(
-            sigma,
-            values["low"][:, number],
-            values["high"][:, number],
-            color=colour,
-            alpha=0.25,
-            linewidth=0,
-            zorder=front,
-        )
-        if share.max() >= named_from and (nameable is None or number in nameable):
-            # At its peak for a class that rises and falls, else where the curve leaves the axes.
-            peak = int(share.argmax())
-            place = peak if 0.05 * len(sigma) < peak < 0.95 * len(sigma) else len(sigma) - 1
-            size = plt.rcParams["xtick.labelsize"]
-            axes.annotate(name, (sigma[place], share[place]), (0, 1), "data", "offset points", color=colour, size=size)
-    axes.set(xlim=(0, sigma[-1]), ylim=(0, 1.05))
+def resampling(side: int) -> str:
+    """How images of so many pixels a side are scaled: pixels of digits stay square, photos are smoothed."""
+    return "nearest" if side < PHOTO_SIDE else "antialiased"
 
 
-def image_strip(axes: Axes, images: np.ndarray, sigmas: np.ndarray) -> None:
-    """Noisy images [examples, channels, rows, columns] side by side, with the noise of each below it."""
-    strip = np.concatenate([np.pad(image, ((0, 0), (0, 0), (0, 2)), constant_values=1) for image in images], axis=2)
-    axes.imshow(np.clip(strip, 0, 1).transpose(1, 2, 0).squeeze(), vmin=0, vmax=1, interpolation="nearest")
-    side = images.shape[-1] + 2
-    ticks = (np.arange(len(images)) + 0.5) * side - 1
-    axes.set_xticks(ticks, [f"{value:.1f}" for value in sigmas])
-    axes.set_yticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+def shortened(name: str) -> str:
+    """A name of a class, cut where it is longer than a label may be."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def read_persistence(file: Reader) -> dict[str, dict[str, np.ndarray]]:
@@ -119,13 +79,3 @@ def estimated(centre: float, low: float, high: float, digits: int = 2) -> str:
     """A number and its interval as text, or the number alone where one origin gives no interval."""
     known = math.isfinite(low) and math.isfinite(high)
     return with_interval(centre, low, high, digits) if known else f"{centre:.{digits}f} (no interval)"
-
-
-def reached(target: int, frequency: np.ndarray) -> int:
-    """The class of a successful adversarial image.
-
-    Args:
-        target: the class aimed at, negative for none.
-        frequency: share of each class [points, classes], least noise first.
-    """
-    return int(target) if target >= 0 else int(frequency[0].argmax())

@@ -170,6 +170,19 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
+def read_job_seconds(path: str | Path) -> float:
+    """Wall time of a job from Snakemake's benchmark file: its first run, starting up included.
+
+    Raises:
+        StoreError: the file holds no time.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return float(next(csv.DictReader(file, delimiter="\t"))["s"])
+    except (OSError, StopIteration, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: expected a benchmark file of Snakemake with a column s, found none") from error
+
+
 def read_network(path: str | Path) -> StoredNetwork:
     """A trained network.
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ from matplotlib.path import Path as Curve
 COLUMN_INCHES = 2.0
 ROW_INCHES = 0.8
 BOX = (0.86, 0.5)
+# Characters of a rule's name that fit in a line of its box.
+LINE = 21
 BEND_WIDTH = 0.3
 ORDERING_SWEEPS = 8
 
@@ -135,13 +138,7 @@ def _curve(points: Sequence[tuple[float, float]]) -> Curve:
 
 
 def _wrapped(rule: str) -> str:
-    words, lines = rule.split("_"), [""]
-    for word in words:
-        if lines[-1] and len(lines[-1]) + len(word) > 17:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
+    return textwrap.fill(rule.replace("_", " "), LINE, break_long_words=False)
 
 
 def main(text: str, output: Path) -> int:

@@ -61,10 +61,12 @@ SCRIPTS = {
     "network_layers": "scripts/tables/network_layers.py",
     "detection": "scripts/tables/detection.py",
     "attack_comparison": "scripts/tables/attack_comparison.py",
+    "persistence_by_attack": "scripts/tables/persistence_by_attack.py",
     "persistence_along_line": "scripts/figures/persistence_along_line.py",
     "class_frequencies": "scripts/figures/class_frequencies.py",
     "persistence_histogram": "scripts/figures/persistence_histogram.py",
     "persistence_histograms": "scripts/figures/persistence_histograms.py",
+    "class_frequencies_of_cells": "scripts/figures/class_frequencies_of_cells.py",
     "class_frequencies_by_target": "scripts/figures/class_frequencies_by_target.py",
     "adversarial_examples": "scripts/figures/adversarial_examples.py",
     "distortion_histogram": "scripts/figures/distortion_histogram.py",
@@ -78,6 +80,7 @@ SCRIPTS = {
 # Numbers of the sources. Part of a table's digest and not an input, whose path would depend on the checkout's place.
 PUBLISHED = {
     "persistence_by_network": Path("published") / "bell.yaml",
+    "persistence_by_attack": Path("published") / "bell.yaml",
     "network_layers": Path("published") / "bell_table3.yaml",
 }
 
@@ -88,7 +91,7 @@ NOT_SAMPLING = ("gamma",)
 PLOT_SETTINGS = {
     "class_frequencies": ("target",),
     "persistence_along_line": ("pair", "gammas"),
-    "adversarial_examples": ("examples",),
+    "adversarial_examples": ("examples", "amplify", "target"),
     "distortion_histogram": ("published",),
 }
 
@@ -125,7 +128,7 @@ PLOT_KERNEL = {
 }
 
 # The stage that tables of several networks under several attacks read.
-PAIRED = {"detection": "persistence", "attack_comparison": "attacks"}
+PAIRED = {"detection": "persistence", "attack_comparison": "attacks", "persistence_by_attack": "persistence"}
 
 PHOTO_SETTINGS = ("train", "test", "only", "size", "resize", "interpolation")
 
@@ -280,6 +283,11 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     settings = {"style": style} | {key: entry[key] for key in PLOT_SETTINGS.get(plot, ())}
     if plot == "persistence_histograms":
         settings["names"] = list(entry["rows"])
+    if plot == "class_frequencies_of_cells":
+        panels = entry["panels"].items()
+        settings["panels"] = [
+            {"name": name, "group": panel["group"], "class": panel["class"]} for name, panel in panels
+        ]
     style_file = root / "styles" / f"{style}.mplstyle"
     # Some plots have the name of the stage whose results they show.
     script = SCRIPTS.get(f"{plot}_figure", SCRIPTS[plot])
@@ -297,7 +305,13 @@ def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
         return _sorted({"code": code, "names": list(entry["rows"]), **settings})
     if kind == "attack_comparison":
         return _sorted({"code": code, "names": list(entry["rows"]), "attacks": entry["attacks"]})
-    return _sorted({"code": code, "names": list(entry["rows"]), "published_table": entry["published"]})
+    settings = {"attack_names": list(entry["attack_rows"])} if kind == "persistence_by_attack" else {}
+    return _sorted({"code": code, "names": list(entry["rows"]), "published_table": entry["published"], **settings})
+
+
+def paired_attacks(entry: Mapping[str, Any]) -> list[str]:
+    """Attacks of a table that has several for each network."""
+    return list(entry["attack_rows"].values() if entry["table"] == "persistence_by_attack" else entry["attacks"])
 
 
 def data_path(dataset: str) -> str:
@@ -375,7 +389,7 @@ def result_paths(config: Config) -> list[str]:
             if table["table"] == "persistence_by_network":
                 cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
             if table["table"] in PAIRED:
-                pairs = product(table["rows"].values(), table["attacks"])
+                pairs = product(table["rows"].values(), paired_attacks(table))
                 cells |= {(table["dataset"], model, attack, PAIRED[table["table"]]) for model, attack in pairs}
             continue
         entry = config["figures"]["catalogue"][name]
@@ -385,6 +399,9 @@ def result_paths(config: Config) -> list[str]:
             paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
         elif plot == "interpolated_weights":
             paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
+        elif plot == "class_frequencies_of_cells":
+            panels = entry["panels"].values()
+            cells |= {(entry["dataset"], panel["model"], panel["attack"], "stability") for panel in panels}
         elif plot in PLOT_SINGLE:
             paths.add(SINGLE[PLOT_SINGLE[plot]])
         else:

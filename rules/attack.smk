@@ -7,7 +7,7 @@ rule attack:
     log:
         "logs/attacks/{dataset}/{model}/{attack}.log",
     benchmark:
-        "results/benchmarks/attacks/{dataset}/{model}/{attack}.tsv"
+        ATTACK_TIMES
     conda:
         "../envs/torch.yaml"
     threads: settings["threads"]

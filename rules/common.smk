@@ -30,6 +30,7 @@ from pipeline.specs import (
     tables_of,
     models_published,
     models_to_train,
+    paired_attacks,
     models_with_weights,
     natural_path,
     result_paths,
@@ -74,6 +75,10 @@ def one_of(names):
 
 # Jobs that can use a GPU ask for one where there is one; else they share the cores. Resources rerun nothing.
 GPUS = gpus_of_a_job(settings["device"])
+
+
+# Times of attack jobs: results of their rule, which a table shows.
+ATTACK_TIMES = "results/benchmarks/attacks/{dataset}/{model}/{attack}.tsv"
 
 
 def cell(stage):
@@ -131,10 +136,20 @@ def paired_input(stage):
         return [
             cell_path(stage, entry["dataset"], model, attack)
             for model in entry["rows"].values()
-            for attack in entry["attacks"]
+            for attack in paired_attacks(entry)
         ]
 
     return paths
+
+
+def attack_times(wildcards):
+    """What Snakemake measured of the jobs that made a table's attacks."""
+    entry = settings["tables"][wildcards.artefact]
+    return [
+        ATTACK_TIMES.format(dataset=entry["dataset"], model=model, attack=attack)
+        for model in entry["rows"].values()
+        for attack in paired_attacks(entry)
+    ]
 
 
 def sensitivity_attacks(stage):
@@ -153,6 +168,14 @@ def sensitivity_attacks(stage):
 def table_models(wildcards):
     entry = settings["tables"][wildcards.artefact]
     return [model_path(entry["dataset"], model) for model in entry["rows"].values()]
+
+
+def panel_inputs(wildcards):
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return [
+        cell_path("stability", entry["dataset"], panel["model"], panel["attack"])
+        for panel in entry["panels"].values()
+    ]
 
 
 def histogram_inputs(wildcards):

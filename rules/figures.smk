@@ -149,6 +149,37 @@ rule draw_class_frequencies_by_target:
         "../scripts/figures/class_frequencies_by_target.py"
 
 
+rule draw_class_frequencies_of_cells:
+    input:
+        stability=panel_inputs,
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/class_frequencies_of_cells.rst",
+            category="Bell, Part I: persistence",
+            labels={
+                "artefact": "{artefact}: class frequencies of several networks and attacks"
+            },
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("class_frequencies_of_cells"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/class_frequencies_of_cells.py"
+
+
 rule draw_persistence_histograms:
     input:
         persistence=histogram_inputs,

@@ -93,12 +93,15 @@ rule tabulate_detection:
 rule compare_attacks:
     input:
         attacks=paired_input("attacks"),
+        times=attack_times,
     output:
         report(
             "results/tables/{artefact}.csv",
             caption="../report/attack_comparison.rst",
             category="Bell, Part I: persistence",
-            labels={"artefact": "{artefact}: success, distortion and cost of attacks"},
+            labels={
+                "artefact": "{artefact}: success, distortion, cost and time of attacks"
+            },
         ),
     log:
         "logs/tables/{artefact}.log",
@@ -116,3 +119,35 @@ rule compare_attacks:
         spec=table_param,
     script:
         "../scripts/tables/attack_comparison.py"
+
+
+rule tabulate_attacks:
+    input:
+        attacks=paired_input("attacks"),
+        persistence=paired_input("persistence"),
+    output:
+        report(
+            "results/tables/{artefact}.csv",
+            caption="../report/persistence_by_attack.rst",
+            category="Bell, Part I: persistence",
+            labels={
+                "artefact": "{artefact}: networks, attacks, distortion and persistence"
+            },
+        ),
+    log:
+        "logs/tables/{artefact}.log",
+    benchmark:
+        "results/benchmarks/tables/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=one_of(tables_of(settings, "persistence_by_attack")),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=table_param,
+        published=published_numbers,
+    script:
+        "../scripts/tables/persistence_by_attack.py"

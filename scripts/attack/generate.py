@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from neighborhoods.attacks import UNTARGETED, assign, attack
-from neighborhoods.images import to_unit_interval
+from neighborhoods.images import to_unit_interval, variance_ratio
 from neighborhoods.networks import restore
 from neighborhoods.statistics import summarize
 from neighborhoods.training import predict
@@ -52,6 +52,7 @@ def generate(
     goal = None if targets == "none" else rows.target.to(device)
     run = partial(attack, method, network, x, label, goal, **{"seed": seed, **settings})
     x_adv, verdict = halve_on_out_of_memory(run, batch_size)
+    relative = variance_ratio(x, x_adv)
     columns = {
         "label": (label, "true class"),
         "target": (rows.target, f"class aimed at, {UNTARGETED} for untargeted"),
@@ -60,6 +61,7 @@ def generate(
         "success": (verdict.success, "target reached, or label left when untargeted"),
         "distortion": (verdict.distortion, "root mean square change of a pixel (Bell, definition 1.8)"),
         "linf": (verdict.linf, "largest change of a pixel"),
+        "variance_ratio": (relative, "variance of the perturbation over that of the image (Bell, figure 6)"),
         "queries": (verdict.queries, "gradient evaluations spent on the image"),
     }
     with writing(output, provenance) as file:
@@ -68,10 +70,19 @@ def generate(
         file.put("classes", split.classes, "name of each class", ("class",))
         for name, (values, description) in columns.items():
             file.put(name, values.cpu(), description, ("image",))
-        if bool(verdict.success.any()):
-            works = verdict.success.cpu()
-            distortion = summarize(verdict.distortion.cpu()[works].numpy(), rows.index[works].numpy(), seed=seed)
-            put_summary(file, "summary", asdict(distortion), "distortion of the successful images", "1")
+        measured = {
+            "summary": (verdict.distortion, "distortion of the successful images"),
+            "variance_ratio_summary": (
+                relative,
+                "variance ratio of the successful images that have more than one colour",
+            ),
+        }
+        for group, (values, text) in measured.items():
+            # The ratio of an image without variance is not finite.
+            counts = (verdict.success & values.isfinite()).cpu()
+            if bool(counts.any()):
+                summary = summarize(values.cpu()[counts].numpy(), rows.index[counts].numpy(), seed=seed)
+                put_summary(file, group, asdict(summary), text, "1")
 
 
 if "snakemake" in globals():

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
+from pipeline.panels import shortened
 from pipeline.store import StoreError, reading
 
 MARKERS = ("o", "s", "^", "D", "v")
@@ -17,7 +18,7 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
     """Draw one pair: a curve with its interval for each gamma; colours and names of classes change along the line."""
     with reading(interpolation) as file:
         t, measured, label = file.read("t"), file.read("gamma"), file.read("label")
-        classes = [str(name) for name in file.read("classes")]
+        classes = [shortened(str(name)) for name in file.read("classes")]
         curves = {name: file.read(name) for name in ("sigma", "low", "high")}
         samples = int(file.read("samples"))
     if pair >= len(label):
@@ -41,12 +42,20 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
                 axes.errorbar(t[i], sigma[i], bar, color=colour, marker=shape, markersize=3, elinewidth=0.8, zorder=2)
             axes.plot([], [], color="0.4", marker=shape, markersize=3, label=f"γ = {gamma:g}")
         edges = [0, *changes, len(t)]
+        # Right ends of the names on each line above the axes.
+        ends: list[float] = []
+        size = plt.rcParams["font.size"]
+        character = 0.65 * size / 72 / plt.rcParams["figure.figsize"][0] * (t[-1] - t[0])
         for first, last in pairwise(edges):
             if first:
                 axes.axvline((t[first - 1] + t[first]) / 2, color="0.6", linestyle=":", linewidth=0.8)
             middle = (t[first] + t[last - 1]) / 2
-            place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
-            axes.text(middle, 1.0, classes[path[first]], color=colours[first], **place)
+            place: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+            reach = (len(classes[path[first]]) + 1) * character / 2
+            line = next((i for i, end in enumerate(ends) if end <= middle - reach), len(ends))
+            ends[line : line + 1] = [middle + reach]
+            position = (middle, 1.0), (0, 1.3 * size * line)
+            axes.annotate(classes[path[first]], *position, textcoords="offset points", color=colours[first], **place)
         axes.set(xlabel="position between natural (0) and adversarial (1)", ylabel="persistence σ* (pixel range = 1)")
         axes.set_ylim(bottom=0)
         axes.legend(title=f"{samples} samples", title_fontsize=plt.rcParams["legend.fontsize"])

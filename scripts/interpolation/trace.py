@@ -10,7 +10,7 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.persistence import persistence_of_gammas
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import PIXELS, read_network
+from pipeline.results import PIXELS, one_success_each, read_network
 from pipeline.store import Provenance, StoreError, reading, writing
 
 
@@ -31,16 +31,15 @@ def trace(
 ) -> None:
     """Write sigma, low, high, status [pair, point, gamma] and the class of each point of the lines.
 
-    A pair is an attacked image and its first successful adversarial image; at most `pairs` of them.
+    A pair is an attacked image and one of its successful adversarial images at random; at most `pairs` of them.
     """
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
     with reading(attack) as file:
         columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index", "label", "target", "classes")}
-    works = np.flatnonzero(columns["success"])
-    if len(works) == 0:
+    if not columns["success"].any():
         raise StoreError(f"{attack}: no attack succeeded, so there is no line to follow")
-    rows = np.sort(works[np.unique(columns["index"][works], return_index=True)[1]])[:pairs]
+    rows = np.sort(one_success_each(columns["success"], columns["index"], seed))[:pairs]
     t = np.linspace(0, 1, points)
     start, end = columns["x"][rows].astype(np.float64), columns["x_adv"][rows].astype(np.float64)
     along = t.reshape(1, -1, *[1] * (start.ndim - 1))

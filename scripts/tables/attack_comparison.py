@@ -1,23 +1,30 @@
-"""Write how often attacks succeed, how large their changes are and what they cost."""
+"""Write how often attacks succeed, how large their changes are, what they cost and how long their jobs took."""
 
 from collections.abc import Sequence
 
 from neighborhoods.statistics import Summary, clopper_pearson, summarize
-from pipeline.results import write_csv
+from pipeline.results import read_job_seconds, write_csv
 from pipeline.store import Provenance, reading
 
 
 def tabulate(
-    *, results: Sequence[str], names: Sequence[str], attacks: Sequence[str], output: str, provenance: Provenance
+    *,
+    results: Sequence[str],
+    times: Sequence[str],
+    names: Sequence[str],
+    attacks: Sequence[str],
+    output: str,
+    provenance: Provenance,
 ) -> None:
     """One row for each network and attack; targets of one image are one cluster.
 
     Args:
-        results: files of attacks, network by network. names: of the networks. attacks: their names.
+        results: files of attacks, network by network. times: what Snakemake measured of the job of each.
+        names: of the networks. attacks: their names.
     """
     rows = []
     cells = [(name, attack) for name in names for attack in attacks]
-    for (name, attack), path in zip(cells, results, strict=True):
+    for (name, attack), path, time in zip(cells, results, times, strict=True):
         with reading(path) as file:
             index, success, distortion, queries = (
                 file.read(column) for column in ("index", "success", "distortion", "queries")
@@ -28,7 +35,9 @@ def tabulate(
         row |= _columns("success_clustered", summarize(success.astype(float), index))
         if success.any():
             row |= _columns("distortion", summarize(distortion[success], index[success]))
-        rows.append(row | _columns("queries", summarize(queries, index)))
+        row |= _columns("queries", summarize(queries, index))
+        seconds = read_job_seconds(time)
+        rows.append(row | {"job_seconds": seconds, "seconds_per_image": seconds / len(success)})
     write_csv(output, rows)
 
 
@@ -43,6 +52,7 @@ if "snakemake" in globals():
     with job(snakemake) as run:
         tabulate(
             results=snakemake.input.attacks,
+            times=snakemake.input.times,
             output=snakemake.output[0],
             provenance=run.provenance,
             **run.settings,

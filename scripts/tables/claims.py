@@ -35,7 +35,8 @@ def decide(
         found = [_decide(claim, part, held, confidence) for part in claim.parts]
         # A number of the source holds for the training images that it was made with.
         enough = size is None or size >= claim.train
-        scale = "" if size is None else f"{size} training images"
+        # Datasets of photos come without training images: their networks were trained elsewhere.
+        scale = "" if size is None else f"{size} training images" if size else "trained elsewhere"
         shown = [artefacts[name] for name in claim.artefacts if name in artefacts]
         for part, finding in zip(claim.parts, found, strict=True):
             name = f"{claim.id}/{part.name}" if part.name else claim.id

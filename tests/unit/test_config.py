@@ -201,3 +201,28 @@ def test_the_schema_has_every_setting_of_an_attack_and_says_who_takes_it():
         users = {method for method, own in ATTACK_SETTINGS.items() if name in own} - {"bim"}
         named = set(re.findall(r"`([a-z0-9_]+)`", properties[name]["description"])) & set(ATTACK_SETTINGS)
         assert named == users, name
+
+
+def test_names_in_panels_and_rows_of_attacks_are_checked(config):
+    panels = {"a": {"model": "fc-100-20-1", "attack": "igsm-one"}, "b": {"model": "fc10-4", "attack": "igsm-two"}}
+    config["figures"]["catalogue"]["x/cells"] = {
+        "plot": "class_frequencies_of_cells",
+        "dataset": "mnist5k",
+        "panels": panels,
+    }
+    config["tables"]["x/attacks"] = {
+        "table": "persistence_by_attack",
+        "dataset": "mnist5k",
+        "rows": {"net": "fc10-4"},
+        "attack_rows": {"FGSM": "fgsn"},
+    }
+    config["tables"]["x/none"] = {"table": "persistence_by_attack", "dataset": "mnist5k", "rows": {"net": "fc10-4"}}
+    lines = [line.removeprefix("configuration: ") for line in errors(config)]
+    assert len(lines) == 4
+    for start in (
+        "figures.catalogue.x/cells.panels.a.model: there is no model 'fc-100-20-1' in models",
+        "figures.catalogue.x/cells.panels.b.attack: there is no attack 'igsm-two' in attacks",
+        "tables.x/attacks.attack_rows.FGSM: there is no attack 'fgsn' in attacks; the nearest valid one is 'fgsm'",
+        "tables.x/none.attack_rows: required key is missing",
+    ):
+        assert any(line.startswith(start) for line in lines), lines

@@ -252,3 +252,29 @@ def test_interpolated_networks_count_where_they_are_accurate(right, answer):
 def test_without_an_accurate_network_between_nothing_is_decided():
     cells = interpolated([0.1, 0.5, 0.5, 0.9], [0, 0.3, 0.7, 0.4])
     assert STATISTICS["interpolated_robustness"](cells, points=5.0, **LEVEL) is None
+
+
+def test_a_distortion_counted_over_more_values_is_converted():
+    # 0.1 over four times as many values is 0.2 over those that there are.
+    cell = summary(normal_sample(0.2, 0.01, 100)) | {"x": np.zeros((1, 3, 2, 2))}
+    settings = {"group": "summary", "published": 0.1, "published_n": 100, "factor": 1.25, **LEVEL}
+    assert STATISTICS["mean"]([cell], counted=48, **settings).verdict == REPRODUCED
+    assert STATISTICS["mean"]([cell], **settings).verdict == NOT_REPRODUCED
+    assert STATISTICS["mean"]([{}], **settings) is None, "no image of the attack succeeded"
+
+
+@pytest.mark.parametrize(
+    ("scale", "spread", "answer"),
+    [(1.0, 0.1, REPRODUCED), (0.2, 0.1, NOT_REPRODUCED), (0.5, 0.1, UNDECIDED), (1.0, 2.0, UNDECIDED)],
+)
+def test_a_ratio_of_persistences_is_compared_without_their_unit(scale, spread, answer):
+    generator = np.random.default_rng(0)
+    natural, adversarial = np.exp(spread * generator.standard_normal((2, 40)))
+    for unit in (1.0, 255.0):
+        cell = {"natural/sigma": unit * scale * 3 * natural, "adversarial/sigma": unit * adversarial}
+        cell |= {f"{group}/index": np.arange(40) for group in ("natural", "adversarial")}
+        found = STATISTICS["mean_ratio"]([cell], published=3.0, factor=2.0, **LEVEL)
+        assert found.verdict == answer
+        assert found.measured == pytest.approx(scale * 3 * natural.mean() / adversarial.mean())
+    alone = cell | {"adversarial/index": np.zeros(40, int)}
+    assert STATISTICS["mean_ratio"]([alone], published=3.0, factor=2.0, **LEVEL) is None

@@ -23,7 +23,7 @@ from pipeline.store import Provenance, writing
 from scripts.tables.claims import decide
 
 ROOT = Path(__file__).resolve().parents[2]
-ROLES = {"mnist": "digits"}
+ROLES = {"mnist": "digits", "imagenet": "photos"}
 FILES = {
     "data": "results/data/digits.h5",
     "persistence": "results/persistence/digits/{}/lbfgs.h5",
@@ -50,6 +50,17 @@ def test_every_entry_can_be_decided():
     assert rows == dict.fromkeys(("table1-accuracy", "table1-distortion", "table1-natural", "table1-adversarial"), 14)
     published = {part.name: part.published for part in next(c for c in claims if c.id == "table1-natural").parts}
     assert published == {name: row["natural"] for name, row in numbers.items()}
+    ratios = {part.name: part.published for part in next(c for c in claims if c.id == "table2-ratio").parts}
+    assert ratios["VGG16-MIFGSM"] == pytest.approx(0.0149 / 0.0018)
+
+
+def test_numbers_of_a_network_are_decided_on_no_other():
+    published = [
+        (claim, part) for claim in load(ROOT, ROLES) for part in claim.parts if claim.data == "results/data/photos.h5"
+    ]
+    numbers = [part for claim, part in published if part.published is not None]
+    assert len(numbers) == 8
+    assert all("/alexnet/" in path or "/vgg16/" in path for part in numbers for path in part.results)
 
 
 def test_a_role_that_no_dataset_plays_leaves_its_claims_without_results():

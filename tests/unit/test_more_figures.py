@@ -52,7 +52,7 @@ def attack_file(tmp_path):
             file.put("x_adv", x + change, "adversarial", DIMS)
             file.put("classes", list(classes), "names", ("class",))
             columns = {"label": [1, 0, 1, 1, 0, 0], "predicted": [2, 1, 2, 0, 2, 1]}
-            columns |= {"success": works, "distortion": distortion}
+            columns |= {"success": works, "distortion": distortion, "target": [2, 1, 2, 0, 2, 1]}
             for name, values in columns.items():
                 file.put(name, values, name, ("image",))
             if summary:
@@ -134,7 +134,7 @@ def test_examples_show_each_class_reached_before_any_again(attack_file, drawn, t
     # Rows 0, 3 and 5 reach new classes; of the others that succeeded, row 2 comes first.
     assert [axes.get_title() for axes in sums(picture)] == ["dog → owl", "dog → owl", "dog → cat", "cat → dog"]
     notes = [text.get_text() for axes in sums(picture) for text in axes.texts if "distortion" in text.get_text()]
-    assert notes == [f"distortion {value:.3f}" for value in (0.05, 0.15, 0.2, 0.3)]
+    assert notes == [f"distortion {value:#.3g}" for value in (0.05, 0.15, 0.2, 0.3)]
     assert all(len(axes.images) == 3 for axes in sums(picture))
     bar = next(axes for axes in picture.axes if axes.get_xlabel())
     assert bar.get_xlabel() == "perturbation (pixel range = 1)"
@@ -217,7 +217,7 @@ def test_files_that_do_not_fit_are_named(attack_file, persistence_file, tmp_path
         adversarial_examples.draw(attack=attack_file(channels=2), outputs=output, style="paper")
     with pytest.raises(StoreError, match=r"attack\.h5: dataset 'natural/sigma' is missing"):
         persistence_histograms.draw(persistence=[attack_file()], outputs=output, style="paper", names=["a"])
-    with pytest.raises(StoreError, match=r"a\.h5: dataset 'adversarial/index' is missing"):
+    with pytest.raises(StoreError, match=r"a\.h5: dataset 'sigma' is missing"):
         class_frequencies_by_target.draw(stability=persistence_file("a", 1), outputs=output, style="paper")
     with pytest.raises(StoreError, match="expected a name for each of 1 files of persistence, found 2"):
         persistence_histograms.draw(

@@ -1,11 +1,13 @@
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import networkx as nx
 import pytest
 
-from pipeline.rulegraph import BOX, draw, layers, main, parse_dot, positions, routed
+from pipeline.rulegraph import BOX, _wrapped, draw, layers, main, parse_dot, positions, routed
 
 
 def test_layers_follow_the_longest_path():
@@ -94,3 +96,14 @@ def test_anything_else_is_refused_with_a_sentence(tmp_path, capsys):
         assert run.returncode == 1
         assert run.stderr.count(b"\n") == 1
     assert not (tmp_path / "a.png").exists()
+
+
+def test_names_of_rules_fit_their_boxes():
+    text = (Path(__file__).resolve().parents[2] / "rules").glob("*.smk")
+    rules = [name for path in text for name in re.findall(r"^rule (\w+):", path.read_text(), re.M)]
+    assert "draw_class_frequencies_by_target" in rules
+    # A box is 1.72 inches wide and 0.4 high; a letter of 9 points is 0.08 wide on average, a line 0.15 high.
+    for rule in rules:
+        lines = _wrapped(rule).split("\n")
+        assert len(lines) <= 2
+        assert max(map(len, lines)) <= 21

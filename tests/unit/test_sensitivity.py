@@ -121,7 +121,10 @@ def attack_cell(path, success, epsilon=None):
 def test_attacks_side_by_side(tmp_path):
     some, none = np.arange(10) < 6, np.zeros(10, bool)
     results = [attack_cell(tmp_path / "a.h5", some), attack_cell(tmp_path / "b.h5", none)]
-    settings = {"names": ["net"], "attacks": ["igsm", "fgsm"], "provenance": Provenance()}
+    times = [str(tmp_path / f"{name}.tsv") for name in "ab"]
+    for seconds, path in zip((12.5, 4), times, strict=True):
+        (tmp_path / path).write_text(f"s\th:m:s\n{seconds}\t0:00:12\n")
+    settings = {"names": ["net"], "attacks": ["igsm", "fgsm"], "times": times, "provenance": Provenance()}
     tabulate(results=results, output=str(tmp_path / "attacks.csv"), **settings)
     with open(tmp_path / "attacks.csv", newline="") as file:
         first, second = csv.DictReader(file)
@@ -134,6 +137,8 @@ def test_attacks_side_by_side(tmp_path):
     assert float(first["success_clustered_se"]) == pytest.approx(stats.sem([1, 1, 1, 0, 0]))
     assert float(first["distortion"]) == pytest.approx(0.025)
     assert second["distortion"] == ""
+    assert [float(row["job_seconds"]) for row in (first, second)] == [12.5, 4]
+    assert float(first["seconds_per_image"]) == 1.25
 
 
 @pytest.fixture

@@ -173,3 +173,28 @@ def test_more_natural_images_meet_the_same_noise(raw):
     few, many = (compute_spec(resolve(raw), ROOT, "natural", *NAMES[:2], count) for count in ("20", "900"))
     assert few["seed"] == many["seed"]
     assert (few["natural_images"], many["natural_images"]) == (20, 900)
+
+
+def test_cells_of_panels_and_of_rows_of_attacks_are_asked_for(raw):
+    cell = {"model": "fc10-4", "attack": "igsm-05"}
+    entry = {
+        "plot": "class_frequencies_of_cells",
+        "dataset": "mnist5k",
+        "panels": {"b": cell, "a": {**cell, "class": 3}},
+    }
+    table = {"table": "persistence_by_attack", "published": "table2", "dataset": "mnist5k", "rows": {"net": "fc10-4"}}
+    raw["figures"]["catalogue"]["x/cells"] = entry
+    raw["tables"]["x/attacks"] = {**table, "attack_rows": {"IGSM": "igsm-15", "FGSM": "fgsm"}}
+    raw["artefacts"] = ["x/cells", "x/attacks"]
+    config = resolve(raw)
+    paths = result_paths(config)
+    assert "results/stability/mnist5k/fc10-4/igsm-05.h5" in paths
+    for attack in ("igsm-15", "fgsm"):
+        assert f"results/persistence/mnist5k/fc10-4/{attack}.h5" in paths
+        assert f"results/attacks/mnist5k/fc10-4/{attack}.h5" in paths
+    panels = figure_spec(config, ROOT, "x/cells")["panels"]
+    assert [(panel["name"], panel["group"], panel["class"]) for panel in panels] == [
+        ("b", "adversarial", -1),
+        ("a", "adversarial", 3),
+    ], "in the order given"
+    assert table_spec(config, ROOT, "x/attacks")["attack_names"] == ["IGSM", "FGSM"]
