@@ -102,7 +102,7 @@ def reference(model: nn.Module, x: Tensor, samples: int) -> tuple[Tensor, Tensor
 
     One Newton step from a rough estimate, with the slope of the shares 20 % to either side.
     """
-    near = persistence(model, x, GAMMA, 100, seed=10**6, **SEARCH)
+    near = persistence(model, x, GAMMA, 64, seed=10**6, **SEARCH)
     rows = torch.tensor([status == "ok" for status in near.status]).nonzero()[:, 0]
 
     def share(row: int, sigma: float, count: int, seed: int) -> float:
