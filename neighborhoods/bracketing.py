@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
+from neighborhoods.noise import is_large
+from neighborhoods.sampling import fitting_batch
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ def bracketing(
     sigma_max: float = 100.0,
     max_steps: int = 100,
     precision: float | None = None,
+    batch_size: int = 256,
 ) -> Bracketed:
     """Bell's algorithm 1, one image at a time and `samples` fresh noisy images at every step.
 
@@ -51,6 +54,8 @@ def bracketing(
         samples: Bell's numSamples. max_steps: Bell's maxSteps.
         precision: how close to gamma the share must come; one standard error sqrt(gamma (1 - gamma) / samples) when
             left out, since less means nothing.
+        batch_size: noisy images in one forward pass where images are large (`noise.is_large`); of others all
+            `samples` are, as in the source.
 
     Raises:
         ValueError: there is no step, or the precision is not positive.
@@ -58,6 +63,7 @@ def bracketing(
     if max_steps < 1 or (precision is not None and precision <= 0):
         raise ValueError(f"expected at least one step and a positive precision, found {max_steps} and {precision}")
     tolerance = math.sqrt(gamma * (1 - gamma) / samples) if precision is None else precision
+    width = fitting_batch(batch_size, x.shape[1:], x.device.type) if is_large(x.shape[1:]) else samples
     generator = torch.Generator(x.device).manual_seed(seed & (2**63 - 1))
     modes = {m: m.training for m in model.modules()} if isinstance(model, nn.Module) else {}
     if isinstance(model, nn.Module):
@@ -65,7 +71,7 @@ def bracketing(
     try:
         with torch.no_grad():
             found = [
-                _one(model, image, gamma, samples, generator, (sigma_min, sigma_max), max_steps, tolerance)
+                _one(model, image, gamma, samples, generator, (sigma_min, sigma_max), max_steps, tolerance, width)
                 for image in x
             ]
     finally:
@@ -86,6 +92,7 @@ def _one(
     limits: tuple[float, float],
     max_steps: int,
     tolerance: float,
+    width: int,
 ) -> tuple[float, str, int, int]:
     own = int(model(image[None]).argmax())
     evaluations = 0
@@ -93,8 +100,12 @@ def _one(
     def share(sigma: float) -> float:
         nonlocal evaluations
         evaluations += samples
-        noise = torch.randn(samples, *image.shape, generator=generator, device=image.device, dtype=image.dtype)
-        return float((model(image + sigma * noise).argmax(1) == own).float().mean())
+        kept = 0
+        for start in range(0, samples, width):
+            count = min(width, samples - start)
+            noise = torch.randn(count, *image.shape, generator=generator, device=image.device, dtype=image.dtype)
+            kept += int((model(image + sigma * noise).argmax(1) == own).sum())
+        return kept / samples
 
     low, high = FIRST_RANGE
     at_low, at_high = share(low), share(high)

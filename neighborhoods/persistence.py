@@ -179,10 +179,12 @@ def persistence_of_gammas(
         scan_factor: ratio of neighbouring sigmas of the scan.
         noise: "gaussian"; or "ball", uniform in the ball of radius sigma sqrt(pixels + 2), in which every coordinate
             has the standard deviation sigma too.
-        batch_size: noisy images in one forward pass; more where the first layer is narrower than an image.
-        memory_mb: megabytes of noise kept at once.
+        batch_size: noisy images in one forward pass; more where the first layer is narrower than an image, and on a
+            CPU at most 8 photos of 224 x 224 (see `sampling.fitting_batch`).
+        memory_mb: megabytes of noise kept at once. Of images of more than 2^15 values, the noise that does not fit is
+            drawn again when it is needed, to the same result; a GPU draws all of theirs itself, each time.
         half: compute in bfloat16 where the class does not hang on it, checked (see `inference.HalfPrecision`); None
-            where the hardware is known to be faster at it and the model is a stack of plain layers.
+            where the hardware is known to be faster at it, the layers are known and the images' logits agree.
         even: spread each image's directions evenly behind a first fully connected layer, by a Sobol sequence with a
             random shift; False for independent directions.
         method: "sequential", or "algorithm1" for Bell's Bracketing Algorithm to the letter (see `bracketing`), which
@@ -200,7 +202,9 @@ def persistence_of_gammas(
         raise ValueError(f"algorithm1 knows gaussian noise only, found {noise!r}")
     if method == "algorithm1":
         limits = (sigma_min, sigma_max)
-        return [_bracketed(model, x, gamma, samples, seed, limits, max_steps, precision) for gamma in gammas]
+        return [
+            _bracketed(model, x, gamma, samples, seed, limits, max_steps, precision, batch_size) for gamma in gammas
+        ]
     steps = math.ceil(math.log(sigma_max / sigma_min) / math.log(scan_factor))
     grid = torch.from_numpy(np.geomspace(sigma_min, sigma_max, steps + 1)).log()
     tests = [sequential_test(gamma, samples, (1 - confidence) / 2) for gamma in gammas]
@@ -321,6 +325,7 @@ def _bracketed(
     limits: tuple[float, float],
     max_steps: int,
     precision: float | None,
+    batch_size: int,
 ) -> Persistence:
     found = bracketing(
         model,
@@ -332,6 +337,7 @@ def _bracketed(
         sigma_max=limits[1],
         max_steps=max_steps,
         precision=precision,
+        batch_size=batch_size,
     )
     nothing = torch.full((len(x),), math.nan, dtype=torch.float64)
     flags = torch.zeros(len(x), dtype=torch.bool)

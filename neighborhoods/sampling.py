@@ -3,15 +3,25 @@
 What stability and persistence have in common. Each image keeps one set of directions z for every sigma.
 """
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.inference import Classifier, HalfPrecision, dense, half_pays, hooked, in_place, labels_of
+from neighborhoods.folding import fold_batch_norms
+from neighborhoods.inference import Classifier, FullPrecision, HalfPrecision, dense, half_pays, hooked, in_place
 from neighborhoods.low_discrepancy import COORDINATES, shifted_sobol_normals
+from neighborhoods.noise import (
+    KeptNoise,
+    RedrawnNoise,
+    ball_scale,
+    is_large,
+    noise_directions,
+    numpy_generator,
+    torch_generator,
+)
 
 NOISES = ("gaussian", "ball")
 
@@ -23,31 +33,19 @@ WIDEST_HEAD = 4
 # with 16 and no lower with more (opposite pairs of independent directions: 0.70).
 EVEN_COORDINATES = len(COORDINATES)
 
+# Images on which faster forms of a model are compared with it.
+TRIED = 8
 
-def _generator(seed: int, image: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence([seed & (2**63 - 1), image]))
-
-
-def _torch_generator(*entropy: int) -> torch.Generator:
-    state = np.random.SeedSequence([value & (2**63 - 1) for value in entropy]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)
+# Values of a batch of large images on a CPU: 8 photos of 224 x 224. EfficientNet-lite0 takes 35 to 40 ms for one of 64,
+# 13 to 18 ms for one of 8, in bfloat16 20 and 6 ms.
+LARGEST_BATCH = 8 * 3 * 224**2
 
 
-def noise_directions(shape: Sequence[int], samples: int, seed: int, image: int) -> Tensor:
-    """The standard normal directions of one image: [samples, *shape], float32 on the CPU.
-
-    They depend on the seed and the image's position alone, so results do not depend on batch sizes.
-    """
-    return torch.randn(samples, *shape, generator=_torch_generator(seed, image))
-
-
-def ball_scale(squared_norm: Tensor, pixels: int, seed: int, image: int) -> Tensor:
-    """Factors that turn Gaussian directions of given squared norms [samples] into points uniform in a ball.
-
-    The ball has radius sqrt(pixels + 2), so that every coordinate has variance 1 as for the Gaussian.
-    """
-    uniform = torch.from_numpy(_generator(seed, image).random(len(squared_norm)))
-    return (math.sqrt(pixels + 2) * uniform ** (1 / pixels) / squared_norm.double().sqrt()).float()
+def fitting_batch(batch_size: int, shape: Sequence[int], device: str) -> int:
+    """Noisy images in a forward pass: at most as many large ones as a CPU's caches are good for."""
+    if device != "cpu" or not is_large(shape):
+        return batch_size
+    return max(1, min(batch_size, LARGEST_BATCH // math.prod(shape)))
 
 
 def check_arguments(x: Tensor, samples: int, confidence: float, noise: str = "gaussian") -> None:
@@ -101,12 +99,12 @@ class _Head:
         z = noise_directions(self.drawn, count, seed, image)
         if even and self._factor is not None:
             leading = z[:, :EVEN_COORDINATES]
-            leading.copy_(shifted_sobol_normals(count, leading.shape[1], _torch_generator(seed, image, 1)))
+            leading.copy_(shifted_sobol_normals(count, leading.shape[1], torch_generator(seed, image, 1)))
         if noise == "ball":
             squared = z.flatten(1).double().square().sum(1)
             missing = self.pixels - math.prod(self.drawn)
             if missing:
-                squared += torch.from_numpy(_generator(seed + 1, image).chisquare(missing, count))
+                squared += torch.from_numpy(numpy_generator(seed + 1, image).chisquare(missing, count))
             z *= ball_scale(squared, self.pixels, seed, image).reshape(-1, *[1] * (z.ndim - 1))
         return z
 
@@ -137,28 +135,31 @@ class Neighborhood:
     def __init__(
         self,
         head: _Head,
-        tail: "Classifier | HalfPrecision",
+        decider: FullPrecision | HalfPrecision,
         labels: tuple[Tensor, int],
         x: Tensor,
-        noise: Tensor,
+        noise: KeptNoise | RedrawnNoise,
+        samples: int,
         batch_size: int,
     ) -> None:
         """Take images [images, ...] and their directions behind the head; see `neighborhoods_of`."""
-        self._tail = tail
+        self._decider = decider
         self.predicted, self.classes = labels
         self._center = head.center(x)
         self._noise = noise
         # As many values in a batch as `batch_size` images have; behind a linear layer twice as many: 5 % faster.
         images = batch_size * (2 if isinstance(head.layer, nn.Linear) else 1)
         self._batch_size = max(1, images * head.pixels // self._center[0].numel())
-        self.samples = noise.shape[1]
+        self.samples = samples
         self.evaluations = torch.zeros(len(x), dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self._center)
 
-    def _labels(self, images: Tensor, sigma: Tensor, start: int, stop: int) -> Iterator[tuple[slice, Tensor]]:
-        """Classes [some images, stop - start] of noisy images, a slice of `images` at a time."""
+    def _decided(
+        self, images: Tensor, sigma: Tensor, start: int, stop: int, own: Tensor | None = None
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Classes [some images, stop - start] of noisy images, or whether they are `own`, a slice at a time."""
         samples = stop - start
         ones = [1] * (self._center.ndim - 1)
         scale = sigma.to(self._center).reshape(-1, 1, *ones)
@@ -166,20 +167,22 @@ class Neighborhood:
         self.evaluations.index_put_((images.cpu(),), torch.tensor(samples), accumulate=True)
         # Of all images in order a slice is enough, which copies nothing.
         everyone = len(images) == len(self) and bool((images.diff() == 1).all())
+        everyone &= isinstance(self._noise, KeptNoise)
         rows_of = images.to(self._center.device)
         for first in range(0, len(images), width):
             piece = slice(first, first + width)
             rows = piece if everyone else rows_of[piece]
-            labels = []
+            decided = []
             # One image's samples can be more than a batch.
             for begin in range(start, stop, self._batch_size):
-                noise = self._noise[rows, begin : min(begin + self._batch_size, stop)]
-                points = torch.addcmul(self._center[rows].unsqueeze(1), noise, scale[piece])
-                labels.append(self._decide(points.flatten(0, 1)).reshape(len(noise), -1))
-            yield piece, torch.cat(labels, 1)
-
-    def _decide(self, points: Tensor) -> Tensor:
-        return self._tail.labels(points) if isinstance(self._tail, HalfPrecision) else labels_of(self._tail(points))
+                noise = self._noise.take(rows, begin, min(begin + self._batch_size, stop))
+                points = torch.addcmul(self._center[rows].unsqueeze(1), noise, scale[piece]).flatten(0, 1)
+                if own is None:
+                    answers = self._decider.labels(points)
+                else:
+                    answers = self._decider.kept(points, own[piece].repeat_interleave(noise.shape[1]))
+                decided.append(answers.reshape(len(noise), -1))
+            yield piece, torch.cat(decided, 1)
 
     def kept(self, images: Tensor, sigma: Tensor, start: int, stop: int) -> Tensor:
         """How many of the noisy images of directions `start` to `stop` keep the class: [len(images)].
@@ -189,15 +192,15 @@ class Neighborhood:
         """
         counts = torch.empty(len(images), dtype=torch.int64)
         own = self.predicted[images.to(self.predicted.device)]
-        for piece, labels in self._labels(images, sigma, start, stop):
-            counts[piece] = (labels == own[piece, None]).sum(1).cpu()
+        for piece, kept in self._decided(images, sigma, start, stop, own):
+            counts[piece] = kept.sum(1).cpu()
         return counts
 
     def class_counts(self, sigma: Tensor) -> Tensor:
         """How many noisy images fall into each class: [images, classes]."""
         images = torch.arange(len(self), device=self.predicted.device)
         counts = torch.zeros(len(self), self.classes, dtype=torch.int64, device=self.predicted.device)
-        for piece, labels in self._labels(images, sigma, 0, self.samples):
+        for piece, labels in self._decided(images, sigma, 0, self.samples):
             counts[piece] = counts[piece].scatter_add(1, labels, torch.ones_like(labels))
         return counts
 
@@ -222,11 +225,12 @@ def neighborhoods_of(
         x: images [images, ...].
         directions: directions for each image.
         seed: of the noise.
-        batch_size: noisy images in one forward pass.
-        memory_mb: megabytes of noise kept at once, at least one image's.
+        batch_size: noisy images in one forward pass, see `fitting_batch`.
+        memory_mb: megabytes of noise kept at once; of small images at least one image's, of large ones what fits, and
+            the rest is drawn again when it is needed (on a GPU all of it).
         noise: "gaussian", or "ball" for points uniform in a ball with the same variance of each coordinate.
-        half: compute in bfloat16 where the class does not hang on it (`HalfPrecision`); by default for stacks of plain
-            layers in float32 where the hardware is faster at it.
+        half: compute in bfloat16 where the class does not hang on it (`HalfPrecision`); by default where the
+            hardware is faster at it and the logits of the first images agree.
         even: spread the directions of each image evenly where that is possible (see `_Head.directions`); each of them
             is still standard normal, but they are no longer independent.
     """
@@ -235,25 +239,56 @@ def neighborhoods_of(
         model.eval()
     try:
         with torch.no_grad():
-            layer, tail = _split(model, x.shape[1:])
-            decider: Classifier | HalfPrecision = dense(tail)
-            if half or (half is None and half_pays(tail, x.device.type)):
-                if not isinstance(tail, nn.Module):
-                    raise ValueError("half precision needs an nn.Module")
-                decider = HalfPrecision(tail)
-            head = _Head(layer, x.shape[1:])
+            shape = x.shape[1:]
+            layer, tail = _split(model, shape)
+            head = _Head(layer, shape)
+            decider = deciding(tail, head.center(x[:TRIED]), half, is_large(shape))
+            batch_size = fitting_batch(batch_size, shape, x.device.type)
             kept = head.center(x[:1])[0].numel()
-            image_bytes = directions * (math.prod(head.drawn) + kept) * 4
+            large = is_large(head.drawn)
+            image_bytes = directions * (math.prod(head.drawn) + (0 if large else kept)) * 4
             width = max(1, memory_mb * 2**20 // image_bytes)
+            if large and x.device.type != "cpu":
+                width, memory_mb = batch_size, 0
             for start in range(0, len(x), width):
                 chunk = x[start : start + width]
-                drawn = (head.directions(directions, seed, start + i, noise, even) for i in range(len(chunk)))
-                behind = head.apply(drawn, len(chunk), directions, chunk)
-                yield Neighborhood(head, decider, _classify(model, chunk, batch_size), chunk, behind, batch_size)
+                source: KeptNoise | RedrawnNoise
+                if large:
+                    source = RedrawnNoise(shape, seed, start, noise, chunk, memory_mb * 2**20)
+                else:
+                    drawn = (head.directions(directions, seed, start + i, noise, even) for i in range(len(chunk)))
+                    source = KeptNoise(head.apply(drawn, len(chunk), directions, chunk))
+                labels = _classify(model, chunk, batch_size)
+                yield Neighborhood(head, decider, labels, chunk, source, directions, batch_size)
     finally:
         # Each module by itself: a frozen batch norm within a model in training stays frozen.
         for module, mode in modes.items():
             module.training = mode
+
+
+def deciding(
+    model: Classifier, images: Tensor, half: bool | None = None, large: bool | None = None
+) -> FullPrecision | HalfPrecision:
+    """The fastest form of a model in evaluation mode that decides alike on noisy images.
+
+    Args:
+        model: from `images`, a few of them [B, ...], to logits [B, classes].
+        half: as for `neighborhoods_of`. large: whether these are large images (`is_large`), by default as they are.
+    """
+    large = is_large(images.shape[1:]) if large is None else large
+    if not isinstance(model, nn.Module):
+        if half:
+            raise ValueError("half precision needs an nn.Module")
+        return FullPrecision(model)
+    fast = fold_batch_norms(model, images)
+    spatial = large and not hooked(fast) and any(isinstance(module, nn.Conv2d) for module in fast.modules())
+    if spatial:
+        fast = copy.deepcopy(fast).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if half or (half is None and half_pays(fast, images.device.type)):
+        decider = HalfPrecision(fast, spatial)
+        if half or decider.agrees(images):
+            return decider
+    return FullPrecision(dense(fast), spatial)
 
 
 def _split(model: Classifier, shape: Sequence[int]) -> tuple[nn.Linear | nn.Conv2d | None, Classifier]:
@@ -264,7 +299,8 @@ def _split(model: Classifier, shape: Sequence[int]) -> tuple[nn.Linear | nn.Conv
     flat = bool(layers) and type(layers[0]) is nn.Flatten and (layers[0].start_dim, layers[0].end_dim) == (1, -1)
     if flat and len(layers) > 1 and type(layers[1]) is nn.Linear and layers[1].out_features < math.prod(shape):
         return layers[1], in_place(layers[2:])
-    if layers and type(layers[0]) is nn.Conv2d and len(shape) == 3 and layers[0].groups == 1:
+    # Noise behind a convolution is kept, which large images have no room for.
+    if layers and type(layers[0]) is nn.Conv2d and len(shape) == 3 and not is_large(shape) and layers[0].groups == 1:
         layer = layers[0]
         plain = layer.padding_mode == "zeros"
         if plain and layer(torch.zeros(1, *shape).to(layer.weight)).numel() <= WIDEST_HEAD * math.prod(shape):

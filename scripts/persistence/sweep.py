@@ -7,8 +7,8 @@ import torch
 
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
+from neighborhoods.noise import noise_directions
 from neighborhoods.persistence import stability_curve
-from neighborhoods.sampling import noise_directions
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import IMAGE_DIMS, PIXELS, read_network
 from pipeline.store import Provenance, StoreError, reading, writing
@@ -60,7 +60,9 @@ def sweep(
                 file.put(f"{name}/{part}", getattr(curve, part), text[part], ("image", "sigma", "class"))
             for column in ("index", "label", "target"):
                 file.put(f"{name}/{column}", columns[column][rows], f"{column} of the attack's row", ("image",))
-            noise = torch.stack([noise_directions(x.shape[1:], examples, seed + number, i) for i in range(len(x))])
+            shape = x.shape[1:]
+            drawn = [noise_directions(shape, examples, seed + number, i, x.device).cpu() for i in range(len(x))]
+            noise = torch.stack(drawn)
             noisy = x.cpu()[:, None] + noise * torch.from_numpy(sigma[shown]).float()[:, None, None, None]
             dims = ("image", "example", *IMAGE_DIMS[1:])
             file.put(f"{name}/examples", noisy, "noisy images, not clipped", dims, PIXELS)

@@ -13,13 +13,13 @@ from torch import nn
 
 from neighborhoods.cones import Wedge, orthant_persistence, wedge_normals, wedge_persistence
 from neighborhoods.networks import fully_connected
+from neighborhoods.noise import noise_directions
 from neighborhoods.persistence import (
     persistence,
     persistence_of_gammas,
     stability,
     stability_curve,
 )
-from neighborhoods.sampling import noise_directions
 from neighborhoods.sequential import sequential_test
 from neighborhoods.statistics import clopper_pearson
 

