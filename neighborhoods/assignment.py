@@ -32,6 +32,7 @@ def assign(
     classes: Sequence[int] = (),
     targets: str = "all",
     n_classes: int = 10,
+    target_class: int = 0,
     generator: torch.Generator,
 ) -> Assignment:
     """Choose images that the model gets right, in a given order, and targets for each.
@@ -40,7 +41,9 @@ def assign(
         label: true classes [N]. correct: whether the model gets each right [N].
         order: a permutation of the images [N].
         images: how many to choose. classes: allowed labels, empty for all.
-        targets: "all" other classes for each image, one "random" other class, or "none".
+        targets: "all" other classes for each image, one "random" other class, "one" class for all images of other
+            classes, or "none".
+        target_class: of "one".
         generator: of the random targets.
 
     Raises:
@@ -49,6 +52,10 @@ def assign(
     if not all(0 <= c < n_classes for c in classes):
         raise AttackError(f"classes to attack must lie in 0..{n_classes - 1}, found {list(classes)}")
     allowed = torch.isin(label, torch.tensor(list(classes) or range(n_classes)))
+    if targets == "one":
+        if not 0 <= target_class < n_classes:
+            raise AttackError(f"the class to reach must lie in 0..{n_classes - 1}, found {target_class}")
+        allowed &= label != target_class
     chosen = order[(allowed & correct)[order]]
     if len(chosen) < images:
         raise AttackError(f"the attack asks for {images} images, but only {len(chosen)} correctly classified ones fit")
@@ -56,6 +63,8 @@ def assign(
     match targets:
         case "none":
             return Assignment(chosen, torch.full_like(chosen, UNTARGETED))
+        case "one":
+            return Assignment(chosen, torch.full_like(chosen, target_class))
         case "random":
             shift = torch.randint(1, n_classes, (images,), generator=generator)
             return Assignment(chosen, (label[chosen] + shift) % n_classes)
@@ -63,4 +72,4 @@ def assign(
             everything = torch.arange(n_classes).expand(images, n_classes)
             others = everything[everything != label[chosen, None]]
             return Assignment(chosen.repeat_interleave(n_classes - 1), others)
-    raise AttackError(f"unknown targets {targets!r}, expected all, random or none")
+    raise AttackError(f"unknown targets {targets!r}, expected all, random, one or none")

@@ -66,6 +66,12 @@ class Persistence:
     evaluations: Tensor
     noise: str = "gaussian"
 
+    @classmethod
+    def of_nothing(cls, gamma: float, samples: int, noise: str = "gaussian") -> "Persistence":
+        """The result for no images, e.g. of an attack that never succeeded."""
+        values, counts = torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.int64)
+        return cls(values, values, values, [], counts.bool(), counts, gamma, samples, counts, noise)
+
     @property
     def certified_radius(self) -> Tensor:
         """Radius within which the classifier smoothed at sigma = `low` keeps the image's class [images].

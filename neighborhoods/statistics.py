@@ -58,6 +58,10 @@ class Summary:
     median_high: float
 
 
+# Of no values at all.
+NO_VALUES = Summary(0, 0, *[float("nan")] * 7)
+
+
 def summarize(values: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95, seed: int = 0) -> Summary:
     """Summarize values that may be dependent within clusters.
 

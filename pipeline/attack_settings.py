@@ -26,7 +26,7 @@ ATTACK_SETTINGS: dict[str, tuple[str, ...]] = {
     "lbfgs": ("mode", "c", "max_steps", "search_steps"),
 }
 # What `targets` may be, where not all will do.
-ATTACK_TARGETS = {"deepfool": ("none",), "apgd_dlr": ("none",), "jsma": ("all", "random")}
+ATTACK_TARGETS = {"deepfool": ("none",), "apgd_dlr": ("none",), "jsma": ("all", "random", "one")}
 
 OWN_METHOD = r"torchattacks\.[A-Za-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 # Attacks of other packages and of one's own take these, under one key.

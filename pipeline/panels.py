@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.figure import ADVERSARIAL, NATURAL, with_interval
-from pipeline.store import Reader
+from pipeline.store import Reader, StoreError
 
 # Pixels a side from which an image is drawn as a photo.
 PHOTO_SIDE = 64
@@ -35,9 +35,12 @@ def read_persistence(file: Reader) -> dict[str, dict[str, np.ndarray]]:
     """What `persistence_bars` draws, of the natural and of the adversarial images.
 
     Raises:
-        StoreError: the file lacks a part.
+        StoreError: the file lacks a part, or no attack succeeded.
     """
-    return {name: {key: file.read(f"{name}/{key}") for key in _PERSISTENCE} for name in ("natural", "adversarial")}
+    groups = {name: {key: file.read(f"{name}/{key}") for key in _PERSISTENCE} for name in ("natural", "adversarial")}
+    if not all(len(group["sigma"]) for group in groups.values()):
+        raise StoreError(f"{file.path}: no attack succeeded, so there is no persistence to draw")
+    return groups
 
 
 def persistence_bars(

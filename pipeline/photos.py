@@ -101,15 +101,9 @@ def chosen(photos: Photos, classes: Sequence[str], only: Sequence[int | str], mo
         classes: names of all classes. only: classes to keep, by name or number; all for none.
 
     Raises:
-        PhotoError: a class is unknown, or no photo is left.
+        UserError: a class is unknown, or no photo is left.
     """
-    numbers = {name: i for i, name in enumerate(classes)} | {i: i for i in range(len(classes))}
-    for name in only:
-        if name not in numbers:
-            raise PhotoError(
-                f"there is no class {name!r} among the {len(classes)} classes ({', '.join(classes[:3])}, ...)"
-            )
-    kept = {numbers[name] for name in only}
+    kept = set(class_numbers(only, classes))
     rows = np.array([i for i, label in enumerate(photos.labels) if not only or label in kept], dtype=int)
     if len(rows) == 0:
         raise PhotoError(f"no photo shows one of the classes {', '.join(map(str, only))}")

@@ -257,7 +257,9 @@ def _model_settings(model: Mapping[str, Any]) -> dict[str, Any]:
 def _attack_settings(attack: Mapping[str, Any]) -> dict[str, Any]:
     own = ATTACK_SETTINGS.get(attack["method"])
     settings = attack["arguments"] if own is None else {name: attack[name] for name in own}
-    names = ("method", "targets", "images", "classes", "batch_size")
+    names = ["method", "targets", "images", "classes", "batch_size"]
+    if attack["targets"] == "one":
+        names.append("target_class")
     return {"settings": settings} | {name: attack[name] for name in names}
 
 

@@ -1,14 +1,34 @@
-"""What sentences about a configuration are made with."""
+"""What sentences about a configuration are made with, and names that it may use."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pipeline.errors import UserError
+
+# Names in a sentence at most: ImageNet has 1000 classes.
+LISTED = 40
 
 
 def nearest(found: Any, valid: Any) -> str:
     """The end of a sentence about a name that is not valid: the one that was probably meant, else all."""
-    matches = difflib.get_close_matches(str(found), [str(name) for name in valid], n=1, cutoff=0.5)
-    return f"; the nearest valid one is '{matches[0]}'" if matches else f"; valid are {', '.join(map(str, valid))}"
+    names = [str(name) for name in valid]
+    matches = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
+    listed = ", ".join(names[:LISTED] + ["..."] * (len(names) > LISTED))
+    return f"; the nearest valid one is '{matches[0]}'" if matches else f"; valid are {listed}"
+
+
+def class_numbers(wanted: Sequence[int | str], classes: Sequence[str]) -> list[int]:
+    """Numbers of classes that are given by number or name.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    numbers = {name: i for i, name in enumerate(classes)} | {i: i for i in range(len(classes))}
+    for name in wanted:
+        if name not in numbers:
+            raise UserError(f"there is no class {name!r} among {len(classes)} classes{nearest(name, classes)}")
+    return [numbers[name] for name in wanted]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from neighborhoods.training import predict
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import IMAGE_DIMS, put_summary, read_network, read_split
 from pipeline.store import Provenance, writing
+from pipeline.wording import class_numbers
 
 
 def generate(
@@ -24,31 +25,33 @@ def generate(
     output: str,
     method: str,
     images: int,
-    classes: Sequence[int],
+    classes: Sequence[int | str],
     targets: str,
     batch_size: int,
     settings: Mapping[str, Any],
     seed: int,
     provenance: Provenance,
+    target_class: int | str = 0,
     device: str = "cpu",
 ) -> None:
     """Write one row for each (image, target); rows of one image stand together."""
     split = read_split(data, "test")
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    pixels = to_unit_interval(split.images, device)
     labels = torch.tensor(split.labels)
     rows = assign(
         labels,
-        predict(network, pixels).cpu() == labels,
+        predict(network, torch.from_numpy(split.images).to(device)).cpu() == labels,
         torch.tensor(split.order),
         images=images,
-        classes=classes,
+        classes=class_numbers(classes, split.classes),
         targets=targets,
+        target_class=class_numbers([target_class], split.classes)[0],
         n_classes=len(split.classes),
         generator=torch.Generator().manual_seed(seed),
     )
-    x, label = pixels[rows.index.to(device)], labels[rows.index].to(device)
+    x = to_unit_interval(split.images[rows.index.numpy()], device)
+    label = labels[rows.index].to(device)
     goal = None if targets == "none" else rows.target.to(device)
     run = partial(attack, method, network, x, label, goal, **{"seed": seed, **settings})
     x_adv, verdict = halve_on_out_of_memory(run, batch_size)

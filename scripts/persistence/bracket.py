@@ -6,11 +6,11 @@ from typing import Any
 
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
-from neighborhoods.persistence import persistence
-from neighborhoods.statistics import Summary, difference, summarize
+from neighborhoods.persistence import Persistence, persistence
+from neighborhoods.statistics import NO_VALUES, Summary, difference, summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import PIXELS, put_persistence, put_persistence_summary, put_summary, read_network
-from pipeline.store import Provenance, StoreError, reading, writing
+from pipeline.store import Provenance, reading, writing
 
 
 def bracket(
@@ -26,21 +26,26 @@ def bracket(
     device: str = "cpu",
     **settings: Any,
 ) -> None:
-    """Write adversarial/ beside natural/, which is taken over: sigma, low, high, status and a summary of each."""
+    """Write adversarial/ beside natural/, which is taken over: sigma, low, high, status and a summary of each.
+
+    Of an attack that never succeeded adversarial/ is empty.
+    """
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
     with reading(attack) as file:
         success, x_adv = file.read("success"), file.read("x_adv")
         origin, label = file.read("index"), file.read("label")
-    if not success.any():
-        raise StoreError(f"{attack}: no attack succeeded, so there is no adversarial image to measure")
-    x = to_unit_interval(x_adv[success], device)
-    run = partial(persistence, network, x, confidence=confidence, seed=seed, **settings)
-    result = halve_on_out_of_memory(run, batch_size)
+    if success.any():
+        x = to_unit_interval(x_adv[success], device)
+        run = partial(persistence, network, x, confidence=confidence, seed=seed, **settings)
+        result = halve_on_out_of_memory(run, batch_size)
+        summary = summarize(result.sigma.numpy(), origin[success], confidence, seed)
+    else:
+        result = Persistence.of_nothing(settings["gamma"], settings["samples"], settings["noise"])
+        summary = NO_VALUES
     with writing(output, provenance) as file, reading(natural) as beside:
         file.copy(beside, "natural")
         put_persistence(file, "adversarial", result, origin[success], label[success])
-        summary = summarize(result.sigma.numpy(), origin[success], confidence, seed)
         put_persistence_summary(file, "adversarial", result, asdict(summary))
         other = Summary(
             **{field.name: beside.read(f"natural/summary/{field.name}").item() for field in fields(Summary)}

@@ -11,14 +11,13 @@ from neighborhoods.asymmetry import Faces, crossing, face_numbers, match
 from neighborhoods.cones import orthant_persistence
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
-from neighborhoods.statistics import Summary, summarize
+from neighborhoods.statistics import NO_VALUES, summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
 LOG = "ln of the face number"
 # Where no pair lies within the caliper, say.
-NOTHING = Summary(0, 0, *[float("nan")] * 7)
 
 
 def compare(
@@ -75,7 +74,7 @@ def compare(
         for name, values in (logs | differences).items():
             finite = np.isfinite(values)
             labels = clusters.get(name)
-            summary = summarize(values[finite], labels, confidence, seed) if finite.any() else NOTHING
+            summary = summarize(values[finite], labels, confidence, seed) if finite.any() else NO_VALUES
             put_summary(file, f"summary/{name}", asdict(summary), LOG, "1")
         file.put("matched/natural", natural[keep], "position in natural/ of each pair", ("pair",))
         file.put("matched/adversarial", adversarial[keep], "position in adversarial/ of each pair", ("pair",))

@@ -8,7 +8,7 @@ import yaml
 
 from neighborhoods.claims import verdict
 from neighborhoods.images import recounted
-from neighborhoods.statistics import clopper_pearson, difference, ratio, summarize
+from neighborhoods.statistics import NO_VALUES, clopper_pearson, difference, ratio, summarize
 from pipeline.results import write_csv
 from pipeline.store import Provenance, reading
 
@@ -93,7 +93,10 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
         row |= _summary(group, columns["sigma"], columns["index"], confidence)
         for kind in ("censored_low", "censored_high"):
             row[f"{group}_{kind}"] = int((columns["status"] == kind).sum())
+    row["confidence"] = confidence
     natural, adversarial = (cell[group] for group in GROUPS)
+    if not success.any():
+        return row
     apart = difference(
         summarize(adversarial["sigma"], adversarial["index"], confidence),
         summarize(natural["sigma"], natural["index"], confidence),
@@ -102,11 +105,11 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     row |= {f"adversarial_minus_natural_{key}": getattr(apart, key) for key in ("mean", "low", "high")}
     times = ratio(natural["sigma"], adversarial["sigma"], natural["index"], adversarial["index"], confidence)
     row |= {"natural_over_adversarial": times.value, "natural_over_adversarial_low": times.low}
-    return row | {"natural_over_adversarial_high": times.high, "confidence": confidence}
+    return row | {"natural_over_adversarial_high": times.high}
 
 
 def _summary(name: str, values: np.ndarray, clusters: np.ndarray, confidence: float) -> dict[str, Any]:
-    found = summarize(values, clusters, confidence)
+    found = summarize(values, clusters, confidence) if len(values) else NO_VALUES
     row: dict[str, Any] = {f"{name}_n": found.n, f"{name}_clusters": found.clusters, name: found.mean}
     row |= {f"{name}_se": found.standard_error, f"{name}_low": found.mean_low, f"{name}_high": found.mean_high}
     return row | {f"{name}_{key}": getattr(found, key) for key in ("median", "median_low", "median_high")}
@@ -122,7 +125,7 @@ def _published(beside: Mapping[str, float], counted: int, cell: Mapping[str, Any
 
 
 def _sign(row: Mapping[str, Any]) -> str | None:
-    if "published_natural" not in row:
+    if "published_natural" not in row or "adversarial_minus_natural_low" not in row:
         return None
     low, high = (float(row[f"adversarial_minus_natural_{key}"]) for key in ("low", "high"))
     return verdict(low, high, row["published_adversarial"] - row["published_natural"])

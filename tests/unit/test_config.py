@@ -87,7 +87,7 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("attacks.fgsm.steps", 3, "attacks.fgsm.steps: fgsm does not take it, only epsilon"),
         ("attacks.igsm-adaptive.epsilon", 0.1, "attacks.igsm-adaptive.epsilon: neighborhoods.adaptive:adaptive does not take it, only arguments"),
         ("attacks.new", {"method": "deepfool"}, "attacks.new.targets: deepfool needs none, found 'all'"),
-        ("attacks.new", {"method": "jsma", "targets": "none"}, "attacks.new.targets: jsma needs all or random, found 'none'"),
+        ("attacks.new", {"method": "jsma", "targets": "none"}, "attacks.new.targets: jsma needs all or random or one, found 'none'"),
         ("attacks.new", {"method": "jsma", "theta": 0}, "attacks.new.theta: expected a value above or below 0"),
         ("attacks.new", {"method": "rfgsm", "epsilon": 0.01}, "attacks.new.step_size: expected a value below epsilon (0.01), found 0.01"),
         ("attacks.new", {"method": "apgd_ce", "epsilon": 2, "norm": "linf"}, "attacks.new.epsilon: expected a value of at most 1, found 2.0"),
@@ -195,7 +195,7 @@ def test_attacks_keep_the_settings_that_their_method_takes(config):
 
 def test_the_schema_has_every_setting_of_an_attack_and_says_who_takes_it():
     properties = load_schema()["properties"]["attacks"]["additionalProperties"]["properties"]
-    general = {"method", "targets", "images", "natural_images", "classes", "batch_size"}
+    general = {"method", "targets", "images", "natural_images", "classes", "target_class", "batch_size"}
     assert set(properties) == EVERY_SETTING | general
     for name in EVERY_SETTING - {"epsilon", "arguments"}:
         users = {method for method, own in ATTACK_SETTINGS.items() if name in own} - {"bim"}

@@ -4,7 +4,8 @@ import torch
 from PIL import Image
 
 from neighborhoods.vision import imagenet_classes, torchvision_models
-from pipeline.photos import PhotoError, chosen, decode, find_photos, packaged_imagenet, synset_numbers
+from pipeline.errors import UserError
+from pipeline.photos import chosen, decode, find_photos, packaged_imagenet, synset_numbers
 from pipeline.results import read_split
 from pipeline.store import Provenance
 from scripts.data.import_photos import import_photos
@@ -107,7 +108,7 @@ def test_the_packaged_photos_show_what_they_say(tmp_path):
         ([], {}, "expected a folder of photos, found none"),
         (["empty/readme.txt"], {}, "expected photos .*, found none"),
         (["own/photo.jpg"], {}, "photos in a folder for each class, or names that begin with a synset"),
-        (["own/a/photo.jpg"], {"only": ["b"]}, "there is no class 'b' among the 1 classes"),
+        (["own/a/photo.jpg"], {"only": ["b"]}, "there is no class 'b' among 1 classes; valid are a"),
         (["own/n01531178/photo.jpg"], {"only": [5]}, "no photo shows one of the classes 5"),
         (["own/a/damaged.jpg"], {}, "not a readable photo"),
     ],
@@ -123,7 +124,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, files, settings, sentence):
             photo(path)
         else:
             path.write_text("nothing")
-    with pytest.raises(PhotoError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         stored(tmp_path, folder=str(folder), **settings)
     assert not (tmp_path / "out.h5").exists()
 
