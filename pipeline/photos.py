@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.wording import class_numbers
 
 SYNSETS = Path(__file__).resolve().parent.parent / "published" / "imagenet_synsets.txt"
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
