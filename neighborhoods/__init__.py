@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "adaptive",
+    "allocation",
     "apgd",
     "assignment",
     "asymmetry",
@@ -57,6 +58,7 @@ _MODULES = (
     "path_kernel",
     "persistence",
     "photo_networks",
+    "probit",
     "quadrature",
     "sampling",
     "search",

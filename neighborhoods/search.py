@@ -10,6 +10,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from neighborhoods.probit import ProbitLine, fit_line
 from neighborhoods.sampling import Neighborhood
 from neighborhoods.sequential import SequentialTest
 
@@ -25,21 +26,23 @@ TRIES = 4
 GIVE_UP = 1.6
 SCAN_PART = 0.25
 
-# The local line: width of its weights in probits and in log sigma; the slope it is drawn to by a prior (a half-space
-# has 0.52 at gamma = 0.7, sharp cones 3) and how strongly; bounds of the slope; how far, as a factor, it may be
-# followed; and the part of the weight that one side's own counts need to place it.
+# The local line: width in probits of what counts for finding the crossing roughly, and in log sigma of its weights
+# then; how far, as a factor, the line may be followed; and the part of the weight that one side's own counts need to
+# place it.
 BANDWIDTH = 0.5
-USUAL_SLOPE, USUAL_DISTANCE = 1.5, 0.03
-FLATTEST, STEEPEST = 0.25, 20.0
+WIDTH = 0.5
 MAX_JUMP = 2.0
 OWN_PART = 0.05
+
+# Where counts tell less about the crossing than this part of all samples at the crossing itself would, these are drawn.
+TELLING = 0.5
 
 # The scan goes on, without a test that passes, where all of the first few samples keep the class: so many that this
 # would happen this rarely if the share were gamma.
 GLANCE_ERROR = 1e-3
 
 # Counts kept of each image, the latest ones.
-MEMORY = 64
+MEMORY = 32
 
 # A count leaves no doubt on which side of the crossing it lies when it is this many standard errors away.
 SURE = 3.0
@@ -54,16 +57,15 @@ SECOND_STRIDE = 3
 
 @dataclass
 class _Line:
-    """probit = mean_probit + slope (t - mean_t), t = exp(around - position), for each image [n]."""
+    """A line of probits over t = exp(around - position), for each image [n]."""
 
     around: Tensor
-    slope: Tensor
-    mean_t: Tensor
-    mean_probit: Tensor
+    line: ProbitLine
+    goal: float
 
     def reaches(self, probit: float) -> Tensor:
         """Position at which the line reaches a probit, at most a factor of MAX_JUMP from its middle [n]."""
-        t = self.mean_t + (probit - self.mean_probit) / self.slope
+        t = self.line.place + (probit - self.goal) / self.line.slope
         return self.around - t.clamp(1 / MAX_JUMP, MAX_JUMP).log()
 
 
@@ -201,27 +203,34 @@ class CrossingSearch:
             images = images[(passed | back) & (place[images] <= last)]
         return first
 
-    def _line(self, images: Tensor, side: int) -> "_Line":
-        """Local line through the probits of the counts against 1 / sigma, straight for a flat boundary: its slope from
-        both sides' counts, its place from one side's."""
-        position, kept, samples, sides = self.memory[:, images]
+    def _lines(self, images: Tensor, *sides: int) -> tuple[list["_Line"], Tensor]:
+        """Local lines of some sides through the probits of the counts against 1 / sigma, straight for a flat boundary,
+        and what all counts together tell about the crossing, in samples.
+
+        Each has the slope that all counts give, and the place that its own side's counts give.
+        """
+        position, kept, samples, side_of = self.memory[:, images]
+        around = self._about(position, kept, samples)
+        weight = torch.exp(-(((position - around[:, None]) / WIDTH) ** 2) / 2) * (samples > 0)
+        t = torch.exp((around[:, None] - position).clamp(-3, 3))
+        both = fit_line(t, kept, samples, weight, self.goal)
+        placed = []
+        for side in sides:
+            # Fewer samples are the first of all: what they show of the place is in the count of all once more.
+            own = weight * (side_of == side) * (samples / self.samples) ** 2
+            enough = (own * samples).sum(1) > OWN_PART * (weight * samples).sum(1)
+            own = torch.where(enough[:, None], own, weight)
+            placed.append(_Line(around, fit_line(t, kept, samples, own, self.goal, both), self.goal))
+        return placed, both.information
+
+    def _about(self, position: Tensor, kept: Tensor, samples: Tensor) -> Tensor:
+        """Roughly where shares are near gamma [n]."""
         probit = self._probit(kept, samples)
         share = (kept + 0.5) / (samples + 1)
-        # Inverse variances, less for shares far from gamma, and less for places far from where those lie.
+        # Inverse variances, less for shares far from gamma.
         weight = samples * torch.exp(-(probit**2)) / (share * (1 - share))
         weight = weight * torch.exp(-(((probit - self.goal) / BANDWIDTH) ** 2) / 2) + 1e-9 * (samples > 0)
-        around = _average(position, weight)
-        weight = weight * torch.exp(-(((position - around[:, None]) / BANDWIDTH) ** 2) / 2) + 1e-30 * (samples > 0)
-        t = torch.exp((around[:, None] - position).clamp(-3, 3))
-        mean_t, mean_q = _average(t, weight)[:, None], _average(probit, weight)[:, None]
-        # The usual slope weighs as much as all samples at a small distance.
-        prior = self.samples * USUAL_DISTANCE**2
-        spread = (weight * (t - mean_t) ** 2).sum(1) + prior
-        covariance = (weight * (t - mean_t) * (probit - mean_q)).sum(1) + prior * USUAL_SLOPE
-        own = weight * samples * (sides == side)
-        own = torch.where(own.sum(1, keepdim=True) > OWN_PART * (weight * samples).sum(1, keepdim=True), own, weight)
-        slope = (covariance / spread).clamp(FLATTEST, STEEPEST)
-        return _Line(around, slope, _average(t, own), _average(probit, own))
+        return _average(position, weight)
 
     def _narrow(self, reached: Tensor) -> None:
         """Move both limits to where their tests just pass: with few samples first, then with all."""
@@ -247,8 +256,8 @@ class CrossingSearch:
         """Where to test a limit next, and whether that can improve it enough."""
         sign = 1 - 2 * side
         limit = self.high if side else self.low
-        line = self._line(images, side)
-        step = self.error / line.slope
+        (line,), _ = self._lines(images, side)
+        step = self.error / line.line.slope
         aim = line.reaches(float(self.passing[side])) - sign * AIM * step
         # Between what is surely before and surely beyond the crossing, halfway where the line leads outside.
         before, beyond = self._bracket(images)
@@ -283,18 +292,26 @@ class CrossingSearch:
             images = images[torch.isinf(limit[images])]
 
     def _estimate(self, first: Tensor) -> Tensor:
-        """Where the share crosses gamma, by the local line; by bisection where the limits are not close to a line."""
-        n = len(self.piece)
-        everyone = torch.arange(n)
-        lines = [self._line(everyone, side) for side in (0, 1)]
-        estimate = (lines[0].reaches(self.goal) + lines[1].reaches(self.goal)) / 2
-        usual = USUAL_WIDTH + 6 * self.error / lines[0].slope
+        """Where the share crosses gamma, by the local lines; by bisection where the limits are not close to a line."""
+        estimate, slope, telling = self._crossing(torch.arange(len(self.piece)))
+        usual = USUAL_WIDTH + 6 * self.error / slope
         regular = torch.isfinite(self.low + self.high) & (self.high - self.low < usual)
+        poor = (regular & (telling < TELLING * 2 * self.samples)).nonzero()[:, 0]
+        if len(poor):
+            aim = torch.minimum(torch.maximum(estimate, self.low), self.high)[poor]
+            for side in (0, 1):
+                self._count(poor, aim, side)
+            estimate[poor] = self._crossing(poor)[0]
         regular &= (estimate > self.low) & (estimate < self.high)
         odd = (~regular).nonzero()[:, 0]
         if len(odd):
             estimate[odd] = self._bisect(odd, first)
         return estimate
+
+    def _crossing(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where both sides' lines cross gamma on average, their slope, and what the counts tell."""
+        (first, second), telling = self._lines(images, 0, 1)
+        return (first.reaches(self.goal) + second.reaches(self.goal)) / 2, first.line.slope, telling
 
     def _share_below(self, images: Tensor, position: Tensor) -> Tensor:
         """Whether fewer than gamma of both sides' noisy images keep the class."""

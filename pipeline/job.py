@@ -1,7 +1,6 @@
 """What every job does around its science: logs, threads, device, provenance, and one clear last sentence."""
 
 import contextlib
-import ctypes
 import logging
 import os
 import sys
@@ -11,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neighborhoods.allocation import keep_freed_memory
 from pipeline import guard
 from pipeline.devices import choose_device, device_kind
 from pipeline.errors import UserError
 from pipeline.store import Provenance
-
-# Of glibc's malloc.h.
-_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 
 # Settings of a spec that the surroundings of the science use, not the science.
 NOT_ARGUMENTS = ("code", "threads")
@@ -44,7 +41,7 @@ def job(snakemake: Any) -> Iterator[Job]:
             `params.device` (optional) is the configured device.
     """
     guard.watch()
-    _keep_freed_memory()
+    keep_freed_memory()
     spec = dict(snakemake.params.spec)
     script = _script_name(snakemake)
     _start_logging(snakemake.log[0] if snakemake.log else None)
@@ -98,18 +95,6 @@ def _start_logging(log_file: str | None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", handlers=handlers, force=True)
     # Reports every glyph of a PDF's fonts.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library reuse freed memory instead of giving it back to the system.
-
-    Else each layer of a network for photos is written to pages that the system clears first: that took more than half
-    of the time of EfficientNet-lite0 on one core.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            mallopt(option, 2**31 - 1)
 
 
 def _use_threads(threads: int) -> None:

@@ -548,9 +548,9 @@ def test_sigma_scales_with_a_networks_input(factor, seed):
     scaled = persistence(
         lambda x: network(x / factor), x * factor, samples=150, sigma_min=0.01 * factor, sigma_max=10 * factor
     )
-    # Powers of two scale without rounding; only logarithms of sigma are rounded.
+    # Powers of two scale without rounding; logarithms of sigma are rounded, and steps toward the best line enlarge that.
     assert scaled.status == base.status
-    assert scaled.sigma.numpy() == pytest.approx(base.sigma.numpy() * factor, rel=1e-9)
+    assert scaled.sigma.numpy() == pytest.approx(base.sigma.numpy() * factor, rel=1e-6)
 
 
 def test_the_estimate_is_where_a_plain_loop_crosses(network, images):
