@@ -23,6 +23,7 @@ from pipeline.errors import UserError
 
 LIBRARIES = ("numpy", "scipy", "torch", "torchattacks", "foolbox", "pyautoattack", "h5py")
 COMPRESS_FROM_BYTES = 1 << 16
+COMPRESS_FLOATS_TO_BYTES = 1 << 24
 
 
 class StoreError(UserError):
@@ -77,7 +78,9 @@ class Writer:
         if array.ndim != len(dims):
             raise ValueError(f"{name}: dims {tuple(dims)} do not name the axes of shape {array.shape}")
         options: dict[str, Any] = {}
-        if array.ndim and array.nbytes >= COMPRESS_FROM_BYTES:
+        # Weights of large networks do not get smaller, and would take half a minute.
+        weights = array.dtype.kind == "f" and array.nbytes > COMPRESS_FLOATS_TO_BYTES
+        if array.ndim and array.nbytes >= COMPRESS_FROM_BYTES and not weights:
             options = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
         dataset = self._file.create_dataset(name, data=array, track_times=False, **options)
         labels = {"description": description, "units": units, "dims": json.dumps(list(dims))}
