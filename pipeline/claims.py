@@ -5,7 +5,11 @@ from typing import Any
 
 from pipeline.digest import code_digest
 from pipeline.ledger import LEDGER, NUMBERS, load, results_of
-from pipeline.specs import Config, artefact_paths, result_paths
+from pipeline.selection import (
+    artefact_paths,
+    result_paths,
+)
+from pipeline.specs import Config
 
 CLAIMS = "results/claims.csv"
 SCRIPT = Path("scripts") / "tables" / "claims.py"

@@ -16,8 +16,11 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from pipeline.attack_settings import attack_mistakes, without_foreign_settings
+from pipeline.catalogue import (
+    PLOT_KERNEL,
+    PUBLISHED_WEIGHTS,
+)
 from pipeline.errors import UserError
-from pipeline.specs import PLOT_KERNEL, PUBLISHED_WEIGHTS
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
 

@@ -10,30 +10,36 @@ from pipeline import guard
 from pipeline.claims import CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
 from pipeline.devices import gpus_of_a_job
-from pipeline.specs import (
+from pipeline.catalogue import (
     PLOT_KERNEL,
     PUBLISHED,
     SINGLE,
-    artefacts_of,
+)
+from pipeline.paths import (
     cell_path,
-    compute_spec,
     data_path,
-    datasets_of,
-    artefact_paths,
-    figure_spec,
     interpolated_path,
     kernel_path,
+    model_path,
+    natural_path,
+)
+from pipeline.selection import (
+    artefact_paths,
+    artefacts_of,
+    datasets_of,
     kernel_paths,
     measured_paths,
-    model_path,
-    table_spec,
-    tables_of,
     models_published,
     models_to_train,
-    paired_attacks,
     models_with_weights,
-    natural_path,
+    paired_attacks,
     result_paths,
+    tables_of,
+)
+from pipeline.specs import (
+    compute_spec,
+    figure_spec,
+    table_spec,
 )
 
 guard.announce(ROOT)

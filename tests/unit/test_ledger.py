@@ -18,7 +18,7 @@ from pipeline.config import resolve
 from pipeline.errors import UserError
 from pipeline.ledger import load, results_of
 from pipeline.results import put_summary
-from pipeline.specs import result_paths
+from pipeline.selection import result_paths
 from pipeline.store import Provenance, writing
 from scripts.tables.claims import decide
 

@@ -5,13 +5,15 @@ import pytest
 import yaml
 
 from pipeline.config import resolve
-from pipeline.specs import (
+from pipeline.selection import (
     artefact_paths,
     artefacts_of,
-    compute_spec,
-    figure_spec,
     measured_paths,
     result_paths,
+)
+from pipeline.specs import (
+    compute_spec,
+    figure_spec,
     table_spec,
 )
 

@@ -1,0 +1,143 @@
+"""What there is: scripts of the stages, kinds of plots and tables, and the settings that each depends on."""
+
+from pathlib import Path
+
+# Script of each compute stage, and the parts of the configuration its result depends on.
+SCRIPTS = {
+    "mnist5k": "scripts/data/fetch_mnist5k.py",
+    "mnist": "scripts/data/fetch_idx.py",
+    "fashion_mnist": "scripts/data/fetch_idx.py",
+    "cifar10": "scripts/data/fetch_cifar10.py",
+    "imagenet20": "scripts/data/import_photos.py",
+    "photos": "scripts/data/import_photos.py",
+    "gaussians": "scripts/data/make_gaussians.py",
+    "hdf5": "scripts/data/import_hdf5.py",
+    "models": "scripts/train/train.py",
+    "weights": "scripts/train/import_weights.py",
+    "attacks": "scripts/attack/generate.py",
+    "natural": "scripts/persistence/measure_natural.py",
+    "persistence": "scripts/persistence/bracket.py",
+    "stability": "scripts/persistence/sweep.py",
+    "paths": "scripts/path_kernel/record.py",
+    "path_kernel": "scripts/path_kernel/integrate.py",
+    "kernel_study": "scripts/path_kernel/study.py",
+    "kernel_map": "scripts/path_kernel/map.py",
+    "kernel_variants": "scripts/path_kernel/vary.py",
+    "kernel_agreement": "scripts/figures/kernel_agreement.py",
+    "kernel_values": "scripts/figures/kernel_values.py",
+    "kernel_neighbours": "scripts/figures/kernel_neighbours.py",
+    "kernel_detection": "scripts/figures/kernel_detection.py",
+    "kernel_relations": "scripts/figures/kernel_relations.py",
+    "kernel_map_figure": "scripts/figures/kernel_map.py",
+    "kernel_convergence": "scripts/figures/kernel_convergence.py",
+    "kernel_signs": "scripts/figures/kernel_signs.py",
+    "path_geometry": "scripts/path_kernel/measure_geometry.py",
+    "importance": "scripts/path_kernel/rank_importance.py",
+    "interpolated_weights": "scripts/path_kernel/interpolate_weights.py",
+    "path_geometry_figure": "scripts/figures/path_geometry.py",
+    "sample_importance": "scripts/figures/sample_importance.py",
+    "datamodeling_score": "scripts/figures/datamodeling_score.py",
+    "interpolated_weights_figure": "scripts/figures/interpolated_weights.py",
+    "interpolation": "scripts/interpolation/trace.py",
+    "asymmetry": "scripts/persistence/compare_sides.py",
+    "sensitivity": "scripts/persistence/vary.py",
+    "cones": "scripts/cones/measure.py",
+    "norms": "scripts/norms/sample.py",
+    "persistence_by_network": "scripts/tables/persistence_by_network.py",
+    "network_layers": "scripts/tables/network_layers.py",
+    "detection": "scripts/tables/detection.py",
+    "attack_comparison": "scripts/tables/attack_comparison.py",
+    "persistence_by_attack": "scripts/tables/persistence_by_attack.py",
+    "persistence_along_line": "scripts/figures/persistence_along_line.py",
+    "class_frequencies": "scripts/figures/class_frequencies.py",
+    "persistence_histogram": "scripts/figures/persistence_histogram.py",
+    "persistence_histograms": "scripts/figures/persistence_histograms.py",
+    "class_frequencies_of_cells": "scripts/figures/class_frequencies_of_cells.py",
+    "class_frequencies_by_target": "scripts/figures/class_frequencies_by_target.py",
+    "adversarial_examples": "scripts/figures/adversarial_examples.py",
+    "distortion_histogram": "scripts/figures/distortion_histogram.py",
+    "asymmetry_figure": "scripts/figures/asymmetry.py",
+    "sensitivity_figure": "scripts/figures/sensitivity.py",
+    "cone_views": "scripts/figures/cone_views.py",
+    "cone_persistence": "scripts/figures/cone_persistence.py",
+    "norms_figure": "scripts/figures/norms.py",
+}
+
+# Numbers of the sources. Part of a table's digest and not an input, whose path would depend on the checkout's place.
+PUBLISHED = {
+    "persistence_by_network": Path("published") / "bell.yaml",
+    "persistence_by_attack": Path("published") / "bell.yaml",
+    "network_layers": Path("published") / "bell_table3.yaml",
+}
+
+# Settings of persistence that say what to measure, not how.
+NOT_SAMPLING = ("gamma",)
+
+# What each plot shows, besides its cell.
+PLOT_SETTINGS = {
+    "class_frequencies": ("target",),
+    "persistence_along_line": ("pair", "gammas"),
+    "adversarial_examples": ("examples", "amplify", "target"),
+    "distortion_histogram": ("published",),
+}
+
+# The stage whose results each plot of a cell shows.
+PLOT_STAGE = {
+    "class_frequencies": "stability",
+    "persistence_histogram": "persistence",
+    "persistence_along_line": "interpolation",
+    "class_frequencies_by_target": "stability",
+    "persistence_histograms": "persistence",
+    "adversarial_examples": "attacks",
+    "distortion_histogram": "attacks",
+    "asymmetry": "asymmetry",
+    "sensitivity": "sensitivity",
+}
+
+# Measurements of no network, and the plots that show them.
+SINGLE = {"cones": "results/cones/orthants.h5", "norms": "results/norms/gaussian_and_ball.h5"}
+PLOT_SINGLE = {"cone_views": "cones", "cone_persistence": "cones", "norms": "norms"}
+
+# The part of a path kernel's results that each plot of a network shows.
+PLOT_KERNEL = {
+    "kernel_agreement": "kernel",
+    "kernel_values": "study",
+    "kernel_neighbours": "study",
+    "kernel_detection": "study",
+    "kernel_relations": "study",
+    "kernel_map": "map",
+    "kernel_convergence": "variants",
+    "kernel_signs": "variants",
+    "path_geometry": "geometry",
+    "sample_importance": "importance",
+    "datamodeling_score": "importance",
+}
+
+# The stage that tables of several networks under several attacks read.
+PAIRED = {"detection": "persistence", "attack_comparison": "attacks", "persistence_by_attack": "persistence"}
+
+PHOTO_SETTINGS = ("train", "test", "only", "size", "resize", "interpolation")
+
+# What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.
+DATA_SETTINGS = {
+    "mnist5k": ("train", "test"),
+    "mnist": ("source", "train", "test"),
+    "fashion_mnist": ("source", "train", "test"),
+    "cifar10": ("train", "test"),
+    "imagenet20": PHOTO_SETTINGS,
+    "photos": PHOTO_SETTINGS,
+    "gaussians": ("means", "variance", "per_class"),
+    "hdf5": (),
+}
+
+# What builds a network, by its architecture. Widths do not matter to a CNN, nor channels to a fully connected network.
+ARCHITECTURE_SETTINGS = {
+    "fully_connected": ("hidden",),
+    "bell_cnn": ("channels",),
+    "cifar_resnet": ("depth",),
+    "torchvision": ("name",),
+    "efficientnet_lite0": (),
+}
+
+# Stands for a file of weights in the configuration.
+PUBLISHED_WEIGHTS = "published"

@@ -1,0 +1,119 @@
+"""What a configuration asks for: results, artefacts, and names by kind."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+from pipeline.catalogue import PAIRED, PLOT_KERNEL, PLOT_SINGLE, PLOT_STAGE, PUBLISHED_WEIGHTS, SINGLE
+from pipeline.paths import cell_path, data_path, interpolated_path, kernel_path, model_path, natural_path
+
+Config = Mapping[str, Any]
+
+
+def kernel_paths(config: Config) -> list[str]:
+    """Kernels that the configuration asks for."""
+    return [kernel_path(network, "kernel") for network in config["path_kernel"]["run"]]
+
+
+def measured_paths(config: Config, measure: str) -> list[str]:
+    """Results of one measurement that the experiments ask for."""
+    return [
+        cell_path(measure, item["dataset"], item["model"], item["attack"])
+        for item in config["experiments"]
+        if measure in item["measure"]
+    ]
+
+
+def artefact_paths(config: Config, source: str | None = None) -> list[str]:
+    """Figures (as PNG) and tables of the chosen artefacts, of one source or of all."""
+    chosen = [name for name in config["artefacts"] if source in (None, name.split("/")[0])]
+    return [
+        f"results/tables/{name}.csv" if name in config["tables"] else f"results/figures/{name}.png" for name in chosen
+    ]
+
+
+def result_paths(config: Config) -> list[str]:
+    """Every result that the experiments and the chosen artefacts rest on, intermediate ones too.
+
+    Asked for by name, so that one that a killed run took away is made again: Snakemake leaves a missing
+    intermediate file alone while what was made from it is there.
+    """
+    cells = {
+        (item["dataset"], item["model"], item["attack"], stage)
+        for item in config["experiments"]
+        for stage in item["measure"]
+    }
+    networks = set(config["path_kernel"]["run"])
+    paths = set()
+    for name in config["artefacts"]:
+        if name in config["tables"]:
+            table = config["tables"][name]
+            paths |= {model_path(table["dataset"], model) for model in table["rows"].values()}
+            if table["table"] == "persistence_by_network":
+                cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
+            if table["table"] in PAIRED:
+                pairs = product(table["rows"].values(), paired_attacks(table))
+                cells |= {(table["dataset"], model, attack, PAIRED[table["table"]]) for model, attack in pairs}
+            continue
+        entry = config["figures"]["catalogue"][name]
+        plot = entry["plot"]
+        if plot in PLOT_KERNEL:
+            paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
+            paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
+        elif plot == "interpolated_weights":
+            paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
+        elif plot == "class_frequencies_of_cells":
+            panels = entry["panels"].values()
+            cells |= {(entry["dataset"], panel["model"], panel["attack"], "stability") for panel in panels}
+        elif plot in PLOT_SINGLE:
+            paths.add(SINGLE[PLOT_SINGLE[plot]])
+        else:
+            models = entry["rows"].values() if plot == "persistence_histograms" else [entry["model"]]
+            cells |= {(entry["dataset"], model, entry["attack"], PLOT_STAGE[plot]) for model in models}
+            if plot == "sensitivity":
+                cells |= {(entry["dataset"], entry["model"], attack, "persistence") for attack in entry["attacks"]}
+    for dataset, model, attack, stage in cells:
+        paths |= {data_path(dataset), model_path(dataset, model)}
+        paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}
+        if stage == "persistence":
+            paths.add(natural_path(dataset, model, config["attacks"][attack]["natural_images"]))
+    for network in networks:
+        paths.add(data_path(config["path_kernel"]["networks"][network]["dataset"]))
+        paths |= {kernel_path(network, part) for part in ("path", "kernel")}
+    return sorted(paths)
+
+
+def datasets_of(config: Config, *sources: str) -> list[str]:
+    """Datasets that come from one of the sources."""
+    return [name for name, entry in config["datasets"].items() if entry["source"] in sources]
+
+
+def models_to_train(config: Config) -> list[str]:
+    """Models without weights of their own."""
+    return [name for name, entry in config["models"].items() if not entry["weights"]]
+
+
+def models_with_weights(config: Config) -> list[str]:
+    """Models whose weights come from a file."""
+    given = {name: entry["weights"] for name, entry in config["models"].items()}
+    return [name for name, weights in given.items() if weights and weights != PUBLISHED_WEIGHTS]
+
+
+def models_published(config: Config) -> list[str]:
+    """Models whose weights somebody published."""
+    return [name for name, entry in config["models"].items() if entry["weights"] == PUBLISHED_WEIGHTS]
+
+
+def tables_of(config: Config, table: str) -> list[str]:
+    """Tables of one kind."""
+    return [name for name, entry in config["tables"].items() if entry["table"] == table]
+
+
+def artefacts_of(config: Config, plot: str) -> list[str]:
+    """Catalogue entries that a kind of plot draws."""
+    return [name for name, entry in config["figures"]["catalogue"].items() if entry["plot"] == plot]
+
+
+def paired_attacks(entry: Mapping[str, Any]) -> list[str]:
+    """Attacks of a table that has several for each network."""
+    return list(entry["attack_rows"].values() if entry["table"] == "persistence_by_attack" else entry["attacks"])
