@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neighborhoods.allocation import keep_freed_memory
 from neighborhoods.vision import torchvision_models
 
 # Mean and standard deviation of each colour on ImageNet, which torchvision's networks are trained with.
@@ -185,6 +186,7 @@ def photo_network(
             network = CifarResNet(depth, classes)
         case _:
             raise ValueError(f"unknown architecture {architecture!r}")
+    keep_freed_memory()
     # Colours last: twice as fast on CPUs.
     return Normalized(network, mean, std).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

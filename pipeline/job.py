@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neighborhoods.allocation import keep_freed_memory
 from pipeline import guard
 from pipeline.devices import choose_device, device_kind
 from pipeline.errors import UserError
@@ -41,7 +40,6 @@ def job(snakemake: Any) -> Iterator[Job]:
             `params.device` (optional) is the configured device.
     """
     guard.watch()
-    keep_freed_memory()
     spec = dict(snakemake.params.spec)
     script = _script_name(snakemake)
     _start_logging(snakemake.log[0] if snakemake.log else None)

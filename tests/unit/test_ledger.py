@@ -87,7 +87,7 @@ def test_inputs_are_what_the_configuration_measures(config):
 
 def test_the_spec_holds_what_decides_and_no_more(config):
     spec = claims_spec(config, ROOT)
-    assert spec["datasets"] == {"mnist": "mnist5k"}
+    assert spec["datasets"] == {"mnist": "mnist5k", "imagenet": "imagenet20"}
     assert spec["artefacts"]["bell/table1"] == "results/tables/bell/table1.csv"
     assert "bell/table3" not in spec["artefacts"]
     assert list(spec) == sorted(spec)

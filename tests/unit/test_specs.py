@@ -136,7 +136,10 @@ def test_cells_have_seeds_of_their_own(raw):
 
 def test_lists_choose_what_is_made(raw):
     config = resolve(raw)
-    assert measured_paths(config, "stability") == ["results/stability/mnist5k/fc-100-20-10/igsm-one.h5"]
+    assert measured_paths(config, "stability") == [
+        "results/stability/mnist5k/fc-100-20-10/igsm-one.h5",
+        "results/stability/imagenet20/efficientnet-lite0/photos-one.h5",
+    ]
     chosen = [f"results/figures/{name}.png" for name in sorted(FIGURES) if name.startswith("bell")]
     chosen += [f"results/tables/bell/{name}.csv" for name in ("attacks", "table1", "table3")]
     assert artefact_paths(config, "bell") == chosen
