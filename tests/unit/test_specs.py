@@ -28,17 +28,16 @@ KERNEL = {
 MODEL = {"interpolated_weights"}
 SINGLE = {"cones", "norms"}
 SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity"}
-TABLES = ("bell/attacks", "bell/table1", "bell/table3", "beyond/detection")
+TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection")
 FIGURES = {
     "beyond/asymmetry",
     "beyond/sensitivity",
-    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24)),
-    *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "signs")),
+    *(f"bell/figure_{n:02}" for n in (1, 2, 3, 6, *range(7, 17), *range(18, 25))),
+    "bell/figure_12_imagenet",
+    *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
     "beyond/path_geometry",
     "beyond/sample_importance",
     "beyond/datamodeling_score",
-    *(f"bell/figure_{n:02}" for n in (2, 3, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23)),
-    *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
 }
 
 
@@ -141,10 +140,12 @@ def test_lists_choose_what_is_made(raw):
         "results/stability/imagenet20/efficientnet-lite0/photos-one.h5",
     ]
     chosen = [f"results/figures/{name}.png" for name in sorted(FIGURES) if name.startswith("bell")]
-    chosen += [f"results/tables/bell/{name}.csv" for name in ("attacks", "table1", "table3")]
+    chosen += [
+        f"results/tables/bell/{name}.csv" for name in ("attacks", "attacks_imagenet", "table1", "table2", "table3")
+    ]
     assert artefact_paths(config, "bell") == chosen
     assert artefact_paths(config, "tanay") == []
-    assert artefacts_of(config, "class_frequencies") == ["bell/figure_09"]
+    assert artefacts_of(config, "class_frequencies") == ["bell/figure_09", "bell/figure_11"]
 
 
 def test_everything_that_artefacts_rest_on_is_asked_for(raw):
