@@ -20,7 +20,7 @@ help: ## list the targets
 
 run: $(RUN_STAMP) ## run the workflow (ARGS: more for snakemake), then write the report
 	$(SNAKEMAKE) $(ARGS)
-	$(if $(filter -n --dry-run --dryrun,$(ARGS)),,@$(MAKE) --no-print-directory report)
+	$(if $(filter -n% --dry-run --dryrun --dag --rulegraph --summary --list% --unlock,$(ARGS)),,@$(MAKE) --no-print-directory report)
 
 report: $(RUN_STAMP) ## write results/report/report.html from the results there are
 	@rm -rf results/report results/report.zip

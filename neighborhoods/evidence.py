@@ -61,7 +61,7 @@ def mean(
     """A published mean of a positive quantity: the measured one is at most `factor` times larger or smaller.
 
     A distortion for which the source counts another number of values, `counted`, than the images have is converted.
-    None where the results hold no such mean, e.g. of an attack that never succeeded.
+    None where the results hold no such mean, e.g. of an attack that never succeeded, or equal values give no interval.
 
     The published mean has no interval: it is given the measured spread, relative to the mean, over `published_n`
     values. The test is on ln(measured / published); the interval reported is the measured mean's own.
@@ -69,6 +69,8 @@ def mean(
     if f"{group}/mean" not in cells[0]:
         return None
     summary = _summary(cells[0], group)
+    if not summary.standard_error > 0:
+        return None
     if counted is not None:
         published = recounted(published, counted, math.prod(cells[0]["x"].shape[1:]))
     relative = summary.standard_error / summary.mean

@@ -3,6 +3,7 @@
 import copy
 
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from neighborhoods.inference import hooked
 
@@ -22,7 +23,11 @@ def fold_batch_norms(model: nn.Module, images: Tensor) -> nn.Module:
     """
     if hooked(model) or not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         return model
-    folded = copy.deepcopy(model)
+    try:
+        folded = copy.deepcopy(model)
+    except (RuntimeError, TypeError, NotImplementedError):
+        # A model may hold what cannot be copied.
+        return model
     for norm, convolution in _pairs(folded, images):
         _fold(folded.get_submodule(norm), folded.get_submodule(convolution))
         folded.set_submodule(norm, nn.Identity())
@@ -37,7 +42,7 @@ def _pairs(model: nn.Module, images: Tensor) -> list[tuple[str, str]]:
     inputs: list[tuple[str, Tensor]] = []
     handles = []
     for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not parametrize.is_parametrized(module):
             handles.append(
                 module.register_forward_hook(lambda module, taken, given, name=name: outputs.append((name, given)))
             )

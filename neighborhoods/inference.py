@@ -11,12 +11,14 @@ from torch.utils import mkldnn
 
 Classifier = Callable[[Tensor], Tensor]
 
-# Half precision decides where a class leads by this many times the root mean square error of leads; the first images
-# are computed both ways, and later on this part of them whatever the logits say. Errors on EfficientNet-lite0 look
-# normal (0.016 of the largest logit, kurtosis 3): beyond three of them fewer than one decision in 10,000 is wrong.
+# Half precision decides where a class leads by this many times the root mean square error of leads. Errors on
+# EfficientNet-lite0 look normal (kurtosis 3) and grow fourfold from little noise to much (0.004 to 0.017 of the largest
+# logit), so each octave of noise has its own: its first images are computed both ways, and later on this part of all
+# whatever the logits say.
 HALF_MARGIN = 3.0
-FIRST_CHECKED = 128
+FIRST_CHECKED = 32
 CHECKED_ONE_IN = 64
+OCTAVES = 64
 
 # After so many noisy images half precision is given up where more than this part of them is repeated.
 TRIAL, PAYS_UP_TO = 384, 0.25
@@ -60,11 +62,11 @@ class FullPrecision:
             points = points.contiguous(memory_format=torch.channels_last)
         return self.model(points)
 
-    def labels(self, points: Tensor) -> Tensor:
+    def labels(self, points: Tensor, sigma: Tensor | None = None) -> Tensor:
         """Classes [B] of points [B, ...]."""
         return labels_of(self.logits(points))
 
-    def kept(self, points: Tensor, own: Tensor) -> Tensor:
+    def kept(self, points: Tensor, own: Tensor, sigma: Tensor | None = None) -> Tensor:
         """Whether points [B, ...] have the classes `own` [B]."""
         return self.labels(points) == own
 
@@ -73,8 +75,9 @@ class HalfPrecision:
     """A classifier that computes in bfloat16 and repeats in full precision what that leaves undecided.
 
     What decides is the lead of a class: its logit less the largest other one. Errors of leads are measured relative to
-    the largest logit of each noisy image: on the first images, and later on everything that is repeated, which are a
-    fixed part of all and those that lead, or are led, by less than HALF_MARGIN times their root mean square so far.
+    the largest logit of each noisy image: on the first images of each octave of noise, and later on everything that is
+    repeated, which are a fixed part of all and those that lead, or are led, by less than HALF_MARGIN times their root
+    mean square so far.
     Asked whether one class is kept, it repeats fewer images than asked for classes: two other classes may be close.
 
     Attributes:
@@ -88,40 +91,43 @@ class HalfPrecision:
         # Convolutions in half precision are half again as fast with channels last.
         if self._spatial:
             self._copy = self._copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._squares = 0.0
+        self._squares = torch.zeros(OCTAVES, dtype=torch.float64)
+        self._counts = torch.zeros(OCTAVES, dtype=torch.int64)
+        self._first = 0
         self.images = self.repeated = 0
 
-    def labels(self, points: Tensor) -> Tensor:
-        """Classes [B] of points [B, ...], from full precision where it matters."""
+    def labels(self, points: Tensor, sigma: Tensor | None = None) -> Tensor:
+        """Classes [B] of points [B, ...] with noise of `sigma` [B], from full precision where it matters."""
         if not self.pays:
             return self._full.labels(points)
         logits = self._half(points)
         labels = logits.argmax(1)
-        rows, exact = self._checked(points, logits, labels)
+        rows, exact = self._checked(points, logits, labels, sigma)
         labels[rows] = exact
         return labels
 
-    def kept(self, points: Tensor, own: Tensor) -> Tensor:
-        """Whether points [B, ...] have the classes `own` [B], from full precision where it matters."""
+    def kept(self, points: Tensor, own: Tensor, sigma: Tensor | None = None) -> Tensor:
+        """Whether points [B, ...] with noise of `sigma` [B] have the classes `own` [B], from full precision where it
+        matters."""
         if not self.pays:
             return self._full.kept(points, own)
         logits = self._half(points)
         kept = _lead(logits, own) > 0
-        rows, exact = self._checked(points, logits, own)
+        rows, exact = self._checked(points, logits, own, sigma)
         kept[rows] = exact == own[rows]
         return kept
 
     @property
     def pays(self) -> bool:
         """Whether so few noisy images are repeated that half precision saves time; full precision goes on otherwise."""
-        tried = self.images - FIRST_CHECKED
-        return tried < TRIAL or self.repeated - FIRST_CHECKED < PAYS_UP_TO * tried
+        tried = self.images - self._first
+        return tried < TRIAL or self.repeated - self._first < PAYS_UP_TO * tried
 
     def agrees(self, points: Tensor) -> bool:
         """Whether both precisions give about the same leads for points [B, ...], so that half precision may pay."""
         try:
             half = self._half(points)
-        except RuntimeError:
+        except (RuntimeError, TypeError):
             return False
         error = _lead_errors(half, self._full.logits(points), half.argmax(1))
         return bool((error < HALF_AGREEMENT).all())
@@ -132,22 +138,28 @@ class HalfPrecision:
         form = torch.channels_last if spatial else torch.preserve_format
         return self._copy(points.clone(memory_format=form)).to(points.dtype)
 
-    def _checked(self, points: Tensor, logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    def _checked(self, points: Tensor, logits: Tensor, classes: Tensor, sigma: Tensor | None) -> tuple[Tensor, Tensor]:
         """Positions of what half precision leaves open or is checked, and their classes in full precision."""
+        octave = torch.zeros(len(points), dtype=torch.int64)
+        if sigma is not None:
+            octave = (sigma.abs().cpu().double().log2().round() + OCTAVES // 2).clamp(0, OCTAVES - 1).long()
         scale = logits.abs().amax(1)
+        error = (self._squares / self._counts.clamp_min(1)).sqrt()[octave].to(scale)
         # What is not finite is unsure too.
-        error = math.sqrt(self._squares / max(self.repeated, 1))
         unsure = ~(_lead(logits, classes).abs() > HALF_MARGIN * error * scale)
         unsure[-self.images % CHECKED_ONE_IN :: CHECKED_ONE_IN] = True
-        if self.repeated < FIRST_CHECKED:
-            unsure[:] = True
+        new = self._counts[octave] < FIRST_CHECKED
+        unsure |= new.to(unsure.device)
         rows = unsure.nonzero()[:, 0]
+        self._first += int(new.sum())
         self.images += len(points)
         self.repeated += len(rows)
         if len(rows) == 0:
             return rows, rows
         exact = self._full.logits(points[rows])
-        self._squares += float(_lead_errors(logits[rows], exact, classes[rows]).double().square().sum())
+        squares = _lead_errors(logits[rows], exact, classes[rows]).double().square().cpu()
+        self._squares.index_put_((octave[rows.cpu()],), squares, accumulate=True)
+        self._counts.index_put_((octave[rows.cpu()],), torch.tensor(1), accumulate=True)
         return rows, labels_of(exact)
 
 

@@ -186,7 +186,7 @@ def persistence_of_gammas(
         noise: "gaussian"; or "ball", uniform in the ball of radius sigma sqrt(pixels + 2), in which every coordinate
             has the standard deviation sigma too.
         batch_size: noisy images in one forward pass; more where the first layer is narrower than an image, and on a
-            CPU at most 8 photos of 224 x 224 (see `sampling.fitting_batch`).
+            CPU at most 32 photos of 224 x 224 (see `sampling.fitting_batch`).
         memory_mb: megabytes of noise kept at once. Of images of more than 2^15 values, the noise that does not fit is
             drawn again when it is needed, to the same result; a GPU draws all of theirs itself, each time.
         half: compute in bfloat16 where the class does not hang on it, checked (see `inference.HalfPrecision`); None

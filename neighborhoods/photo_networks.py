@@ -81,7 +81,22 @@ def torchvision_network(name: str, classes: int) -> nn.Module:
     models = torchvision_models()
     if name not in models.list_models(module=models):
         raise ValueError(f"torchvision has no classifier {name!r}")
-    return models.get_model(name, weights=None, num_classes=classes)
+    # As with published weights, whose inputs these two bring to another scale themselves.
+    more = {"transform_input": True} if name in ("googlenet", "inception_v3") else {}
+    return models.get_model(name, weights=None, num_classes=classes, **more)
+
+
+def torchvision_normalization(name: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation of each colour that torchvision's weights of a classifier were trained with.
+
+    Raises:
+        ValueError: torchvision has no classifier of that name.
+    """
+    models = torchvision_models()
+    if name not in models.list_models(module=models):
+        raise ValueError(f"torchvision has no classifier {name!r}")
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    return preset.mean, preset.std
 
 
 def efficientnet_lite0(classes: int) -> nn.Module:
@@ -175,6 +190,8 @@ def photo_network(
     mean: Sequence[float]
     std: Sequence[float]
     mean, std = EFFICIENTNET_LITE if architecture == "efficientnet_lite0" else IMAGENET
+    if architecture == "torchvision":
+        mean, std = torchvision_normalization(name)
     if normalization is not None:
         mean, std = normalization["mean"], normalization["std"]
     match architecture:

@@ -179,10 +179,11 @@ class Neighborhood:
             for begin in range(start, stop, self._batch_size):
                 noise = self._noise.take(rows, begin, min(begin + self._batch_size, stop))
                 points = torch.addcmul(self._center[rows].unsqueeze(1), noise, scale[piece]).flatten(0, 1)
+                each = sigma[piece].repeat_interleave(noise.shape[1])
                 if own is None:
-                    answers = self._decider.labels(points)
+                    answers = self._decider.labels(points, each)
                 else:
-                    answers = self._decider.kept(points, own[piece].repeat_interleave(noise.shape[1]))
+                    answers = self._decider.kept(points, own[piece].repeat_interleave(noise.shape[1]), each)
                 decided.append(answers.reshape(len(noise), -1))
             yield piece, torch.cat(decided, 1)
 
@@ -284,7 +285,9 @@ def deciding(
         if half:
             raise ValueError("half precision needs an nn.Module")
         return FullPrecision(model)
-    fast = fold_batch_norms(model, images)
+    # As noisy as they will be: a second use of a convolution's output may show beyond [0, 1] only.
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
+    fast = fold_batch_norms(model, torch.cat([images, images + noise]))
     spatial = large and not hooked(fast) and any(isinstance(module, nn.Conv2d) for module in fast.modules())
     if spatial:
         fast = copy.deepcopy(fast).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

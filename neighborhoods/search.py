@@ -35,7 +35,7 @@ MAX_JUMP = 2.0
 OWN_PART = 0.05
 
 # Where counts tell less about the crossing than this part of all samples at the crossing itself would, these are drawn.
-TELLING = 0.5
+TELLING = 0.3
 
 # The scan goes on, without a test that passes, where all of the first few samples keep the class: so many that this
 # would happen this rarely if the share were gamma.

@@ -139,5 +139,8 @@ ARCHITECTURE_SETTINGS = {
     "efficientnet_lite0": (),
 }
 
+# Which folder of photos shows which class of ImageNet.
+SYNSETS = Path("published") / "imagenet_synsets.txt"
+
 # Stands for a file of weights in the configuration.
 PUBLISHED_WEIGHTS = "published"

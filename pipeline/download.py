@@ -92,6 +92,12 @@ def of_collection(mirror: str | None, folder: str) -> str | None:
     return f"{mirror.rstrip('/')}/{folder}"
 
 
+def file_digest(path: Path, algorithm: str) -> str:
+    """Checksum of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
 def digested(path: Path, algorithm: str, expected: str) -> Path:
     """The path of a file whose checksum begins as expected.
 
@@ -103,8 +109,7 @@ def digested(path: Path, algorithm: str, expected: str) -> Path:
     """
     if not path.is_file():
         raise DownloadError(f"{path} does not exist")
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
+    found = file_digest(path, algorithm)
     if not expected or not found.startswith(expected):
         raise DownloadError(f"{path} is damaged: its {algorithm.upper()} is {found}, expected {expected}")
     return path

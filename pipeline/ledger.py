@@ -27,12 +27,14 @@ class Part:
         name: what is added to the claim's id; empty for a claim of one part.
         results: result files that it is decided from, by their paths; some may not be among a run's.
         arguments: of the statistic.
+        weights: SHA-256 that the weights of a network must have, by the path of its file.
         published: the number that the source prints, if any.
     """
 
     name: str
     results: tuple[str, ...]
     arguments: Mapping[str, Any]
+    weights: Mapping[str, str]
     published: float | None
 
 
@@ -84,12 +86,12 @@ def load(root: Path, datasets: Mapping[str, str]) -> list[Claim]:
 
 def results_of(claims: list[Claim]) -> set[str]:
     """Every result file that the claims are decided from."""
-    paths = {path for claim in claims for part in claim.parts for path in part.results}
+    paths = {path for claim in claims for part in claim.parts for path in (*part.results, *part.weights)}
     return paths | {claim.data for claim in claims if claim.data}
 
 
 def _claim(
-    entry: Mapping[str, Any], names: Mapping[str, str], numbers: Mapping[str, Any], datasets: Mapping[str, str]
+    entry: Mapping[str, Any], names: Mapping[str, Any], numbers: Mapping[str, Any], datasets: Mapping[str, str]
 ) -> Claim:
     where = f"{LEDGER}: {entry.get('id', 'an entry without id')}"
     needed = KEYS - {"test", "parts", "published"}
@@ -110,7 +112,7 @@ def _claim(
         except KeyError as error:
             raise UserError(f"{where}: part {name} names {error}, which is not there") from error
         arguments = {**entry.get("test", {}), **part.get("test", {})}
-        made.append(Part(str(name), results, arguments, published))
+        made.append(Part(str(name), results, arguments, _weights(entry, part, names, datasets), published))
     return Claim(
         id=entry["id"],
         source=entry["source"],
@@ -125,16 +127,30 @@ def _claim(
 
 
 def _results(
-    entry: Mapping[str, Any], part: Mapping[str, Any], names: Mapping[str, str], datasets: Mapping[str, str]
+    entry: Mapping[str, Any], part: Mapping[str, Any], names: Mapping[str, Any], datasets: Mapping[str, str]
 ) -> tuple[str, ...]:
     if "role" in entry and entry["role"] not in datasets:
         return ()
     networks = part.get("networks", [part.get("network")])
     values = {"dataset": datasets.get(entry.get("role", ""), ""), "attack": part.get("attack", "")}
-    models = [names[network] if network else "" for network in networks]
+    models = [_model(names[network]) if network else "" for network in networks]
     return tuple(
         f"results/{template.format(network=model, **values)}.h5" for template in entry["results"] for model in models
     )
+
+
+def _model(network: str | Mapping[str, str]) -> str:
+    return network if isinstance(network, str) else network["model"]
+
+
+def _weights(
+    entry: Mapping[str, Any], part: Mapping[str, Any], names: Mapping[str, Any], datasets: Mapping[str, str]
+) -> dict[str, str]:
+    known = [names[network] for network in part.get("networks", [part.get("network")]) if network]
+    if entry.get("role") not in datasets:
+        return {}
+    folder = f"results/models/{datasets[entry['role']]}"
+    return {f"{folder}/{item['model']}.h5": item["weights"] for item in known if not isinstance(item, str)}
 
 
 def _published(value: Any, network: str | None, numbers: Mapping[str, Any]) -> float | None:

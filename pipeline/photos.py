@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline.catalogue import SYNSETS
 from pipeline.errors import UserError
 from pipeline.wording import class_numbers
 
-SYNSETS = Path(__file__).resolve().parent.parent / "published" / "imagenet_synsets.txt"
+ROOT = Path(__file__).resolve().parent.parent
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 SPLITS = {"train": "train", "test": "test", "val": "test"}
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -41,9 +42,13 @@ def find_photos(folder: Path) -> dict[str, Photos]:
     Raises:
         PhotoError: there are no photos, or some do not say which class they show.
     """
-    if not folder.is_dir():
-        raise PhotoError(f"{folder}: expected a folder of photos, found none")
-    parts = {split: folder / name for name, split in SPLITS.items() if (folder / name).is_dir()}
+    photos_below(folder)
+    named_as_splits = [name for name in SPLITS if (folder / name).is_dir()]
+    if {"test", "val"} <= set(named_as_splits):
+        raise PhotoError(f"{folder}: expected photos for testing in test or val, found both")
+    # A class may be called train or test where others lie beside it.
+    others = [path for path in folder.iterdir() if path.is_dir() and path.name not in SPLITS]
+    parts = {SPLITS[name]: folder / name for name in named_as_splits if not others}
     found = {split: _labelled(part) for split, part in (parts or {"test": folder}).items()}
     named = {name for photos in found.values() for _, name in photos}
     synsets = synset_numbers()
@@ -56,9 +61,20 @@ def find_photos(folder: Path) -> dict[str, Photos]:
     }
 
 
+def photos_below(folder: str | Path) -> list[str]:
+    """Paths of all photos in a folder and below it, sorted.
+
+    Raises:
+        PhotoError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise PhotoError(f"{folder}: expected a folder of photos, found none")
+    return sorted(str(path) for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
+
+
 def _labelled(folder: Path) -> list[tuple[Path, str]]:
     """Photos below a folder with the name of their class, sorted."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    files = [Path(path) for path in photos_below(folder)]
     if not files:
         raise PhotoError(f"{folder}: expected photos ({', '.join(ENDINGS)}), found none")
     photos = []
@@ -78,7 +94,7 @@ def _labelled(folder: Path) -> list[tuple[Path, str]]:
 
 def synset_numbers() -> dict[str, int]:
     """Number of each class of ImageNet-1k by its synset (WordNet's number of a noun)."""
-    return {name: i for i, name in enumerate(SYNSETS.read_text(encoding="utf-8").split())}
+    return {name: i for i, name in enumerate((ROOT / SYNSETS).read_text(encoding="utf-8").split())}
 
 
 def packaged_imagenet() -> Photos:

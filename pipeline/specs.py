@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.attack_settings import ATTACK_SETTINGS
-from pipeline.catalogue import ARCHITECTURE_SETTINGS, DATA_SETTINGS, NOT_SAMPLING, PLOT_SETTINGS, PUBLISHED, SCRIPTS
+from pipeline.catalogue import (
+    ARCHITECTURE_SETTINGS,
+    DATA_SETTINGS,
+    NOT_SAMPLING,
+    PLOT_SETTINGS,
+    PUBLISHED,
+    SCRIPTS,
+    SYNSETS,
+)
 from pipeline.digest import code_digest
 from pipeline.seeds import seed_for
 
@@ -41,6 +49,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             entry = config["datasets"][dataset]
             script = SCRIPTS[entry["source"]]
             settings = {key: entry[key] for key in DATA_SETTINGS[entry["source"]]}
+            extra = (root / SYNSETS,) if entry["source"] in ("photos", "imagenet20") else ()
         case "models", (_, model):
             settings = _model_settings(config["models"][model])
             extra = own_files(root, settings["network"].get("factory", ""))

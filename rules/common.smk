@@ -15,6 +15,7 @@ from pipeline.catalogue import (
     PUBLISHED,
     SINGLE,
 )
+from pipeline.photos import photos_below
 from pipeline.paths import (
     cell_path,
     data_path,
@@ -72,6 +73,16 @@ def configured_device(wildcards, input):
 def configured_mirror(wildcards, input):
     # Not compared either: the files are the same wherever they come from.
     return settings["mirror"]
+
+
+def photo_files(wildcards):
+    # Every file, since a folder's own time tells nothing of what lies deeper in it.
+    return photos_below(settings["datasets"][wildcards.dataset]["folder"])
+
+
+def photo_folder(wildcards, input):
+    # Not compared: the photos that lie there are inputs.
+    return settings["datasets"][wildcards.dataset]["folder"]
 
 
 def one_of(names):

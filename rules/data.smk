@@ -130,7 +130,7 @@ rule unpack_photos:
 
 rule import_photos:
     input:
-        folder=lambda wildcards: settings["datasets"][wildcards.dataset]["folder"],
+        photos=photo_files,
     output:
         data_path("{dataset}"),
     log:
@@ -147,5 +147,6 @@ rule import_photos:
         runtime=120,
     params:
         spec=spec_of("data", "dataset"),
+        folder=photo_folder,
     script:
         "../scripts/data/import_photos.py"

@@ -45,7 +45,7 @@ if "snakemake" in globals():
     with job(snakemake) as run:
         import_photos(
             output=snakemake.output[0],
-            folder=snakemake.input.get("folder"),
+            folder=snakemake.params.get("folder"),
             provenance=run.provenance,
             **run.settings,
         )

@@ -17,7 +17,6 @@ from pipeline.results import PIXELS, one_success_each, put_summary, read_network
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
 LOG = "ln of the face number"
-# Where no pair lies within the caliper, say.
 
 
 def compare(

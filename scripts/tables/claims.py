@@ -61,11 +61,18 @@ def _decide(claim: Claim, part: Part, held: set[str], confidence: float) -> Find
     paths = [path for path in part.results if path in held]
     if not paths or not (several or len(paths) == len(part.results)):
         return None
+    if not all(path in held and _weights_are(path, sha256) for path, sha256 in part.weights.items()):
+        return None
     number = {} if part.published is None else {"published": part.published}
     settings = {"confidence": confidence, "comparisons": claim.comparisons, **number, **part.arguments}
     with ExitStack() as stack:
         cells = [Stored(stack.enter_context(reading(path))) for path in paths]
         return STATISTICS[claim.statistic](cells, **settings)
+
+
+def _weights_are(path: str, sha256: str) -> bool:
+    with reading(path) as file:
+        return file.has_attribute("weights_sha256") and file.attribute("weights_sha256") == sha256
 
 
 def _row(

@@ -27,18 +27,19 @@ def tabulate(
             natural, adversarial = file.read("natural/sigma"), file.read("adversarial/sigma")
             origins = file.read("natural/index"), file.read("adversarial/index")
             confidence = float(file.read("confidence"))
+        row = {"network": name, "attack": attack, "natural_n": len(natural), "adversarial_n": len(adversarial)}
+        if len(adversarial) == 0:
+            rows.append(row)
+            continue
         area = auroc(natural, adversarial, *origins, confidence=confidence)
         rate = detection_rate(natural, adversarial, false_positive_rate, *origins, confidence=confidence)
         rows.append(
-            {
-                "network": name,
-                "attack": attack,
+            row
+            | {
                 "auroc": area.value,
                 "auroc_se": area.standard_error,
                 "auroc_low": area.low,
                 "auroc_high": area.high,
-                "natural_n": area.n_natural,
-                "adversarial_n": area.n_adversarial,
                 "clusters": area.clusters,
                 "false_positive_rate": rate.false_positive_rate,
                 "detected": rate.value,

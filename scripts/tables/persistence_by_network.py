@@ -36,7 +36,9 @@ def tabulate(
             row |= {"accuracy_high": 100 * high, "accuracy_n": result.attribute("test_images")}
         with reading(attack) as result:
             row |= {"attacked": len(result.read("success")), "successes": int(result.read("success").sum())}
-            row |= {"distortion": result.read("summary/mean"), "distortion_se": result.read("summary/standard_error")}
+            if row["successes"]:
+                row |= {"distortion": result.read("summary/mean")}
+                row |= {"distortion_se": result.read("summary/standard_error")}
         with reading(measured) as result:
             for group in ("natural", "adversarial"):
                 summary = result.read_group(f"{group}/summary")

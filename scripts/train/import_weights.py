@@ -11,7 +11,7 @@ from neighborhoods.networks import read_state_dict, restore, weights_of
 from neighborhoods.photo_networks import published_weights
 from neighborhoods.statistics import clopper_pearson
 from neighborhoods.training import accuracy
-from pipeline.download import digested, fetch, of_collection
+from pipeline.download import digested, fetch, file_digest, of_collection
 from pipeline.results import put_network, read_network, read_split
 from pipeline.store import Provenance, writing
 
@@ -41,6 +41,8 @@ def import_weights(
     n_test = len(split.labels)
     low, high = clopper_pearson(round(share * n_test), n_test)
     with writing(output, provenance) as file:
+        # Says whose they are, wherever they came from.
+        file.attribute("weights_sha256", file_digest(Path(weights), "sha256"))
         put_network(file, settings, weights_of(model), share, (float(low), float(high)), n_test)
 
 

@@ -1,5 +1,7 @@
 """Statistics behind verdicts, against SciPy, closed forms and made-up results with known answers."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -273,8 +275,38 @@ def test_a_ratio_of_persistences_is_compared_without_their_unit(scale, spread, a
     for unit in (1.0, 255.0):
         cell = {"natural/sigma": unit * scale * 3 * natural, "adversarial/sigma": unit * adversarial}
         cell |= {f"{group}/index": np.arange(40) for group in ("natural", "adversarial")}
+        cell |= {f"{group}/status": np.full(40, "ok") for group in ("natural", "adversarial")}
         found = STATISTICS["mean_ratio"]([cell], published=3.0, factor=2.0, **LEVEL)
         assert found.verdict == answer
         assert found.measured == pytest.approx(scale * 3 * natural.mean() / adversarial.mean())
     alone = cell | {"adversarial/index": np.zeros(40, int)}
     assert STATISTICS["mean_ratio"]([alone], published=3.0, factor=2.0, **LEVEL) is None
+
+
+def test_a_ratio_of_censored_or_missing_persistences_decides_nothing():
+    settings = {"published": 3.0, "factor": 2.0, **LEVEL}
+    natural, sigma = np.exp(0.1 * np.random.default_rng(1).standard_normal((2, 20)))
+    status = np.full(20, "ok", dtype="U20")
+    cell = {
+        "natural/sigma": 3 * sigma,
+        "adversarial/sigma": sigma,
+        "natural/status": status,
+        "adversarial/status": status,
+    }
+    cell |= {f"{group}/index": np.arange(20) for group in ("natural", "adversarial")}
+    assert STATISTICS["mean_ratio"]([cell], **settings).verdict == REPRODUCED
+    censored = status.copy()
+    censored[3] = "censored_high"
+    assert STATISTICS["mean_ratio"]([cell | {"natural/status": censored}], **settings).verdict == UNDECIDED
+    # Values that lie at the range's end have no spread of their own.
+    ends = {"natural/sigma": np.full(20, 3.0), "adversarial/sigma": np.ones(20)}
+    assert STATISTICS["mean_ratio"]([cell | ends], **settings).verdict == UNDECIDED
+    nothing = {f"adversarial/{name}": np.array([]) for name in ("sigma", "index", "status")}
+    assert STATISTICS["mean_ratio"]([cell | nothing], **settings) is None
+
+
+def test_equal_values_have_no_interval_to_decide_by():
+    cell = {f"summary/{name}": value for name, value in asdict(summarize([2.0, 2.0])).items()}
+    cell = {name: np.asarray(value) for name, value in cell.items()}
+    settings = {"group": "summary", "published": 2.0, "published_n": 10, "factor": 1.1, **LEVEL}
+    assert STATISTICS["mean"]([cell], **settings) is None

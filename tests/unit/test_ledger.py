@@ -195,3 +195,29 @@ def test_ids_are_told_apart(tmp_path):
     (tmp_path / "published/claims.yaml").write_text(yaml.safe_dump({"networks": {}, "claims": [entry, entry]}))
     with pytest.raises(UserError, match="expected every id once, found more of one"):
         load(tmp_path, ROLES)
+
+
+def test_the_sources_networks_are_known_by_their_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (claim,) = (claim for claim in load(ROOT, ROLES) if claim.id == "table2-ratio")
+    part = next(part for part in claim.parts if part.name == "VGG16-BIM")
+    (model,) = part.weights
+    spread = np.exp(0.01 * np.random.default_rng(0).standard_normal((2, 30)))
+    with writing(part.results[0], Provenance()) as file:
+        for group, factor, sigma in (("natural", part.published, spread[0]), ("adversarial", 1.0, spread[1])):
+            file.put(f"{group}/sigma", factor * sigma, "persistence", ("image",))
+            file.put(f"{group}/index", np.arange(30), "image", ("image",))
+            file.put(f"{group}/status", ["ok"] * 30, "status", ("image",))
+            put_summary(file, f"{group}/summary", asdict(summarize(factor * sigma)), "persistence", "1")
+    with writing("results/data/photos.h5", Provenance()) as file:
+        file.put("y_train", np.zeros(0, int), "labels", ("image",))
+    for sha256, verdict in ((part.weights[model], REPRODUCED), ("0" * 64, NOT_RUN), (None, NOT_RUN)):
+        with writing(model, Provenance()) as file:
+            if sha256:
+                file.attribute("weights_sha256", sha256)
+        settings = {"datasets": ROLES, "artefacts": {}, "confidence": 0.95, "provenance": Provenance()}
+        held = [*part.results, model, "results/data/photos.h5"]
+        decide(results=held, output="claims.csv", root=str(ROOT), **settings)
+        with open("claims.csv", newline="") as file:
+            rows = {row["id"]: row for row in csv.DictReader(file)}
+        assert rows["table2-ratio/VGG16-BIM"]["verdict"] == verdict

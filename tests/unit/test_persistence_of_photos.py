@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -246,3 +247,35 @@ def test_large_images_through_a_network_in_both_precisions(network):
     assert torch.equal(*curves)
     piece = next(neighborhoods_of(network, photos(1), 4, 0, 256, 16))
     assert piece.class_counts(torch.tensor([0.1])).sum() == 4
+
+
+def test_models_that_cannot_be_folded_are_used_as_they_are():
+    torch.manual_seed(0)
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+    model = nn.Sequential(normed, nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
+    x = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(fold_batch_norms(model, x)(x), model(x))
+    model.lock = threading.Lock()
+    assert fold_batch_norms(model, x) is model
+    assert persistence(model, x, samples=20).sigma.shape == (2,)
+
+
+def test_half_precision_learns_its_error_for_each_octave_of_noise():
+    # Leads are wrong by a tenth of the noise: what is learnt from little noise says nothing of much.
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0], [-1.0]]) * torch.ones(1, 12))
+    decider = HalfPrecision(model)
+    generator = torch.Generator().manual_seed(0)
+    decider._copy = lambda points: model(points) + 2.0 * points.std() * torch.randn(len(points), 2, generator=generator)
+    own = torch.zeros(256, dtype=torch.int64)
+    wrong = 0
+    for sigma in (0.001, 0.001, 1.0, 1.0, 1.0):
+        points = sigma * torch.randn(256, 3, 2, 2, generator=generator)
+        kept = decider.kept(points, own, torch.full((256,), sigma))
+        wrong += int((kept != (model(points).argmax(1) == 0)).sum())
+    # Beyond three standard errors, learnt from at least 32, hardly one of 1280 noisy images is decided wrongly; with the
+    # error of little noise all that lie near the boundary would be (some 30 of the last 256, by the next lines).
+    assert wrong <= 6
+    wrongly = (decider._copy(points).argmax(1) != model(points).argmax(1)).sum()
+    assert int(wrongly) > 15

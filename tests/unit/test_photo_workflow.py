@@ -18,6 +18,7 @@ from scripts.attack.generate import generate
 from scripts.data.import_photos import import_photos
 from scripts.persistence.bracket import bracket
 from scripts.persistence.measure_natural import measure
+from scripts.tables.detection import tabulate as detect
 from scripts.tables.persistence_by_attack import tabulate
 from scripts.train.import_weights import import_weights
 
@@ -130,3 +131,8 @@ def test_an_attack_that_never_succeeds_leaves_its_row_empty(alexnet):
     assert row["adversarial_n"] == "0"
     assert row["natural"] != ""
     assert "natural_over_adversarial" not in row
+    detect(
+        persistence=[str(alexnet / "persistence.h5")], names=["AlexNet"], attacks=["none"], false_positive_rate=0.05,
+        output=str(alexnet / "detection.csv"), provenance=Provenance(),
+    )  # fmt: skip
+    assert (alexnet / "detection.csv").read_text().splitlines()[1].startswith("AlexNet,none,2,0")

@@ -5,7 +5,7 @@ from PIL import Image
 
 from neighborhoods.vision import imagenet_classes, torchvision_models
 from pipeline.errors import UserError
-from pipeline.photos import chosen, decode, find_photos, packaged_imagenet, synset_numbers
+from pipeline.photos import chosen, decode, find_photos, packaged_imagenet, photos_below, synset_numbers
 from pipeline.results import read_split
 from pipeline.store import Provenance
 from scripts.data.import_photos import import_photos
@@ -110,6 +110,7 @@ def test_the_packaged_photos_show_what_they_say(tmp_path):
         (["own/photo.jpg"], {}, "photos in a folder for each class, or names that begin with a synset"),
         (["own/a/photo.jpg"], {"only": ["b"]}, "there is no class 'b' among 1 classes; valid are a"),
         (["own/n01531178/photo.jpg"], {"only": [5]}, "no photo shows one of the classes 5"),
+        (["own/test/a/photo.jpg", "own/val/a/photo.jpg"], {}, "photos for testing in test or val, found both"),
         (["own/a/damaged.jpg"], {}, "not a readable photo"),
     ],
 )
@@ -135,3 +136,16 @@ def test_chosen_photos_keep_their_order():
     places = [photos.files.index(file) for file in some.files]
     assert places == sorted(places)
     assert [photos.labels[i] for i in places] == some.labels
+
+
+def test_a_class_may_be_called_train_where_others_lie_beside_it(tmp_path):
+    for name in ("train", "ship"):
+        photo(tmp_path / "own" / name / "1.png")
+    found = find_photos(tmp_path / "own")
+    assert found["test"].classes == ["ship", "train"]
+
+
+def test_every_photo_decides_whether_the_import_runs_again(tmp_path):
+    assert photos_below(photo(tmp_path / "a" / "deep" / "er" / "1.PNG").parents[2]) == [
+        str(tmp_path / "a" / "deep" / "er" / "1.PNG")
+    ]
