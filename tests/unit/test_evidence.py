@@ -288,7 +288,7 @@ def test_a_ratio_of_censored_or_missing_persistences_decides_nothing():
     natural, sigma = np.exp(0.1 * np.random.default_rng(1).standard_normal((2, 20)))
     status = np.full(20, "ok", dtype="U20")
     cell = {
-        "natural/sigma": 3 * sigma,
+        "natural/sigma": 3 * natural,
         "adversarial/sigma": sigma,
         "natural/status": status,
         "adversarial/status": status,
