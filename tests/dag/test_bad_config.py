@@ -27,7 +27,7 @@ BROKEN = {
     "seed x": ("seed: x", ["seed: expected integer, found 'x'"]),
     "empty experiments": ("experiments: []", ["experiments: expected at least 1 entry, found 0"]),
     "three at once": (
-        "seed: x\npersistence: {gamma: 1.2}\nartefacts: [bell/figure_11]",
+        "seed: x\npersistence: {gamma: 1.2}\nartefacts: [bell/figure_99]",
         ["seed: expected integer", "persistence.gamma: expected a value below 1", "artefacts[0]: there is no"],
     ),
 }
