@@ -66,7 +66,7 @@ def test_killed_at_work(smoke: Checkout, tmp_path: Path, victim):
         if run.poll() is None:
             run.kill()
     made, undisturbed = hashes(checkout.folder), hashes(smoke.folder)
-    assert len(made) == 6
+    assert len(made) == 7
     assert made == {name: undisturbed[name] for name in made}
 
 

@@ -39,7 +39,7 @@ def test_own_figures_are_drawn(project):
 def test_an_edited_factory_reruns_its_users_only(project, tmp_path):
     copy = Checkout.copy_of(project, tmp_path / "checkout")
     copy.edit("examples/own_model.py", "stride=2", "stride=2, bias=False")
-    expected = Counter(train=1, attack=2, bracket_persistence=2, trace_interpolation=1)
+    expected = Counter(train=1, attack=2, measure_natural=1, bracket_persistence=2, trace_interpolation=1)
     expected += Counter(draw_persistence_histogram=1, draw_persistence_along_line=1)
     assert copy.jobs(*OWN) == expected
 

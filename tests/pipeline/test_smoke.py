@@ -38,7 +38,7 @@ def test_smoke_is_small(smoke):
 
 def test_every_file_keeps_the_contract(results):
     files = sorted(results.rglob("*.h5"))
-    assert len(files) == 19
+    assert len(files) == 22
     for path in files:
         with h5py.File(path) as plain:
             assert {"spec", "seed", "script", "libraries", "device"} <= set(plain.attrs)
