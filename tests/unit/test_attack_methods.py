@@ -143,7 +143,7 @@ def test_methods_take_the_settings_that_the_configuration_names():
         allowed = {
             (True, True): None,
             (False, True): ("none",),
-            (True, False): ("all", "random"),
+            (True, False): ("all", "random", "one"),
         }[method.targeted, method.untargeted]
         assert ATTACK_TARGETS.get(name) == allowed, name
 

@@ -274,7 +274,7 @@ def test_half_precision_learns_its_error_for_each_octave_of_noise():
         points = sigma * torch.randn(256, 3, 2, 2, generator=generator)
         kept = decider.kept(points, own, torch.full((256,), sigma))
         wrong += int((kept != (model(points).argmax(1) == 0)).sum())
-    # Beyond three standard errors, learnt from at least 32, hardly one of 1280 noisy images is decided wrongly; with the
+    # Beyond four standard errors, learnt from at least 32, hardly one of 1280 noisy images is decided wrongly; with the
     # error of little noise all that lie near the boundary would be (some 30 of the last 256, by the next lines).
     assert wrong <= 6
     wrongly = (decider._copy(points).argmax(1) != model(points).argmax(1)).sum()
