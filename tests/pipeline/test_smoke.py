@@ -178,7 +178,7 @@ def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
     for log in (other.folder / "logs").rglob("*.log"):
         assert f"code from {other.folder}\n" in log.read_text()
     assert hashes(other.folder) == hashes(smoke.folder)
-    assert len(hashes(other.folder)) == 19 + 2 * 13 + 4
+    assert len(hashes(other.folder)) == 22 + 2 * 13 + 4
 
 
 def test_the_report_holds_the_figures_and_needs_no_network(smoke):
