@@ -107,3 +107,22 @@ def _loss_along(network: nn.Module, directions: Sequence[Tensor], x: Tensor, y: 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack([part.detach().double().norm() for part in parts]).norm()
+
+
+def norm_changes(norm: Tensor) -> tuple[Tensor, Tensor]:
+    """How the norm of the weights changes along lines between start and end (Bell, figure 24).
+
+    Args:
+        norm: L2 norms [lines, points].
+
+    Returns:
+        The change from start to end as a share of the start's norm [lines]; and that change over the sum of all
+        changes between neighbouring points [lines], 1 where the norm moves one way only.
+
+    Raises:
+        ValueError: fewer than two points.
+    """
+    if norm.ndim != 2 or norm.shape[1] < 2:
+        raise ValueError(f"expected norms [lines, points] at two points at least, found {tuple(norm.shape)}")
+    whole = norm[:, -1] - norm[:, 0]
+    return whole / norm[:, 0], whole.abs() / norm.diff(dim=1).abs().sum(1)

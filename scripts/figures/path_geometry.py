@@ -38,8 +38,8 @@ def _cosines(axes: Axes, file: Reader) -> None:
         ("successive", COLOURS[1], "to the next gradient"),
     ):
         axes.plot(file.read(name), color=colour, label=f"{text}, mean {_interval(file, name, 3)}")
-    limit = float(file.read("random_cosine"))
-    axes.axhspan(-limit, limit, color="0.7", linewidth=0, label="random directions, 95 %")
+    limit, level = float(file.read("random_cosine")), float(file.read("confidence"))
+    axes.axhspan(-limit, limit, color="0.7", linewidth=0, label=f"random directions, {100 * level:g} %")
     axes.set(xlabel="step", ylabel="cosine of −gradient", ylim=(-0.1, 1.05))
     axes.legend(**_above())
 

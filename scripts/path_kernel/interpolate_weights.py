@@ -10,7 +10,7 @@ import torch
 
 from neighborhoods import networks
 from neighborhoods.images import to_unit_interval
-from neighborhoods.interpolated_weights import interpolate_weights
+from neighborhoods.interpolated_weights import interpolate_weights, norm_changes
 from neighborhoods.statistics import clopper_pearson, summarize
 from neighborhoods.training import train
 from pipeline.results import put_summary, read_split
@@ -76,10 +76,8 @@ def interpolate(
             file.put(f"{name}/n", hits.shape[2], f"number of {what}", ())
         robust = torch.stack([run.robust for run in runs])
         file.put("robust/right", robust, "right before and after the attack", ("start", "point", "image"))
-        norm = torch.stack([run.norm for run in runs])
-        change = (norm[:, -1] / norm[:, 0] - 1).numpy()
-        monotone = ((norm[:, -1] - norm[:, 0]).abs() / norm.diff(dim=1).abs().sum(1)).numpy()
-        for name, found in (("norm_change", change), ("norm_monotonicity", monotone)):
+        change, monotonicity = norm_changes(torch.stack([run.norm for run in runs]))
+        for name, found in (("norm_change", change.numpy()), ("norm_monotonicity", monotonicity.numpy())):
             file.put(f"start/{name}", found, f"{name} of each training", ("start",))
             put_summary(file, f"summary/{name}", asdict(summarize(found, confidence=confidence)), name, "1")
 

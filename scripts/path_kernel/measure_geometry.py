@@ -23,7 +23,6 @@ DIRECTIONS = {
     "successive": ("cosine between gradients before and after a step", "1"),
     "change": ("change of the gradient by the length of a step", "nat / weight^2"),
 }
-CONFIDENCE = 0.95
 
 
 def measure(
@@ -35,6 +34,7 @@ def measure(
     places: Sequence[float],
     fractions: Sequence[float],
     samples: int,
+    confidence: float,
     seed: int,
     provenance: Provenance,
 ) -> None:
@@ -59,16 +59,17 @@ def measure(
         for name in summaries[0]:
             values = [summary[name] for summary in summaries]
             file.put(f"start/{name}", values, f"{name} of the path from each start", ("start",))
-            put_summary(file, f"summary/{name}", asdict(summarize(values, confidence=CONFIDENCE)), name, "1")
+            put_summary(file, f"summary/{name}", asdict(summarize(values, confidence=confidence)), name, "1")
         file.put("beside/step", steps, "steps after which weights beside the path are drawn", ("place",))
         file.put("beside/fraction", list(fractions), "distance from the path by that to the end", ("fraction",))
         file.put("beside/cosine", beside, "cosine to the end", ("place", "fraction", "sample"))
         for i, step in enumerate(steps):
             for j, fraction in enumerate(fractions):
-                cosines = summarize(beside[i, j].numpy(), confidence=CONFIDENCE)
+                cosines = summarize(beside[i, j].numpy(), confidence=confidence)
                 put_summary(file, f"beside/{step}/{fraction:g}", asdict(cosines), "cosine to the end", "1")
-        limit = random_cosine(len(run.start), CONFIDENCE)
-        file.put("random_cosine", limit, "size that a random direction's cosine stays below, 95 %", ())
+        limit = random_cosine(len(run.start), confidence)
+        file.put("random_cosine", limit, "size that a random direction's cosine stays below", ())
+        file.put("confidence", confidence, "level of each interval, and how often it stays below", ())
         file.put("parameters", len(run.start), "number of weights", ())
 
 

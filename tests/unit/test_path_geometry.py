@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.interpolated_weights import interpolate_weights
+from neighborhoods.interpolated_weights import interpolate_weights, norm_changes
 from neighborhoods.loss_gradients import loss_gradients, outputs_at
 from neighborhoods.networks import fully_connected
 from neighborhoods.path import flat_weights, train_path
@@ -171,3 +171,11 @@ def test_networks_that_cannot_be_joined_are_named():
         interpolate_weights(end, end, *data, attacked=1)
     with pytest.raises(ValueError, match="expected 1 to 600 test images to attack, found 0"):
         interpolate_weights(start, end, *data, attacked=0)
+
+
+def test_changes_of_a_norm_along_lines():
+    change, monotonicity = norm_changes(torch.tensor([[1.0, 1.5, 2.0], [2.0, 1.0, 3.0], [4.0, 3.0, 1.0]]))
+    torch.testing.assert_close(change, torch.tensor([1.0, 0.5, -0.75]))
+    torch.testing.assert_close(monotonicity, torch.tensor([1.0, 1 / 3, 1.0]))
+    with pytest.raises(ValueError, match="at two points at least"):
+        norm_changes(torch.ones(3, 1))

@@ -46,7 +46,7 @@ def path(folder):
 @pytest.fixture(scope="module")
 def geometry(folder, path):
     output = str(folder / "geometry.h5")
-    settings = {"starts": 3, "places": [0.0, 0.5], "fractions": [0.0, 0.3], "samples": 4, "seed": 2}
+    settings = {"starts": 3, "places": [0.0, 0.5], "fractions": [0.0, 0.3], "samples": 4, "seed": 2, "confidence": 0.95}
     measure(data=str(folder / "data.h5"), path=path, output=output, provenance=Provenance(), **settings)
     return output
 
