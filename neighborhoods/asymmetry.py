@@ -13,13 +13,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from neighborhoods.boundary import cross, margin_gradients
 from neighborhoods.cones import face_number
 from neighborhoods.distance import boundary_distance
 from neighborhoods.persistence import Search, persistence
-
-# Points looked at for the first change of class along a line, and halvings of the step that holds it.
-LINE_POINTS = 64
-HALVINGS = 20
 
 
 @dataclass(frozen=True)
@@ -92,38 +89,21 @@ def crossing(model: nn.Module, start: Tensor, end: Tensor, part: float = 0.5) ->
     Raises:
         ValueError: a line has both ends in one class.
     """
-    flat = [1] * (start.ndim - 1)
-    line = (end - start).double()
-
-    def at(t: Tensor) -> Tensor:
-        return (start.double() + t.reshape(-1, *flat) * line).to(start)
-
+    crossed = cross(model, start, end)
+    if not bool(torch.isfinite(crossed.t).all()):
+        raise ValueError("each line must end in another class than it starts in")
+    found, flat = crossed.found, [1] * (start.ndim - 1)
+    place = torch.where(found.reshape(-1, *flat), crossed.point, start)
+    own, beyond = crossed.pair.clamp_min(0).unbind(1)
+    gradient = margin_gradients(model, place, own, beyond)[1].double()
+    length = (end - start).double().flatten(1).norm(dim=1)
+    step = part * torch.minimum(crossed.t, 1 - crossed.t) * length
+    norm = gradient.flatten(1).norm(dim=1).clamp_min(1e-30)
+    shift = gradient * (step / norm).reshape(-1, *flat)
+    near, far = ((place.double() + sign * shift).to(start) for sign in (1, -1))
     with torch.no_grad():
-        own = model(start).argmax(1)
-        steps = torch.linspace(0, 1, LINE_POINTS + 1, dtype=torch.float64, device=start.device)
-        changed = torch.stack([model(at(t.expand(len(start)))).argmax(1) != own for t in steps], 1)
-        if not bool(changed[:, -1].all()):
-            raise ValueError("each line must end in another class than it starts in")
-        first = changed.int().argmax(1)
-        high, low = steps[first], steps[first - 1]
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            other = model(at(middle)).argmax(1) != own
-            high, low = torch.where(other, middle, high), torch.where(other, low, middle)
-        beyond = model(at(high)).argmax(1)
-    with torch.enable_grad():
-        place = at(high).detach().requires_grad_(True)
-        logits = model(place)
-        margin = logits.gather(1, own[:, None]) - logits.gather(1, beyond[:, None])
-        (gradient,) = torch.autograd.grad(margin.sum(), place)
-    length = line.flatten(1).norm(dim=1)
-    step = part * torch.minimum(high, 1 - high) * length
-    norm = gradient.flatten(1).double().norm(dim=1).clamp_min(1e-30)
-    shift = gradient.double() * (step / norm).reshape(-1, *flat)
-    near, far = ((place.detach().double() + sign * shift).to(start) for sign in (1, -1))
-    with torch.no_grad():
-        usable = (model(near).argmax(1) == own) & (model(far).argmax(1) == beyond) & (step > 0)
-    return Crossing(near, far, step, usable, high)
+        usable = (model(near).argmax(1) == own) & (model(far).argmax(1) == beyond) & (step > 0) & found
+    return Crossing(near, far, step, usable, crossed.t)
 
 
 def match(first: ArrayLike, second: ArrayLike, caliper: float = 0.1) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
