@@ -87,11 +87,11 @@ def crossing(model: nn.Module, start: Tensor, end: Tensor, part: float = 0.5) ->
         part: in (0, 1].
 
     Raises:
-        ValueError: a line has both ends in one class.
+        ValueError: a line never changes class.
     """
     crossed = cross(model, start, end)
     if not bool(torch.isfinite(crossed.t).all()):
-        raise ValueError("each line must end in another class than it starts in")
+        raise ValueError("each line must change class")
     found, flat = crossed.found, [1] * (start.ndim - 1)
     place = torch.where(found.reshape(-1, *flat), crossed.point, start)
     own, beyond = crossed.pair.clamp_min(0).unbind(1)

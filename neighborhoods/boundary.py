@@ -17,8 +17,10 @@ from neighborhoods.sampling import Classifier
 # Points looked at along a line for the first change of class: stretches shorter than a step can go unseen.
 SCAN = 64
 
-# Newton's steps on the margin are longer by this share, so that they end beyond the boundary and not short of it.
+# Newton's steps on the margin are longer by this share, so that they end beyond the boundary and not short of it. It
+# doubles with each step up to so many times: near the boundary a step can be shorter than the rounding of a point.
 OVERSHOOT = 0.02
+DOUBLINGS = 12
 
 
 @dataclass(frozen=True)
@@ -164,11 +166,13 @@ def descend(
         margin, gradient = _margin(model, before[active], own[active], rival, batch_size)
         if i == 0:
             start_sign[active] = margin >= 0
+        tied = active[margin == 0]
+        after[tied] = before[tied]
         flat = gradient.flatten(1)
         square = flat.square().sum(1)
-        step = torch.where(square > 0, -(1 + OVERSHOOT) * margin / square, math.nan)
+        step = torch.where(square > 0, -(1 + OVERSHOOT * 2 ** min(i, DOUBLINGS)) * margin / square, math.nan)
         moved = before[active] + (step[:, None] * flat).reshape(before[active].shape)
-        usable = torch.isfinite(moved.flatten(1)).all(1)
+        usable = torch.isfinite(moved.flatten(1)).all(1) & (margin != 0)
         active, moved = active[usable], moved[usable]
         if len(active) == 0:
             break
@@ -191,7 +195,7 @@ def descend(
     _, high = _bisect(beyond, low, torch.ones_like(low), halvings)
     point = x.detach().clone()
     point[rows] = _on_line(before[rows], after[rows], high)
-    second = _classes(model, point, batch_size) if pair is None else other
+    second = _rival(logits_in_batches(model, point, batch_size), own) if pair is None else other
     return _examine(model, point, own, second, found, batch_size)
 
 
@@ -253,8 +257,13 @@ def _bisect(beyond: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, halvi
 def _margin(model: Classifier, x: Tensor, own: Tensor, rival: Tensor | None, batch_size: int) -> tuple[Tensor, Tensor]:
     if rival is None:
         logits = logits_in_batches(model, x, batch_size)
-        rival = logits.scatter(1, own[:, None], -math.inf).argmax(1)
+        rival = _rival(logits, own)
     return margin_gradients(model, x, own, rival, batch_size=batch_size)
+
+
+def _rival(logits: Tensor, own: Tensor) -> Tensor:
+    """The class of the largest other logit [n]."""
+    return logits.scatter(1, own[:, None], -math.inf).argmax(1)
 
 
 def _on_first_side(model: Classifier, x: Tensor, own: Tensor, other: Tensor, batch_size: int) -> Tensor:

@@ -75,17 +75,17 @@ def sampled_normals(
     as z and -z, so that even orders of the margin cancel.
 
     Args:
-        radius: standard deviation of a sample's coordinates, in units of the images. samples: at least 2 for each
-            dimension, even.
+        radius: standard deviation of a sample's coordinates, in units of the images. samples: even, at least 4
+            for each dimension.
 
     Raises:
         ValueError: fewer samples, or a radius that is not positive.
     """
     shape = points.point.shape[1:]
     dimension = math.prod(shape)
-    if samples < 2 * dimension or samples % 2 or not radius > 0:
+    if samples < 4 * dimension or samples % 2 or not radius > 0:
         raise ValueError(
-            f"expected an even number of at least {2 * dimension} samples for {dimension} dimensions and a positive "
+            f"expected an even number of at least {4 * dimension} samples for {dimension} dimensions and a positive "
             f"radius, found {samples} and {radius:g}"
         )
     generator = torch.Generator().manual_seed(seed)

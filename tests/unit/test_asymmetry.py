@@ -53,7 +53,7 @@ def test_both_sides_of_a_crossing_are_equally_far():
 
 
 def test_lines_that_stay_in_a_class_are_refused():
-    with pytest.raises(ValueError, match="another class"):
+    with pytest.raises(ValueError, match="must change class"):
         crossing(half_space, torch.ones(2, 3), torch.ones(2, 3))
 
 

@@ -133,6 +133,15 @@ def test_single_precision_is_told_by_the_gap():
     assert float(found.gap.abs().max()) < 1e-5
 
 
+def test_points_that_lie_on_the_boundary_to_a_rounding_are_found():
+    torch.manual_seed(0)
+    model = fully_connected((1, 6, 6), [20], 4).eval()
+    found = descend(model, gaussian(50, 1, 6, 6).float() * 3)
+    again = descend(model, found.point, found.pair)
+    assert bool(again.found.all())
+    assert float((again.point - found.point).abs().max()) < 1e-4
+
+
 def test_points_without_a_way_are_not_found():
     class Flat:
         def __call__(self, x):
@@ -210,8 +219,8 @@ def test_least_squares_finds_the_normal_of_a_curved_boundary():
     # The margin is even in z up to its slope, so that pairs of samples leave rounding alone.
     assert float(degrees_between(by_gradient, by_samples).max()) < math.degrees(1e-3)
     assert bool(((by_gradient * by_samples).sum(1) > 0).all())
-    with pytest.raises(ValueError, match="at least 8 samples"):
-        sampled_normals(model, found, 0.01, 6)
+    with pytest.raises(ValueError, match="at least 16 samples"):
+        sampled_normals(model, found, 0.01, 14)
 
 
 @pytest.mark.parametrize("radius", [0.7, 3.0])
