@@ -23,6 +23,7 @@ _MODULES = (
     "concentration",
     "cones",
     "convex_hull",
+    "delaunay",
     "detection",
     "distance",
     "evidence",
@@ -31,6 +32,7 @@ _MODULES = (
     "gaussian_process",
     "gradient_steps",
     "images",
+    "incidence",
     "inference",
     "influence",
     "integration",
@@ -67,6 +69,7 @@ _MODULES = (
     "trace_kernel",
     "training",
     "vision",
+    "voronoi",
 )
 _HOMES = {
     "persistence_of_gammas": "persistence",
