@@ -18,6 +18,7 @@ _MODULES = (
     "asymmetry",
     "attack_contract",
     "attacks",
+    "boundary_angles",
     "bracketing",
     "claims",
     "concentration",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy import special
 from torch import Tensor, nn
 
 from neighborhoods.asymmetry import crossing
@@ -52,6 +54,19 @@ def angle_of_incidence(direction: Tensor, normal: Tensor) -> Tensor:
     cosine = (along * across).sum(1)
     sine = (along - cosine[:, None] * across).norm(dim=1)
     return torch.atan2(sine, cosine.abs())
+
+
+def random_angle(dimension: int) -> float:
+    """Median angle, in radians, between a random direction and the normal of a face: what angles are compared with.
+
+    The squared cosine has the law Beta(1/2, (dimension - 1) / 2), which piles up at 0 in many dimensions.
+
+    Raises:
+        ValueError: a dimension below 2.
+    """
+    if dimension < 2:
+        raise ValueError(f"expected a dimension of at least 2, found {dimension}")
+    return float(np.arccos(np.sqrt(special.betaincinv(0.5, (dimension - 1) / 2, 0.5))))
 
 
 def network_incidence(model: nn.Module, start: Tensor, end: Tensor) -> Incidence:

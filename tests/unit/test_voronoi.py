@@ -7,7 +7,7 @@ from scipy.spatial import Delaunay
 from sklearn.neighbors import KNeighborsClassifier
 
 from neighborhoods.delaunay import DelaunayWeights, plane_boundary
-from neighborhoods.incidence import angle_of_incidence, network_incidence
+from neighborhoods.incidence import angle_of_incidence, network_incidence, random_angle
 from neighborhoods.voronoi import (
     NearestPoint,
     delaunay_neighbours,
@@ -40,6 +40,18 @@ def test_angles_to_the_normal():
     assert angle_of_incidence(line, normal).numpy() == pytest.approx(expected, rel=1e-9, abs=1e-15)
     with pytest.raises(ValueError, match=r"of one shape, found \(4, 2\) and \(3, 2\)"):
         angle_of_incidence(line, normal[:3])
+
+
+@pytest.mark.parametrize("dimension", [2, 3, 784])
+def test_the_median_angle_of_random_directions(dimension):
+    # Uniform in the plane; in space the cosine is uniform; in many dimensions it is normal with variance 1 / d.
+    expected = {2: math.pi / 4, 3: math.pi / 3, 784: math.acos(0.67449 / 28)}[dimension]
+    assert random_angle(dimension) == pytest.approx(expected, abs=1e-4 if dimension > 3 else 1e-12)
+
+
+def test_lines_have_no_random_directions():
+    with pytest.raises(ValueError, match="at least 2, found 1"):
+        random_angle(1)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5, 60])
