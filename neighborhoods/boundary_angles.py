@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from neighborhoods.incidence import Incidence, network_incidence
 from neighborhoods.kernel_geometry import Estimate, rank_correlation
 from neighborhoods.statistics import NO_VALUES, Summary, clopper_pearson, summarize
+from neighborhoods.training import predict
 from neighborhoods.voronoi import FirstChange, NearestPoint, first_change, gabriel_neighbours, opposite_pairs
 
 # Pairs of training points to look at for each that is wanted of either kind.
@@ -123,5 +123,4 @@ def share(hits: np.ndarray, confidence: float = 0.95) -> Estimate:
 
 def right_on_both(model: nn.Module, classifier: NearestPoint, x: Tensor, labels: Tensor) -> Tensor:
     """Whether network and nearest training point both classify points [N, ...] as labelled [N]."""
-    with torch.no_grad():
-        return (model(x).argmax(1) == labels) & (classifier(x).argmax(1) == labels)
+    return (predict(model, x) == labels) & (predict(classifier, x) == labels)

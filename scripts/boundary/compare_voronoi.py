@@ -18,6 +18,7 @@ from neighborhoods.images import to_inputs
 from neighborhoods.incidence import random_angle
 from neighborhoods.kernel_geometry import Estimate
 from neighborhoods.networks import restore
+from neighborhoods.training import predict
 from neighborhoods.voronoi import NearestPoint, delaunay_neighbours, opposite_pairs
 from pipeline.results import one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
@@ -38,11 +39,11 @@ def compare(
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
-    """Write places and angles of first changes of class for four groups of segments, none with a shared image.
+    """Write places and angles of first changes of class for groups of segments; no image is in two of one group.
 
     natural/ (test images of different classes, classified right by both), adversarial/ (from a natural image to a
-    random success of its), neighbours/ and others/ (training images of different classes, classified right by both,
-    that are Gabriel neighbours or not).
+    random success of its), neighbours/ and others/ (training images of different classes that the network classifies
+    right, Gabriel neighbours or not).
     """
     train, test = read_split(data, "train"), read_split(data, "test")
     stored = read_network(model)
@@ -54,13 +55,13 @@ def compare(
     labels, expected = (torch.tensor(split.labels).to(device) for split in (train, test))
     classifier = NearestPoint(points, labels).to(device)
     order, known = (torch.tensor(split.order).to(device) for split in (train, test))
-    order = order[right_on_both(network, classifier, points, labels)[order]]
+    order = order[(predict(network, points) == labels)[order]]
     known = known[right_on_both(network, classifier, tests, expected)[known]]
     natural = known[opposite_pairs(expected[known], pairs)]
     if not len(natural):
         raise StoreError(f"{model}: expected test images of two classes that are classified right, found none")
     drawn = training_pairs(points, labels, order, pairs, confidence)
-    attacked = [to_inputs(columns[name][rows], device) for name in ("x", "x_adv")]
+    attacked = [to_inputs(columns[name], device)[rows] for name in ("x", "x_adv")]
     origin = torch.tensor(columns["index"][rows])[:, None].expand(-1, 2)
     groups = {
         "natural": (natural, tests[natural[:, 0]], tests[natural[:, 1]]),

@@ -16,6 +16,8 @@ from pipeline.store import reading
 CLASSES = ("C6", "C5", "C3", "C4", "C0", "C1", "C2")
 # Length of a normal, as a share of the panel's width.
 ARROW = 0.08
+# Of the leading class, where lines are drawn.
+LEVELS = [0.9, 0.99]
 
 
 def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
@@ -26,7 +28,11 @@ def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure, panels = plt.subplots(2, 1, figsize=(width, 2.5 * height), sharex=True)
-        titles = {"network": "network", "voronoi": "nearest training point (colours), Delaunay weights (line)"}
+        levels = " and ".join(map(str, LEVELS))
+        titles = {
+            "network": f"network (colours), softmax {levels} (lines)",
+            "voronoi": "nearest training point (colours), Delaunay weights (line)",
+        }
         for axes, (name, title) in zip(panels, titles.items(), strict=True):
             classes = stored[f"{name}/class"]
             colours = ListedColormap(CLASSES)
@@ -37,8 +43,7 @@ def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
             _segments(axes, stored, name, ARROW * (x[-1] - x[0]))
             axes.set_title(title)
             axes.set(aspect="equal", ylabel="second coordinate", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-        lines = panels[0].contour(x, y, stored["network/level"], [0.9, 0.99], colors="k", linewidths=0.4)
-        panels[0].clabel(lines, fontsize=6, fmt="%g")
+        panels[0].contour(x, y, stored["network/level"], LEVELS, colors="k", linewidths=0.4)
         panels[1].add_collection(LineCollection(stored["delaunay/boundary"].tolist(), colors="k", linewidths=0.7))
         panels[1].set_xlabel("first coordinate")
         save(figure, outputs)
