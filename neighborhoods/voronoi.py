@@ -206,7 +206,7 @@ def delaunay_neighbours(points: Tensor, pairs: Tensor) -> Tensor:
 
     They do when some centre is equally far from both and farther from all others: a linear programme in the centre and
     the slack, solved by HiGHS. No triangulation is made, whose size would grow like N^(D / 2). One programme a pair: a
-    second for 4000 points of 784 coordinates.
+    second for 4000 points of 784 coordinates, minutes for 60,000.
 
     Args:
         points: [N, D]. pairs: indices of two different points [P, 2].
