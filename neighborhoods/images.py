@@ -1,4 +1,4 @@
-"""Pixels: stored as bytes, used as floats in [0, 1]; and how large changes of them are."""
+"""Pixels: stored as bytes, used as floats in [0, 1]; points, used as they are; and how large changes of pixels are."""
 
 import math
 
@@ -34,6 +34,15 @@ def to_samples(values: np.ndarray) -> Tensor:
     if values.dtype.kind != "f" or not np.isfinite(values).all():
         raise ValueError(f"expected samples as uint8 or finite floats, found {values.dtype}")
     return torch.from_numpy(values.astype(np.float64))
+
+
+def to_inputs(values: np.ndarray, device: str = "cpu") -> Tensor:
+    """Stored samples as a network's inputs, float32: images [N, ...] in [0, 1], points [N, features] as they are.
+
+    Raises:
+        ValueError: as for `to_unit_interval` and `to_samples`.
+    """
+    return to_samples(values).float().to(device) if values.ndim == 2 else to_unit_interval(values, device)
 
 
 def variance_ratio(x: Tensor, x_adv: Tensor) -> Tensor:

@@ -41,6 +41,10 @@ SCRIPTS = {
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
     "sensitivity": "scripts/persistence/vary.py",
+    "voronoi": "scripts/boundary/compare_voronoi.py",
+    "plane": "scripts/boundary/map_plane.py",
+    "voronoi_angles": "scripts/figures/voronoi_angles.py",
+    "boundary_plane": "scripts/figures/boundary_plane.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "persistence_by_network": "scripts/tables/persistence_by_network.py",
@@ -92,6 +96,7 @@ PLOT_STAGE = {
     "distortion_histogram": "attacks",
     "asymmetry": "asymmetry",
     "sensitivity": "sensitivity",
+    "voronoi_angles": "voronoi",
 }
 
 # Measurements of no network, and the plots that show them.

@@ -31,6 +31,7 @@ CELL = ("dataset", "model", "attack")
 NEEDED = {
     **dict.fromkeys(PLOT_KERNEL, ("network",)),
     "interpolated_weights": ("dataset", "model"),
+    "boundary_plane": ("dataset", "model"),
     "persistence_histograms": ("dataset", "attack", "rows"),
     "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),

@@ -32,3 +32,8 @@ def kernel_path(network: str, part: str) -> str:
 def interpolated_path(dataset: str, model: str) -> str:
     """Where networks between the start and the end of a training are stored."""
     return f"results/interpolated_weights/{dataset}/{model}.h5"
+
+
+def plane_path(dataset: str, model: str) -> str:
+    """Where the boundaries of a network and of its training points in the plane are stored."""
+    return f"results/plane/{dataset}/{model}.h5"

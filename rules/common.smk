@@ -23,6 +23,7 @@ from pipeline.paths import (
     kernel_path,
     model_path,
     natural_path,
+    plane_path,
 )
 from pipeline.selection import (
     artefact_paths,
@@ -130,6 +131,11 @@ def kernel_data(wildcards):
 def interpolated_input(wildcards):
     entry = settings["figures"]["catalogue"][wildcards.artefact]
     return interpolated_path(entry["dataset"], entry["model"])
+
+
+def plane_input(wildcards):
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return plane_path(entry["dataset"], entry["model"])
 
 
 def table_input(stage):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from neighborhoods import networks
-from neighborhoods.images import to_unit_interval
+from neighborhoods.images import to_inputs
 from neighborhoods.statistics import clopper_pearson
 from neighborhoods.training import train
 from pipeline.results import put_network, read_split
@@ -32,7 +32,7 @@ def train_network(
 ) -> None:
     """Train from a start drawn by the seed; write weights/, history/ and the attribute test_accuracy."""
     splits = {name: read_split(data, name) for name in ("train", "test")}
-    images = [to_unit_interval(splits[name].images, device) for name in splits]
+    images = [to_inputs(splits[name].images, device) for name in splits]
     labels = [torch.tensor(splits[name].labels).to(device) for name in splits]
     settings = {
         "input_shape": list(splits["train"].images.shape[1:]),

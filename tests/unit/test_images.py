@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from neighborhoods.images import to_unit_interval
+from neighborhoods.images import to_inputs, to_unit_interval
 
 
 def test_bytes_become_shares_of_255():
@@ -52,3 +52,12 @@ def test_images_do_not_share_memory_with_what_was_stored():
 def test_anything_else_is_refused(pixels):
     with pytest.raises(ValueError, match=r"uint8 or as floats in \[0, 1\], found"):
         to_unit_interval(pixels)
+
+
+def test_points_stay_as_they_are_and_images_lie_in_the_unit_interval():
+    points = np.array([[-3.0, 7.5]])
+    assert to_inputs(points).tolist() == points.tolist()
+    assert to_inputs(points).dtype == torch.float32
+    assert to_inputs(np.full((1, 1, 2, 2), 51, np.uint8)).flatten().tolist() == pytest.approx([0.2] * 4)
+    with pytest.raises(ValueError, match=r"floats in \[0, 1\]"):
+        to_inputs(np.full((1, 1, 2, 2), 7.5))

@@ -1,0 +1,105 @@
+rule compare_voronoi:
+    input:
+        data=data_path("{dataset}"),
+        model=model_path("{dataset}", "{model}"),
+        attack=cell("attacks"),
+    output:
+        cell("voronoi"),
+    log:
+        "logs/voronoi/{dataset}/{model}/{attack}.log",
+    benchmark:
+        "results/benchmarks/voronoi/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        spec=spec_of("voronoi", "dataset", "model", "attack"),
+        device=configured_device,
+    script:
+        "../scripts/boundary/compare_voronoi.py"
+
+
+rule map_plane:
+    input:
+        data=data_path("{dataset}"),
+        model=model_path("{dataset}", "{model}"),
+    output:
+        plane_path("{dataset}", "{model}"),
+    log:
+        "logs/plane/{dataset}/{model}.log",
+    benchmark:
+        "results/benchmarks/plane/{dataset}/{model}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        spec=spec_of("plane", "dataset", "model"),
+        device=configured_device,
+    script:
+        "../scripts/boundary/map_plane.py"
+
+
+rule draw_voronoi_angles:
+    input:
+        voronoi=entry_input("voronoi"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/voronoi_angles.rst",
+            category="Bell, Part III: boundaries",
+            labels={"artefact": "{artefact}: angles at which segments cross"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("voronoi_angles"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/voronoi_angles.py"
+
+
+rule draw_boundary_plane:
+    input:
+        plane=plane_input,
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/boundary_plane.rst",
+            category="Bell, Part III: boundaries",
+            labels={"artefact": "{artefact}: boundaries in the plane"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("boundary_plane"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/boundary_plane.py"

@@ -1,0 +1,127 @@
+"""Measure at which angles segments cross the boundary of a network and that of the nearest training image."""
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from neighborhoods.boundary_angles import (
+    Angles,
+    Comparison,
+    compare_angles,
+    crossing_angles,
+    right_on_both,
+    share,
+    training_pairs,
+)
+from neighborhoods.images import to_inputs
+from neighborhoods.incidence import random_angle
+from neighborhoods.kernel_geometry import Estimate
+from neighborhoods.networks import restore
+from neighborhoods.training import predict
+from neighborhoods.voronoi import NearestPoint, delaunay_neighbours, opposite_pairs
+from pipeline.results import one_success_each, put_summary, read_network, read_split
+from pipeline.store import Provenance, StoreError, Writer, reading, writing
+
+ANGLE = "angle between segment and normal of the boundary"
+
+
+def compare(
+    *,
+    data: str,
+    model: str,
+    attack: str,
+    output: str,
+    pairs: int,
+    programmes: int,
+    confidence: float,
+    seed: int,
+    provenance: Provenance,
+    device: str = "cpu",
+) -> None:
+    """Write places and angles of first changes of class for groups of segments; no image is in two of one group.
+
+    natural/ (test images of different classes, classified right by both), adversarial/ (from a natural image to a
+    random success of its), neighbours/ and others/ (training images of different classes that the network classifies
+    right, Gabriel neighbours or not).
+    """
+    train, test = read_split(data, "train"), read_split(data, "test")
+    stored = read_network(model)
+    network = restore(stored.settings, stored.weights, device)
+    with reading(attack) as file:
+        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index")}
+    rows = one_success_each(columns["success"], columns["index"], seed)[:pairs]
+    points, tests = to_inputs(train.images, device), to_inputs(test.images, device)
+    labels, expected = (torch.tensor(split.labels).to(device) for split in (train, test))
+    classifier = NearestPoint(points, labels).to(device)
+    order, known = (torch.tensor(split.order).to(device) for split in (train, test))
+    order = order[(predict(network, points) == labels)[order]]
+    known = known[right_on_both(network, classifier, tests, expected)[known]]
+    natural = known[opposite_pairs(expected[known], pairs)]
+    if not len(natural):
+        raise StoreError(f"{model}: expected test images of two classes that are classified right, found none")
+    drawn = training_pairs(points, labels, order, pairs, confidence)
+    attacked = [to_inputs(columns[name], device)[rows] for name in ("x", "x_adv")]
+    origin = torch.tensor(columns["index"][rows])[:, None].expand(-1, 2)
+    groups = {
+        "natural": (natural, tests[natural[:, 0]], tests[natural[:, 1]]),
+        "adversarial": (origin, attacked[0], attacked[1]),
+        "neighbours": (drawn.neighbours, points[drawn.neighbours[:, 0]], points[drawn.neighbours[:, 1]]),
+        "others": (drawn.others, points[drawn.others[:, 0]], points[drawn.others[:, 1]]),
+    }
+    tested = delaunay_neighbours(points, drawn.others[:programmes])
+    with writing(output, provenance) as file:
+        file.put("confidence", confidence, "level of each interval", ())
+        text = "median angle of a random direction to a normal"
+        file.put("random_angle", random_angle(classifier.points.shape[1]), text, (), "rad")
+        _put_estimate(file, "gabriel", drawn.share, "share of training pairs that are Gabriel neighbours")
+        text = "share of Delaunay neighbours among training pairs that are not Gabriel neighbours"
+        _put_estimate(file, "delaunay", share(tested.numpy(), confidence), text)
+        for name, (index, start, end) in groups.items():
+            angles = crossing_angles(network, classifier, start, end)
+            _put_angles(file, name, index, angles)
+            _put_comparison(file, name, compare_angles(angles, confidence, seed))
+
+
+def _put_angles(file: Writer, group: str, index: Tensor, angles: Angles) -> None:
+    split = "train" if group in ("neighbours", "others") else "test"
+    text = f"positions in the {split} split of both ends, or of their origin"
+    file.put(f"{group}/index", index.cpu(), text, ("segment", "end"))
+    for name, found in (("network", angles.network), ("voronoi", angles.voronoi)):
+        file.put(f"{group}/{name}/t", found.t.cpu(), "place of the first change of class, 0 to 1", ("segment",))
+        file.put(f"{group}/{name}/angle", found.angle.cpu(), f"{ANGLE}, 0 if orthogonal", ("segment",), "rad")
+    columns = {
+        "inner": "training image whose cell is left at the first change of class, -1 without one",
+        "outer": "training image whose cell is entered there, -1 without one",
+        "faces": "faces of Voronoi cells crossed until then, or all",
+    }
+    for name, description in columns.items():
+        file.put(f"{group}/voronoi/{name}", getattr(angles.voronoi, name).cpu(), description, ("segment",))
+
+
+def _put_comparison(file: Writer, group: str, found: Comparison) -> None:
+    for name in ("network", "voronoi", "difference"):
+        what = f"{ANGLE}, {name}" if name != "difference" else "the network's angle less the Voronoi classifier's"
+        put_summary(file, f"{group}/summary/{name}", asdict(getattr(found, name)), what, "rad")
+    _put_estimate(file, f"{group}/correlation", found.correlation, "rank correlation of both angles over segments")
+    _put_estimate(file, f"{group}/changed", found.changed, "share of segments on which the Voronoi class changes")
+
+
+def _put_estimate(file: Writer, group: str, found: Estimate, what: str) -> None:
+    for name, value in asdict(found).items():
+        file.put(f"{group}/{name}", value, f"{name} of the {what}", ())
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        compare(
+            data=snakemake.input.data,
+            model=snakemake.input.model,
+            attack=snakemake.input.attack,
+            output=snakemake.output[0],
+            device=run.device,
+            provenance=run.provenance,
+            **run.settings,
+        )
