@@ -67,6 +67,7 @@ _MODULES = (
     "trace_kernel",
     "training",
     "vision",
+    "wedges",
 )
 _HOMES = {
     "persistence_of_gammas": "persistence",
