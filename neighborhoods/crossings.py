@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from neighborhoods.cones import FARTHEST, SCAN_FACTOR, SURELY, face_number
+from neighborhoods.cones import FARTHEST, ROUNDING, SCAN_FACTOR, SURELY, face_number
 from neighborhoods.wedges import nearest_in_sector, nearest_in_wedge, sector_normals, wedge_normals
 
 Shape = Literal["wedge", "sector"]
@@ -27,7 +27,7 @@ NEAREST = {"wedge": nearest_in_wedge, "sector": nearest_in_sector}
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(128)
 TAIL = 8.0
 
-HALVINGS = 50
+HALVINGS = 36
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Crossing:
         t: coordinate x_1.
         inside: whether the point lies in the closed wedge.
         distance: to the boundary.
+        share: of noisy points that lie inside, for one standard deviation of noise.
         sigma: persistence: where the share that keeps the class first falls below gamma; inf if it never does.
         faces: number of faces of the orthant in which a point at this distance has this persistence.
     """
@@ -45,6 +46,7 @@ class Crossing:
     t: NDArray[np.float64]
     inside: NDArray[np.bool_]
     distance: NDArray[np.float64]
+    share: NDArray[np.float64]
     sigma: NDArray[np.float64]
     faces: NDArray[np.float64]
 
@@ -146,71 +148,112 @@ def axis_persistence(shape: Shape, points: ArrayLike, angles: Sequence[float], g
         shape: "wedge" or "sector".
         points: [B, n].
         angles: Theta, in radians.
-        gamma: share that must keep the class, in (1/2, 1).
+        gamma: share that must keep the class, in (0, 1).
 
     Returns:
-        sigma* [B]; 0 on the boundary, inf where the share never falls below gamma.
+        sigma* [B]; inf where the share never falls below gamma, 0 on the boundary where every share is below.
 
     Raises:
         ValueError: gamma out of range, or as `axis_share`.
     """
-    if not 0.5 < gamma < 1:
-        raise ValueError(f"gamma must lie in (1/2, 1), found {gamma}")
+    if not 0 < gamma < 1:
+        raise ValueError(f"gamma must lie in (0, 1), found {gamma}")
     x = np.asarray(points, float)
     distances = x @ NORMALS[shape](angles, x.shape[1]).T
     inside = (distances >= 0).all(1)
-    result = np.full(len(x), math.inf)
-    result[inside & (distances == 0).any(1)] = 0
-    # Inside, the share is 1 while no face is within reach; outside, the farthest violated face bounds it.
-    low = np.where(inside, distances.min(1) / SURELY, -distances.min(1) / special.ndtri(gamma))
-    end = FARTHEST * np.abs(distances).max(1)
-    rows = np.flatnonzero(result > 0)
 
     def keeps(which: NDArray[np.intp], sigma: NDArray[np.float64]) -> NDArray[np.bool_]:
         share = axis_share(shape, x[which], angles, sigma)
         return np.where(inside[which], share, 1 - share) >= gamma
 
-    below, above = low.copy(), np.full(len(x), math.inf)
+    # Inside, the faces that a point does not touch are out of reach at first; outside, the farthest violated face alone
+    # keeps the share above gamma up to its own crossing, and for ever where gamma is at most 1/2.
+    clear = np.where(distances > 0, distances, math.inf).min(1)
+    level = special.ndtri(gamma)
+    below = np.where(inside, np.where(np.isfinite(clear), clear, 1) / SURELY, -distances.min(1) / max(level, ROUNDING))
+    above = below * SCAN_FACTOR
+    end = FARTHEST * np.abs(distances).max(1)
+    result = np.full(len(x), math.inf)
+    touching = np.flatnonzero(inside & (distances == 0).any(1))
+    result[touching[~keeps(touching, below[touching])]] = 0
+    rows = np.flatnonzero((result > 0) & (inside | (level > 0)))
+    crossed = np.zeros(len(x), bool)
     while len(rows):
-        above[rows] = below[rows] * SCAN_FACTOR
         kept = keeps(rows, above[rows])
-        result[rows[~kept]] = 0
+        crossed[rows[~kept]] = True
         rows = rows[kept]
-        below[rows] = above[rows]
+        below[rows], above[rows] = above[rows], above[rows] * SCAN_FACTOR
         rows = rows[below[rows] < end[rows]]
-    found = np.flatnonzero((result == 0) & (low > 0))
+    found = np.flatnonzero(crossed)
     for _ in range(HALVINGS):
         middle = np.sqrt(below[found] * above[found])
         kept = keeps(found, middle)
         below[found] = np.where(kept, middle, below[found])
         above[found] = np.where(kept, above[found], middle)
-    result[found] = np.sqrt(below[found] * above[found])
+    result[found] = below[found]
     return result
 
 
 def cross(
-    shape: Shape, line: Line, angles: Sequence[float], offsets: ArrayLike, gamma: float, epsilon: float = 1.0
+    shape: Shape,
+    line: Line,
+    opening: float,
+    faces: int,
+    offsets: ArrayLike,
+    gamma: float,
+    noise: float = 1.0,
+    epsilon: float = 1.0,
 ) -> Crossing:
     """Follow a line across the boundary, in as many dimensions as the faces need; further ones change nothing.
 
     Args:
-        shape: "wedge" or "sector".
+        shape: "wedge" or "sector", of equal angles.
         line: "centreline" or "parallel".
-        angles: Theta, in radians.
-        offsets: of x_1 from where the line enters the shape [points]; negative before it.
-        gamma: share that must keep the class, in (1/2, 1).
+        opening: angle between the two faces in the plane of x_1 and x_i, in radians.
+        faces: k, at least two: k - 1 angles.
+        offsets: of x_1 from where the line enters the shape [points]; negative before it, not zero.
+        gamma: share that must keep the class, in (0, 1).
+        noise: standard deviation of the noise whose share inside is given.
         epsilon: the parallel line's distance from the axis in each coordinate.
 
     Raises:
-        ValueError: as `axis_persistence`, or a point on the boundary.
+        ValueError: an opening that the shape cannot have, fewer than two faces, a point on the boundary, or as
+            `axis_persistence`.
     """
-    dimension = len(angles) + 1
+    if faces < 2:
+        raise ValueError(f"expected at least two faces, found {faces}")
+    angles = [opening_angle(shape, opening)] * (faces - 1)
     start = parallel_start(shape, angles, epsilon) if line == "parallel" else 0.0
     t = start + np.asarray(offsets, float)
-    points = parallel_line(t, epsilon, dimension) if line == "parallel" else centreline(shape, angles, t, dimension)
-    signed = (points @ NORMALS[shape](angles, dimension).T).min(1)
+    points = parallel_line(t, epsilon, faces) if line == "parallel" else centreline(shape, angles, t, faces)
+    signed = (points @ NORMALS[shape](angles, faces).T).min(1)
     inside = signed >= 0
     nearest = NEAREST[shape](torch.from_numpy(points), angles).numpy()
     distance = np.where(inside, signed, np.linalg.norm(points - nearest, axis=1))
+    share = axis_share(shape, points, angles, np.full(len(points), noise))
     sigma = axis_persistence(shape, points, angles, gamma)
-    return Crossing(t, inside, distance, sigma, face_number(distance, sigma, gamma))
+    return Crossing(t, inside, distance, share, sigma, face_number(distance, sigma, gamma))
+
+
+def side_ratio(values: ArrayLike, inside: ArrayLike) -> NDArray[np.float64]:
+    """Values of points inside over those of their mirror images across the crossing.
+
+    Args:
+        values: along a line, at offsets that are symmetric about its crossing [..., 2 steps].
+        inside: whether each point lies inside; same shape.
+
+    Returns:
+        Ratios by growing offset [..., steps]; nan where a pair does not lie on the two sides.
+
+    Raises:
+        ValueError: shapes that differ, or an odd number of points.
+    """
+    v, i = np.asarray(values, float), np.asarray(inside, bool)
+    if v.shape != i.shape or v.shape[-1] % 2:
+        raise ValueError(f"expected as many points before a crossing as beyond it, found {v.shape} and {i.shape}")
+    steps = v.shape[-1] // 2
+    before, beyond = (slice(steps - 1, None, -1), slice(steps, None))
+    pairs = i[..., beyond] & ~i[..., before]
+    # Where persistence is infinite on both sides there is no ratio.
+    with np.errstate(invalid="ignore"):
+        return np.where(pairs, v[..., beyond] / v[..., before], math.nan)

@@ -42,11 +42,21 @@ def singular_values(samples: Tensor, centred: bool = True) -> Tensor:
     if centred:
         x = x - x.mean(0)
     least = min(x.shape)
-    used = (x != 0).any(0)
+    used = (x.amin(0) < 0) | (x.amax(0) > 0)
     x = x if bool(used.all()) else x[:, used]
-    gram = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x
-    values = torch.linalg.eigvalsh(gram.double()).clamp(min=0).sqrt().flip(0)
-    return torch.cat([values, values.new_zeros(least)])[:least].cpu()
+    x = x.T if x.shape[0] < x.shape[1] else x
+    # NumPy notices that the product is symmetric and does half of the work.
+    gram = x.T @ x if x.is_cuda else torch.from_numpy(x.numpy().T @ x.numpy())
+    values = torch.linalg.eigvalsh(gram.double()).clamp(min=0).sqrt().flip(0).cpu()
+    return torch.cat([values, values.new_zeros(least)])[:least]
+
+
+def numerical_rank(values: Tensor, dtype: torch.dtype) -> int:
+    """How many of `singular_values`' results are not rounding, for samples of a dtype.
+
+    The rank of projected points' differences from the points is the number of faces (Bell, section 31).
+    """
+    return int((values > math.sqrt(torch.finfo(dtype).eps) * values.max()).sum())
 
 
 def random_differences(samples: Tensor, seed: int = 0) -> Tensor:
@@ -113,7 +123,7 @@ def _matrix(samples: Tensor) -> Tensor:
     if samples.ndim != 2 or len(samples) < 2 or not samples.is_floating_point():
         found = f"{samples.dtype} of shape {tuple(samples.shape)}"
         raise ValueError(f"expected two or more samples [samples, values] of floating point numbers, found {found}")
-    return samples
+    return samples.detach()
 
 
 @dataclass(frozen=True)
@@ -192,6 +202,42 @@ def population_below(eigenvalue: ArrayLike, ratio: float) -> NDArray[np.float64]
     # The smaller root of l^2 - (1 + eigenvalue - ratio) l + eigenvalue = 0, without cancellation.
     root = np.sqrt(np.where(below, half**2 - sample, 0).clip(min=0))
     return np.where(below, sample / (half + root), math.nan)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Spread of a sample along its principal axes.
+
+    Attributes:
+        values: singular values over sqrt(m), or sqrt(m - 1) if centred: standard deviations, descending [rank].
+        dropped: those below the rest, in the same unit.
+        relative: root mean square of the dropped values over the level of the rest; nan where none dropped.
+        corrected: the same in the population, as the spiked covariance model has it.
+    """
+
+    values: NDArray[np.float64]
+    dropped: Dropped
+    relative: float
+    corrected: float
+
+
+def spectrum(samples: Tensor, centred: bool = True) -> Spectrum:
+    """Principal standard deviations of a sample [m, n], with those that dropped below the rest.
+
+    Raises:
+        ValueError: as `singular_values`, or a rank below four.
+    """
+    freedom, dimension = len(samples) - centred, samples.shape[-1]
+    values = singular_values(samples, centred)[: min(freedom, dimension)].numpy() / math.sqrt(freedom)
+    ratio = dimension / freedom
+    dropped = dropped_values(values, ratio)
+    count = dropped.count
+    if not count:
+        return Spectrum(values, dropped, math.nan, math.nan)
+    squares = (values[-count:] / dropped.bulk) ** 2
+    own = ratio * (len(values) - count) / len(values)
+    corrected = math.sqrt(population_below(squares, own).mean()) if own < 1 else math.nan
+    return Spectrum(values, dropped, math.sqrt(squares.mean()), corrected)
 
 
 def _median(ratio: float) -> float:
