@@ -100,7 +100,8 @@ def gaussian_sample(samples: int, dimension: int, seed: int = 0, dtype: torch.dt
 def flattened(samples: Tensor) -> Tensor:
     """The sample [m, n] with all its singular values made equal: Bell's "Flat SVD" of a Gaussian sample.
 
-    U Sigma V^T becomes U V^T ||Sigma||_F / sqrt(rank), which keeps the Frobenius norm (ERRATA, Part III).
+    U Sigma V^T becomes U V^T ||Sigma||_F / sqrt(rank), which keeps the Frobenius norm (ERRATA, Part III). A sample that
+    is centred later needs centring first: taking the mean away from a flat sample drops the value along it.
 
     Raises:
         ValueError: not a matrix, fewer than two samples, or all zero.
