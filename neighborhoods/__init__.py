@@ -24,6 +24,7 @@ _MODULES = (
     "concentration",
     "cones",
     "convex_hull",
+    "crossings",
     "delaunay",
     "detection",
     "distance",
@@ -66,11 +67,13 @@ _MODULES = (
     "sampling",
     "search",
     "sequential",
+    "spectra",
     "statistics",
     "trace_kernel",
     "training",
     "vision",
     "voronoi",
+    "wedges",
 )
 _HOMES = {
     "persistence_of_gammas": "persistence",

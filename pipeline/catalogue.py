@@ -47,6 +47,7 @@ SCRIPTS = {
     "boundary_plane": "scripts/figures/boundary_plane.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
+    "wedges": "scripts/wedges/measure.py",
     "persistence_by_network": "scripts/tables/persistence_by_network.py",
     "network_layers": "scripts/tables/network_layers.py",
     "detection": "scripts/tables/detection.py",
@@ -65,6 +66,8 @@ SCRIPTS = {
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
+    "orthant_spectra": "scripts/figures/orthant_spectra.py",
+    "wedge_crossings": "scripts/figures/wedge_crossings.py",
 }
 
 # Numbers of the sources. Part of a table's digest and not an input, whose path would depend on the checkout's place.
@@ -100,8 +103,18 @@ PLOT_STAGE = {
 }
 
 # Measurements of no network, and the plots that show them.
-SINGLE = {"cones": "results/cones/orthants.h5", "norms": "results/norms/gaussian_and_ball.h5"}
-PLOT_SINGLE = {"cone_views": "cones", "cone_persistence": "cones", "norms": "norms"}
+SINGLE = {
+    "cones": "results/cones/orthants.h5",
+    "norms": "results/norms/gaussian_and_ball.h5",
+    "wedges": "results/wedges/spectra_and_crossings.h5",
+}
+PLOT_SINGLE = {
+    "cone_views": "cones",
+    "cone_persistence": "cones",
+    "norms": "norms",
+    "orthant_spectra": "wedges",
+    "wedge_crossings": "wedges",
+}
 
 # The part of a path kernel's results that each plot of a network shows.
 PLOT_KERNEL = {

@@ -18,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 from pipeline.attack_settings import attack_mistakes, without_foreign_settings
 from pipeline.catalogue import (
     PLOT_KERNEL,
+    PLOT_SINGLE,
     PUBLISHED_WEIGHTS,
 )
 from pipeline.errors import UserError
@@ -30,14 +31,12 @@ CELL = ("dataset", "model", "attack")
 # What an entry of the catalogue must name, by its plot; a cell unless listed.
 NEEDED = {
     **dict.fromkeys(PLOT_KERNEL, ("network",)),
+    **dict.fromkeys(PLOT_SINGLE, ()),
     "interpolated_weights": ("dataset", "model"),
     "boundary_plane": ("dataset", "model"),
     "persistence_histograms": ("dataset", "attack", "rows"),
     "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),
-    "cone_views": (),
-    "cone_persistence": (),
-    "norms": (),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
 TABLE_NEEDED = {
@@ -267,11 +266,12 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     low, high = persistence.get("sigma_min"), persistence.get("sigma_max")
     if isinstance(low, float) and isinstance(high, float) and not low < high:
         yield f"persistence.sigma_min: expected a value below persistence.sigma_max ({high}), found {low}"
-    cones, norms = _mapping(config.get("cones")), _mapping(config.get("norms"))
-    faces, dimension = cones.get("faces"), cones.get("dimension")
-    most = max([k for k in faces if isinstance(k, int)], default=0) if isinstance(faces, list) else 0
-    if isinstance(dimension, int) and most > dimension:
-        yield f"cones.dimension: expected at least the largest of cones.faces ({most}), found {dimension}"
+    norms = _mapping(config.get("norms"))
+    for section in ("cones", "wedges"):
+        faces, dimension = (_mapping(config.get(section)).get(key) for key in ("faces", "dimension"))
+        most = max([k for k in faces if isinstance(k, int)], default=0) if isinstance(faces, list) else 0
+        if isinstance(dimension, int) and most > dimension:
+            yield f"{section}.dimension: expected at least the largest of {section}.faces ({most}), found {dimension}"
     dimensions, points = norms.get("dimensions"), norms.get("points")
     if isinstance(dimensions, list) and isinstance(points, list) and len(dimensions) != len(points):
         yield f"norms.points: expected one number for each of norms.dimensions ({len(dimensions)}), found {len(points)}"

@@ -38,8 +38,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         config: resolved configuration.
         root: the checkout.
         stage: "data", "models", "attacks", "persistence" or "stability".
-        names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; none for "cones"
-            and "norms".
+        names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; none for "cones",
+            "norms" and "wedges".
     """
     settings: dict[str, Any]
     script = SCRIPTS.get(stage, "")
@@ -91,6 +91,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = sampling | config["cones"]
         case "norms", ():
             settings = dict(config["norms"])
+        case "wedges", ():
+            settings = {key: config["persistence"][key] for key in ("gamma", "confidence")} | config["wedges"]
         case "interpolation", (dataset, _, _):
             sampling = section_for(config, "persistence", dataset, without=NOT_SAMPLING)
             settings = sampling | section_for(config, "interpolation", dataset)

@@ -26,7 +26,7 @@ KERNEL = {
     *("path_geometry", "importance"),
 }
 MODEL = {"interpolated_weights", "plane"}
-SINGLE = {"cones", "norms"}
+SINGLE = {"cones", "norms", "wedges"}
 SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity"}
 TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection")
 FIGURES = {
@@ -36,6 +36,8 @@ FIGURES = {
     "beyond/sensitivity",
     *(f"bell/figure_{n:02}" for n in (1, 2, 3, 6, *range(7, 17), *range(18, 25))),
     "bell/figure_12_imagenet",
+    "bell/orthant_spectra",
+    "bell/wedge_crossings",
     *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
     "beyond/path_geometry",
     "beyond/sample_importance",
@@ -73,7 +75,7 @@ def changed_by(raw, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        (("persistence", "gamma"), 0.8, {"persistence", "natural", "asymmetry", "sensitivity", "cones"}),
+        (("persistence", "gamma"), 0.8, {"persistence", "natural", "asymmetry", "sensitivity", "cones", "wedges"}),
         (("persistence", "gamma"), 0.7, set()),
         (("persistence", "scan_factor"), 1.5, set()),
         (("persistence", "samples"), 99, SAMPLED | {"cones"}),
@@ -117,6 +119,7 @@ def changed_by(raw, path, value):
         (("tables", "beyond/detection", "false_positive_rate"), 0.1, {"beyond/detection"}),
         (("cones", "points"), 9, {"cones"}),
         (("norms", "radius"), 6.0, {"norms"}),
+        (("wedges", "skew"), 6.0, {"wedges"}),
         (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
         (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
         (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE | {"natural"}),

@@ -1,0 +1,135 @@
+"""Spectra of samples projected onto orthants and wedges, and persistence along lines across their boundaries."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neighborhoods.crossings import Line, Shape, cross, side_ratio
+from neighborhoods.spectra import Spectrum, gaussian_sample, numerical_rank, singular_values, spectrum
+from neighborhoods.statistics import NO_VALUES, summarize
+from neighborhoods.wedges import nearest_in_orthant, nearest_in_wedge
+from pipeline.store import Provenance, Writer, writing
+
+DTYPE = torch.float32
+UNIT = "1, sigma of the sample"
+LENGTH = "1, epsilon of the parallel line = 1"
+LINES: tuple[Line, ...] = ("centreline", "parallel")
+SIDES = {"relative": "as measured", "corrected": "in the population, by the spiked covariance model"}
+ALONG = {
+    "t": ("coordinate x_1", LENGTH),
+    "inside": ("whether the point lies in the shape", "1"),
+    "distance": ("distance to the boundary", LENGTH),
+    "share": ("share of noisy points inside the shape, sigma = 1", "1"),
+    "sigma": ("persistence, inf if never crossed", LENGTH),
+    "faces": ("face number at this distance and persistence", "1"),
+}
+
+
+def measure(
+    *,
+    output: str,
+    faces: Sequence[int],
+    dimension: int,
+    samples: int,
+    repeats: int,
+    skew: float,
+    crossing_faces: Sequence[int],
+    openings: Sequence[float],
+    steps: int,
+    gamma: float,
+    confidence: float,
+    seed: int,
+    provenance: Provenance,
+) -> None:
+    """Write orthant/ and wedge/ (definition 30.8, all angles `skew`): spectra of Gaussian samples projected onto them.
+
+    In crossings/{shape}/{line}/: points of lines at offsets from the boundary in units of epsilon. Angles in degrees.
+    """
+    theta = math.radians(skew)
+
+    def onto_wedge(x: Tensor, k: int) -> Tensor:
+        return nearest_in_wedge(x, [theta] * (k - 1))
+
+    with writing(output, provenance) as file:
+        file.put("faces", faces, "number of faces k", ("faces",))
+        for name, value, text in (
+            ("samples", samples, "samples of each spectrum"),
+            ("dimension", dimension, "dimensions of the space"),
+            ("repeats", repeats, "independent samples of each"),
+            ("confidence", confidence, "level of the intervals over repeats (Student)"),
+            ("gamma", gamma, "share of samples that must keep the class"),
+        ):
+            file.put(name, value, text, ())
+        file.put("skew", skew, "all angles theta of wedge/", (), "degrees")
+        drawn = [gaussian_sample(samples, dimension, seed + i, DTYPE) for i in range(repeats)]
+        _put_spectra(file, "orthant", drawn, faces, nearest_in_orthant, confidence)
+        _put_spectra(file, "wedge", drawn, faces, onto_wedge, confidence)
+        file.put("crossings/faces", crossing_faces, "number of faces k, one more than angles", ("faces",))
+        far = (np.arange(steps) + 0.5) * 2 / steps
+        offsets = np.concatenate([-far[::-1], far])
+        file.put("crossings/offset", offsets, "x_1 less that of the crossing", ("offset",), LENGTH)
+        _put_crossings(file, "wedge", openings, crossing_faces, offsets, gamma)
+        _put_crossings(file, "sector", [o for o in openings if o < 90], crossing_faces, offsets, gamma)
+
+
+def _put_spectra(
+    file: Writer,
+    name: str,
+    drawn: Sequence[Tensor],
+    faces: Sequence[int],
+    project: Callable[[Tensor, int], Tensor],
+    confidence: float,
+) -> None:
+    """Spectra of the points for each sample and of the normals for the first one."""
+    spectra: list[list[Spectrum]] = []
+    normals = []
+    for k in faces:
+        points = [project(sample, k) for sample in drawn]
+        spectra.append([spectrum(each) for each in points])
+        normals.append(singular_values(drawn[0] - points[0]) / math.sqrt(len(drawn[0]) - 1))
+    values = np.stack([row[0].values for row in spectra])
+    file.put(f"{name}/values", values, "principal standard deviations, first sample", ("faces", "value"), UNIT)
+    for part, text in (("count", "values below the rest"), ("bulk", "level of the rest"), ("threshold", "its edge")):
+        found = np.array([[getattr(each.dropped, part) for each in row] for row in spectra])
+        file.put(f"{name}/{part}", found, text, ("faces", "repeat"), "1" if part == "count" else UNIT)
+    file.put(f"{name}/normals", np.stack(normals), "the same of points less projections", ("faces", "value"), UNIT)
+    ranks = [numerical_rank(each, DTYPE) for each in normals]
+    file.put(f"{name}/normals_rank", ranks, "normals' values above rounding", ("faces",))
+    for part, how in SIDES.items():
+        found = np.array([[getattr(each, part) for each in row] for row in spectra])
+        file.put(f"{name}/{part}", found, f"dropped values over the rest, {how}", ("faces", "repeat"))
+        rows = [summarize(row, confidence=confidence) if np.isfinite(row).all() else NO_VALUES for row in found]
+        for key in ("mean", "mean_low", "mean_high"):
+            text = f"{key} over repeats of the dropped values over the rest, {how}"
+            file.put(f"{name}/{part}_{key}", [getattr(row, key) for row in rows], text, ("faces",))
+
+
+def _put_crossings(
+    file: Writer, shape: Shape, openings: Sequence[float], faces: Sequence[int], offsets: np.ndarray, gamma: float
+) -> None:
+    """Both lines for each opening and number of faces, with ratios of what lies as far on both sides."""
+    file.put(f"crossings/{shape}/opening", openings, "angle of two faces, x_1 in their plane", ("opening",), "degrees")
+    dims = ("opening", "faces")
+    for line in LINES if openings else ():
+        group = f"crossings/{shape}/{line}"
+        found = [[asdict(cross(shape, line, math.radians(o), k, offsets, gamma)) for k in faces] for o in openings]
+        columns = {part: np.array([[each[part] for each in row] for row in found]) for part in ALONG}
+        for part, (text, units) in ALONG.items():
+            file.put(f"{group}/{part}", columns[part], text, (*dims, "offset"), units)
+        for part, values, text in (
+            ("face_ratio", columns["faces"], "face number"),
+            ("slope_ratio", columns["sigma"] / columns["distance"], "persistence / distance"),
+        ):
+            ratio = side_ratio(values, columns["inside"])
+            file.put(f"{group}/{part}", ratio, f"{text} inside over outside", (*dims, "step"))
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        measure(output=snakemake.output[0], provenance=run.provenance, **run.settings)
