@@ -25,6 +25,7 @@ _MODULES = (
     "convex_hull",
     "detection",
     "distance",
+    "dropout",
     "evidence",
     "factories",
     "folding",
@@ -58,8 +59,10 @@ _MODULES = (
     "path_kernel",
     "persistence",
     "photo_networks",
+    "principal",
     "probit",
     "quadrature",
+    "robust_training",
     "sampling",
     "search",
     "sequential",
@@ -67,6 +70,7 @@ _MODULES = (
     "trace_kernel",
     "training",
     "vision",
+    "zoo",
 )
 _HOMES = {
     "persistence_of_gammas": "persistence",

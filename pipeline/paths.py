@@ -32,3 +32,8 @@ def kernel_path(network: str, part: str) -> str:
 def interpolated_path(dataset: str, model: str) -> str:
     """Where networks between the start and the end of a training are stored."""
     return f"results/interpolated_weights/{dataset}/{model}.h5"
+
+
+def zoo_path(dataset: str) -> str:
+    """Where the comparison of networks on a dataset is stored."""
+    return f"results/zoo/{dataset}.h5"

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from pipeline.catalogue import PAIRED, PLOT_KERNEL, PLOT_SINGLE, PLOT_STAGE, PUBLISHED_WEIGHTS, SINGLE
-from pipeline.paths import cell_path, data_path, interpolated_path, kernel_path, model_path, natural_path
+from pipeline.paths import cell_path, data_path, interpolated_path, kernel_path, model_path, natural_path, zoo_path
 
 Config = Mapping[str, Any]
 
@@ -62,6 +62,10 @@ def result_paths(config: Config) -> list[str]:
             paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
         elif plot == "interpolated_weights":
             paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
+        elif plot == "zoo":
+            zoo = config["zoo"]
+            paths |= {data_path(zoo["dataset"]), zoo_path(zoo["dataset"])}
+            paths |= {model_path(zoo["dataset"], model) for model in zoo["models"].values()}
         elif plot == "class_frequencies_of_cells":
             panels = entry["panels"].values()
             cells |= {(entry["dataset"], panel["model"], panel["attack"], "stability") for panel in panels}

@@ -23,6 +23,7 @@ from pipeline.paths import (
     kernel_path,
     model_path,
     natural_path,
+    zoo_path,
 )
 from pipeline.selection import (
     artefact_paths,
@@ -130,6 +131,11 @@ def kernel_data(wildcards):
 def interpolated_input(wildcards):
     entry = settings["figures"]["catalogue"][wildcards.artefact]
     return interpolated_path(entry["dataset"], entry["model"])
+
+
+def zoo_models(wildcards):
+    models = settings["zoo"]["models"].values()
+    return [model_path(wildcards.dataset, model) for model in models]
 
 
 def table_input(stage):
