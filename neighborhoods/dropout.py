@@ -217,9 +217,19 @@ def normality(places: ArrayLike, masks: ArrayLike | None = None, confidence: flo
         deviation = float(x.std(ddof=1)) if len(x) > 1 else nan
         return Normality(summary, deviation, nan, nan, nan, nan, nan, nan, nan, nan)
     anderson = stats.anderson(x, method="interpolate")
-    tests = [float(value) for test in (stats.shapiro(x), stats.normaltest(x)) for value in test]
-    shape = (float(x.std(ddof=1)), float(stats.skew(x)), float(stats.kurtosis(x)))
-    return Normality(summary, *shape, *tests, float(anderson.statistic), float(anderson.pvalue))
+    shapiro, agostino = stats.shapiro(x), stats.normaltest(x)
+    return Normality(
+        summary,
+        deviation=float(x.std(ddof=1)),
+        skewness=float(stats.skew(x)),
+        excess_kurtosis=float(stats.kurtosis(x)),
+        shapiro=float(shapiro.statistic),
+        shapiro_p=float(shapiro.pvalue),
+        agostino=float(agostino.statistic),
+        agostino_p=float(agostino.pvalue),
+        anderson=float(anderson.statistic),
+        anderson_p=float(anderson.pvalue),
+    )
 
 
 def fitted_density(found: Normality, points: int = 200) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -83,10 +83,8 @@ def compare(
         for name in networks:
             paired = correlation_of(values[name]["skew"], values[name]["attack_size"], confidence)
             _put_correlation(file, f"{name}/correlation", paired, "over images")
-        means = [[summary_of(values[name][key]).mean for name in networks] for key in ("skew", "attack_size")]
-        _put_correlation(
-            file, "correlation", correlation_of(means[0], means[1], confidence), "of the means over networks"
-        )
+        skews, sizes = ([summary_of(values[name][key]).mean for name in networks] for key in ("skew", "attack_size"))
+        _put_correlation(file, "correlation", correlation_of(skews, sizes, confidence), "of means, over networks")
         file.put("index", index, "position of each image in the test split", ("image",))
         file.put("confidence", confidence, "level of each interval", ())
 

@@ -68,15 +68,8 @@ def _places(axes: Axes, group: Mapping[str, np.ndarray], line: int) -> None:
     first = here & group["first"]
     edges = np.linspace(0, 1, BINS + 1).tolist()
     tests = {key: group[f"normality/first/{key}"][line] for key in ("n", *TESTS)}
-    axes.hist(
-        group["place"][here],
-        edges,
-        density=True,
-        histtype="step",
-        color="k",
-        linewidth=0.7,
-        label=f"all, n = {here.sum()}",
-    )
+    every: dict[str, Any] = {"histtype": "step", "color": "k", "linewidth": 0.7, "label": f"all, n = {here.sum()}"}
+    axes.hist(group["place"][here], edges, density=True, **every)
     label = f"first, n = {tests['n']:.0f}"
     axes.hist(group["place"][first], edges, density=True, color="0.75", label=label)
     curve = group["normality/first/at"], group["normality/first/density"][line]
@@ -111,9 +104,8 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
             marker: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 3, "capsize": 1.5}
             axes.errorbar(places, share, bars, fmt="o", **marker)
         at += len(group["third/share"])
-    axes.set(
-        ylabel="masks that meet\nother classes", xlabel="lines, natural to natural and to adversarial", ylim=(0, 1)
-    )
+    axes.set(ylabel="masks that meet\nclasses other", ylim=(0, 1.05))
+    axes.set(xlabel="lines, natural to natural and to adversarial")
     axes.set_xticks(range(at), [str(i) for group in groups.values() for i in range(len(group["plain"]))])
     for fill, text in (("k", "than the ends without dropout"), ("none", "than the ends under the same mask")):
         axes.plot([], [], "o", color="k", markerfacecolor=fill, markersize=3, label=text)

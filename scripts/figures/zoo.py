@@ -31,7 +31,7 @@ def draw(*, zoo: str, outputs: Sequence[str], style: str) -> None:
         width, height = plt.rcParams["figure.figsize"]
         figure = plt.figure(figsize=(width, 2.4 * height))
         grid = figure.add_gridspec(2, 1, height_ratios=(1.35, 1))
-        above, below = (figure.add_subfigure(part) for part in grid)
+        above, below = (figure.add_subfigure(part) for part in (grid[0], grid[1]))
         panels = above.subplots(1, 3, sharey=True)
         for axes, key in zip(panels, AGAINST, strict=True):
             for number, (name, group) in enumerate(networks.items()):
