@@ -30,9 +30,9 @@ def _zoo_mistakes(config: Mapping[str, Any], models: Mapping[str, Any]) -> Itera
     zoo, datasets = mapping(config.get("zoo")), mapping(config.get("datasets"))
     chosen, dataset, reference = mapping(zoo.get("models")), zoo.get("dataset"), zoo.get("reference")
     for name, model in chosen.items():
-        if isinstance(model, str) and model not in models:
+        if models and isinstance(model, str) and model not in models:
             yield f"zoo.models.{name}: there is no model '{model}' in models{nearest(model, models)}"
-    if isinstance(dataset, str) and dataset not in datasets:
+    if datasets and isinstance(dataset, str) and dataset not in datasets:
         yield f"zoo.dataset: there is no dataset '{dataset}' in datasets{nearest(dataset, datasets)}"
     if chosen and isinstance(reference, str) and reference not in chosen:
         yield f"zoo.reference: expected one of zoo.models ({', '.join(chosen)}), found '{reference}'"
