@@ -58,8 +58,8 @@ def test_a_linear_network_has_closed_forms():
     distance = (margin.abs() / w.norm()).double().numpy()
     # The point returned lies up to 32 roundings of the image's norm of 1.5 beyond the boundary.
     assert found.distance == pytest.approx(distance, abs=32 * 1.5 * 1.2e-7)
-    # DeepFool oversteps the boundary by its share of 2 %.
-    assert found.attack_size == pytest.approx(1.02 * distance, rel=1e-3)
+    # DeepFool oversteps the boundary by its share of 2 %, and foolbox lengthens its step by 1e-4.
+    assert found.attack_size == pytest.approx(1.02 * (distance + 1e-4), abs=1e-5)
     assert found.attacked.all()
     # Signs of one gradient: every line has the direction sign(w).
     slant = math.degrees(math.acos(float(w.abs().sum() / (w.norm() * math.sqrt(9)))))
