@@ -28,6 +28,7 @@ _MODULES = (
     "delaunay",
     "detection",
     "distance",
+    "dropout",
     "evidence",
     "factories",
     "folding",
@@ -62,8 +63,10 @@ _MODULES = (
     "path_kernel",
     "persistence",
     "photo_networks",
+    "principal",
     "probit",
     "quadrature",
+    "robust_training",
     "sampling",
     "search",
     "sequential",
@@ -74,6 +77,7 @@ _MODULES = (
     "vision",
     "voronoi",
     "wedges",
+    "zoo",
 )
 _HOMES = {
     "persistence_of_gammas": "persistence",

@@ -12,11 +12,14 @@ from torch import nn
 
 from neighborhoods.factories import load
 from neighborhoods.photo_networks import Normalized, photo_network
+from neighborhoods.principal import PrincipalProjection
 
 ARCHITECTURES = ("fully_connected", "bell_cnn", "torchvision", "efficientnet_lite0", "cifar_resnet")
 
 
-def fully_connected(input_shape: Sequence[int], hidden: Sequence[int], classes: int) -> nn.Sequential:
+def fully_connected(
+    input_shape: Sequence[int], hidden: Sequence[int], classes: int, dropout: float = 0.0
+) -> nn.Sequential:
     """Fully connected ReLU network: images [B, *input_shape] to logits [B, classes].
 
     With no hidden layers this is Bell's FC10 (ERRATA: without a ReLU on the output). The last layer is
@@ -26,17 +29,18 @@ def fully_connected(input_shape: Sequence[int], hidden: Sequence[int], classes: 
         input_shape: shape of one image, e.g. (1, 28, 28).
         hidden: widths of the hidden layers, e.g. (100, 20).
         classes: number of logits.
+        dropout: share of each hidden layer's units that training drops, after the ReLU; 0 for no such layers.
     """
     widths = [math.prod(input_shape), *hidden, classes]
     layers: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())]
     for i, (before, after) in enumerate(pairwise(widths)):
         if i:
-            layers.append((f"relu{i}", nn.ReLU()))
+            layers += _hidden(i, dropout)
         layers.append((f"fc{i + 1}", nn.Linear(before, after)))
     return nn.Sequential(OrderedDict(layers))
 
 
-def bell_cnn(input_shape: Sequence[int], channels: int, classes: int) -> nn.Sequential:
+def bell_cnn(input_shape: Sequence[int], channels: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """The networks C-Ch of Bell, Table 3: four 5x5 convolutions, a 2x2 max-pool, FC 256, FC classes.
 
     The table states no activations; each convolution and the hidden layer are followed by a ReLU.
@@ -45,6 +49,7 @@ def bell_cnn(input_shape: Sequence[int], channels: int, classes: int) -> nn.Sequ
         input_shape: (colours, height, width), height and width at least 18 and even.
         channels: Ch, the channels of every convolution.
         classes: number of logits.
+        dropout: share of units that training drops after each hidden ReLU; 0 for no such layers.
 
     Raises:
         ValueError: the image is too small, odd, or not (colours, height, width).
@@ -56,17 +61,22 @@ def bell_cnn(input_shape: Sequence[int], channels: int, classes: int) -> nn.Sequ
     layers: list[tuple[str, nn.Module]] = []
     before = input_shape[0]
     for i in range(1, 5):
-        layers += [(f"conv{i}", nn.Conv2d(before, channels, 5)), (f"relu{i}", nn.ReLU())]
+        layers += [(f"conv{i}", nn.Conv2d(before, channels, 5)), *_hidden(i, dropout)]
         before = channels
     side = [(size - 16) // 2 for size in input_shape[1:]]
     layers += [
         ("pool", nn.MaxPool2d(2)),
         ("flatten", nn.Flatten()),
         ("fc1", nn.Linear(channels * math.prod(side), 256)),
-        ("relu5", nn.ReLU()),
+        *_hidden(5, dropout),
         ("fc2", nn.Linear(256, classes)),
     ]
     return nn.Sequential(OrderedDict(layers))
+
+
+def _hidden(number: int, dropout: float) -> list[tuple[str, nn.Module]]:
+    relu: tuple[str, nn.Module] = (f"relu{number}", nn.ReLU())
+    return [relu, (f"dropout{number}", nn.Dropout(dropout))] if dropout else [relu]
 
 
 def build(
@@ -76,6 +86,8 @@ def build(
     architecture: str | None = None,
     hidden: Sequence[int] = (),
     channels: int = 4,
+    dropout: float = 0.0,
+    principal: int | None = None,
     name: str = "",
     depth: int = 20,
     normalization: Mapping[str, Sequence[float]] | None = None,
@@ -88,6 +100,9 @@ def build(
         input_shape: shape of one image. classes: number of logits.
         architecture: "fully_connected" (with `hidden`), "bell_cnn" (with `channels`), or one of
             `photo_networks.photo_network` with its `name` or `depth`.
+        dropout: of "fully_connected" and "bell_cnn".
+        principal: of these, m for a `principal.PrincipalProjection` onto m directions before all else, still to be
+            fitted to training images; None for none.
         normalization: `mean` and `std` of each colour, taken inside the network; None for the architecture's own.
         factory: "package.module:function", called with input_shape, classes and `arguments`; it returns an
             `nn.Module` from images [B, *input_shape] in [0, 1] to logits [B, classes].
@@ -100,16 +115,20 @@ def build(
         return _checked(network, factory, input_shape, classes)
     match architecture:
         case "fully_connected":
-            plain: nn.Module = fully_connected(input_shape, hidden, classes)
+            plain: nn.Module = fully_connected(input_shape, hidden, classes, dropout)
         case "bell_cnn":
-            plain = bell_cnn(input_shape, channels, classes)
+            plain = bell_cnn(input_shape, channels, classes, dropout)
         case "torchvision" | "efficientnet_lite0" | "cifar_resnet":
             return photo_network(
                 architecture, input_shape, classes, name=name, depth=depth, normalization=normalization
             )
         case _:
             raise ValueError(f"unknown architecture {architecture!r}, expected one of {', '.join(ARCHITECTURES)}")
-    return plain if normalization is None else Normalized(plain, normalization["mean"], normalization["std"])
+    if normalization is not None:
+        plain = Normalized(plain, normalization["mean"], normalization["std"])
+    if principal is None:
+        return plain
+    return nn.Sequential(OrderedDict(principal=PrincipalProjection(input_shape, principal), network=plain))
 
 
 def _checked(network: Any, factory: str, input_shape: Sequence[int], classes: int) -> nn.Module:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,7 +25,7 @@ class History:
 
     Attributes:
         loss: mean cross-entropy in nats over the epoch's batches, as seen while training.
-        penalty: mean penalty over the epoch's batches.
+        penalty: mean over the epoch's batches of what is added to the loss.
         train_accuracy: share of correct images of the batches, as seen while training.
         test_accuracy: share of correct test images after the epoch.
     """
@@ -71,6 +71,8 @@ def train(
     batch_size: int = 100,
     epochs: int = 21,
     penalty: Sequence[float] = (0.0,),
+    perturb: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
+    regularize: Callable[[Tensor], Tensor] | None = None,
     seed: int = 0,
 ) -> History:
     """Minimize cross-entropy plus `weight_penalty`, in place.
@@ -80,6 +82,9 @@ def train(
         x_train, x_test: images in [0, 1], [N, ...], float.
         y_train, y_test: labels [N], int64.
         optimizer: "adam" or "sgd" (momentum 0.9).
+        perturb: called with the network, images and labels of each batch; it returns the images to train on.
+        regularize: called with a batch's labels after the network has seen its images; it returns a scalar to be added
+            to the loss.
         seed: of the order of the images; the start is the network's own.
 
     Raises:
@@ -99,15 +104,18 @@ def train(
         network.train()
         losses, penalties, hits = [], [], []
         for batch in torch.randperm(len(x_train), generator=order).to(x_train.device).split(batch_size):
-            logits = network(x_train[batch])
-            loss = functional.cross_entropy(logits, y_train[batch])
+            images, labels = x_train[batch], y_train[batch]
+            logits = network(images if perturb is None else perturb(network, images, labels))
+            loss = functional.cross_entropy(logits, labels)
             extra = weight_penalty(network, penalty)
+            if regularize is not None:
+                extra = extra + regularize(labels)
             stepper.zero_grad()
             (loss + extra).backward()
             stepper.step()
             losses.append(loss.detach() * len(batch))
             penalties.append(extra.detach() * len(batch))
-            hits.append((logits.argmax(1) == y_train[batch]).sum())
+            hits.append((logits.argmax(1) == labels).sum())
         history.loss.append(float(torch.stack(losses).sum()) / len(x_train))
         history.penalty.append(float(torch.stack(penalties).sum()) / len(x_train))
         if not math.isfinite(history.loss[-1] + history.penalty[-1]):

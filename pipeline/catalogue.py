@@ -45,6 +45,8 @@ SCRIPTS = {
     "plane": "scripts/boundary/map_plane.py",
     "voronoi_angles": "scripts/figures/voronoi_angles.py",
     "boundary_plane": "scripts/figures/boundary_plane.py",
+    "dropout": "scripts/boundary/trace_dropout.py",
+    "zoo": "scripts/boundary/compare_networks.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "wedges": "scripts/wedges/measure.py",
@@ -63,6 +65,8 @@ SCRIPTS = {
     "distortion_histogram": "scripts/figures/distortion_histogram.py",
     "asymmetry_figure": "scripts/figures/asymmetry.py",
     "sensitivity_figure": "scripts/figures/sensitivity.py",
+    "dropout_crossings": "scripts/figures/dropout_crossings.py",
+    "zoo_figure": "scripts/figures/zoo.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -86,6 +90,7 @@ PLOT_SETTINGS = {
     "persistence_along_line": ("pair", "gammas"),
     "adversarial_examples": ("examples", "amplify", "target"),
     "distortion_histogram": ("published",),
+    "dropout_crossings": ("pair",),
 }
 
 # The stage whose results each plot of a cell shows.
@@ -100,6 +105,7 @@ PLOT_STAGE = {
     "asymmetry": "asymmetry",
     "sensitivity": "sensitivity",
     "voronoi_angles": "voronoi",
+    "dropout_crossings": "dropout",
 }
 
 # Measurements of no network, and the plots that show them.
@@ -156,6 +162,10 @@ ARCHITECTURE_SETTINGS = {
     "torchvision": ("name",),
     "efficientnet_lite0": (),
 }
+
+# Architectures with layers for dropout and for principal directions. Where these are off, specs do not name them.
+WITH_OPTIONS = ("fully_connected", "bell_cnn")
+OPTIONS = ("dropout", "principal")
 
 # Which folder of photos shows which class of ImageNet.
 SYNSETS = Path("published") / "imagenet_synsets.txt"

@@ -22,6 +22,7 @@ from pipeline.catalogue import (
     PUBLISHED_WEIGHTS,
 )
 from pipeline.errors import UserError
+from pipeline.network_checks import network_mistakes
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
 
@@ -37,6 +38,7 @@ NEEDED = {
     "persistence_histograms": ("dataset", "attack", "rows"),
     "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),
+    "zoo": (),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
 TABLE_NEEDED = {
@@ -185,6 +187,7 @@ def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _check_names(config)
     yield from _check_numbers(config)
     yield from _check_interpolated(config)
+    yield from network_mistakes(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:

@@ -37,3 +37,8 @@ def interpolated_path(dataset: str, model: str) -> str:
 def plane_path(dataset: str, model: str) -> str:
     """Where the boundaries of a network and of its training points in the plane are stored."""
     return f"results/plane/{dataset}/{model}.h5"
+
+
+def zoo_path(dataset: str) -> str:
+    """Where the comparison of networks on a dataset is stored."""
+    return f"results/zoo/{dataset}.h5"

@@ -5,7 +5,16 @@ from itertools import product
 from typing import Any
 
 from pipeline.catalogue import PAIRED, PLOT_KERNEL, PLOT_SINGLE, PLOT_STAGE, PUBLISHED_WEIGHTS, SINGLE
-from pipeline.paths import cell_path, data_path, interpolated_path, kernel_path, model_path, natural_path, plane_path
+from pipeline.paths import (
+    cell_path,
+    data_path,
+    interpolated_path,
+    kernel_path,
+    model_path,
+    natural_path,
+    plane_path,
+    zoo_path,
+)
 
 Config = Mapping[str, Any]
 
@@ -65,6 +74,10 @@ def result_paths(config: Config) -> list[str]:
         elif plot == "boundary_plane":
             names = (entry["dataset"], entry["model"])
             paths |= {data_path(entry["dataset"]), model_path(*names), plane_path(*names)}
+        elif plot == "zoo":
+            zoo = config["zoo"]
+            paths |= {data_path(zoo["dataset"]), zoo_path(zoo["dataset"])}
+            paths |= {model_path(zoo["dataset"], model) for model in zoo["models"].values()}
         elif plot == "class_frequencies_of_cells":
             panels = entry["panels"].values()
             cells |= {(entry["dataset"], panel["model"], panel["attack"], "stability") for panel in panels}

@@ -14,10 +14,12 @@ from pipeline.catalogue import (
     ARCHITECTURE_SETTINGS,
     DATA_SETTINGS,
     NOT_SAMPLING,
+    OPTIONS,
     PLOT_SETTINGS,
     PUBLISHED,
     SCRIPTS,
     SYNSETS,
+    WITH_OPTIONS,
 )
 from pipeline.digest import code_digest
 from pipeline.seeds import seed_for
@@ -86,6 +88,11 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         case "sensitivity", (dataset, _, _):
             sampling = section_for(config, "persistence", dataset, without=("noise",))
             settings = sampling | section_for(config, "sensitivity", dataset)
+        case "dropout", (dataset, _, _):
+            settings = section_for(config, "dropout", dataset)
+        case "zoo", (dataset,):
+            zoo = {key: value for key, value in config["zoo"].items() if key not in ("dataset", "models")}
+            settings = section_for(config, "persistence", dataset) | zoo | {"networks": list(config["zoo"]["models"])}
         case "cones", ():
             sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
             settings = sampling | config["cones"]
@@ -126,7 +133,11 @@ def _model_settings(model: Mapping[str, Any]) -> dict[str, Any]:
     network = {name: model[name] for name in names}
     if model["normalization"] is not None and "factory" not in model:
         network["normalization"] = model["normalization"]
-    return {"network": network} if model["weights"] else {"network": network, "training": model["training"]}
+    if model.get("architecture") in WITH_OPTIONS:
+        network |= {name: model[name] for name in OPTIONS if model[name]}
+    if model["weights"]:
+        return {"network": network}
+    return {"network": network, "training": {key: it for key, it in model["training"].items() if it is not None}}
 
 
 def _attack_settings(attack: Mapping[str, Any]) -> dict[str, Any]:

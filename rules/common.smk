@@ -24,6 +24,7 @@ from pipeline.paths import (
     model_path,
     natural_path,
     plane_path,
+    zoo_path,
 )
 from pipeline.selection import (
     artefact_paths,
@@ -136,6 +137,11 @@ def interpolated_input(wildcards):
 def plane_input(wildcards):
     entry = settings["figures"]["catalogue"][wildcards.artefact]
     return plane_path(entry["dataset"], entry["model"])
+
+
+def zoo_models(wildcards):
+    models = settings["zoo"]["models"].values()
+    return [model_path(wildcards.dataset, model) for model in models]
 
 
 def table_input(stage):

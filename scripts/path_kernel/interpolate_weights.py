@@ -11,8 +11,9 @@ import torch
 from neighborhoods import networks
 from neighborhoods.images import to_unit_interval
 from neighborhoods.interpolated_weights import interpolate_weights, norm_changes
+from neighborhoods.principal import fit_projections
+from neighborhoods.robust_training import fit
 from neighborhoods.statistics import clopper_pearson, summarize
-from neighborhoods.training import train
 from pipeline.results import put_summary, read_split
 from pipeline.store import Provenance, writing
 
@@ -55,8 +56,9 @@ def interpolate(
     for number in range(starts):
         torch.manual_seed(seed + number)
         end = networks.build(**settings).to(device)
+        fit_projections(end, images[0])
         start = copy.deepcopy(end)
-        train(end, images[0], labels[0], images[1], labels[1], **training, seed=seed + number)
+        fit(end, images[0], labels[0], images[1], labels[1], **training, seed=seed + number)
         seen = (images[0][:train_images], labels[0][:train_images], images[1], labels[1])
         attack: dict[str, Any] = {"attacked": attacked, "epsilon": epsilon, "step_size": step_size, "steps": steps}
         runs.append(interpolate_weights(start, end, t.tolist(), *seen, **attack))

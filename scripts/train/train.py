@@ -7,14 +7,15 @@ import torch
 
 from neighborhoods import networks
 from neighborhoods.images import to_inputs
+from neighborhoods.principal import fit_projections
+from neighborhoods.robust_training import fit
 from neighborhoods.statistics import clopper_pearson
-from neighborhoods.training import train
 from pipeline.results import put_network, read_split
 from pipeline.store import Provenance, writing
 
 HISTORY = {
     "loss": ("mean cross-entropy of the training batches", "nat"),
-    "penalty": ("mean penalty of the training batches", "nat"),
+    "penalty": ("mean of what is added to the loss of the training batches", "nat"),
     "train_accuracy": ("share of correct images of the training batches", "1"),
     "test_accuracy": ("share of correct test images after the epoch", "1"),
 }
@@ -41,7 +42,8 @@ def train_network(
     }
     torch.manual_seed(seed)
     model = networks.build(**settings).to(device)
-    history = train(model, images[0], labels[0], images[1], labels[1], **training, seed=seed)
+    fit_projections(model, images[0])
+    history = fit(model, images[0], labels[0], images[1], labels[1], **training, seed=seed)
     accuracy, n_test = history.test_accuracy[-1], len(splits["test"].labels)
     low, high = clopper_pearson(round(accuracy * n_test), n_test)
     with writing(output, provenance) as file:

@@ -20,14 +20,15 @@ from pipeline.specs import (
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
-          "sensitivity": 3, "voronoi": 3}  # fmt: skip
+          "sensitivity": 3, "voronoi": 3, "dropout": 3}  # fmt: skip
 KERNEL = {
     *("paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"),
     *("path_geometry", "importance"),
 }
 MODEL = {"interpolated_weights", "plane"}
+ZOO = {"zoo"}
 SINGLE = {"cones", "norms", "wedges"}
-SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity"}
+SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity", "zoo"}
 TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection")
 FIGURES = {
     "bell/voronoi_angles",
@@ -38,6 +39,8 @@ FIGURES = {
     "bell/figure_12_imagenet",
     "bell/orthant_spectra",
     "bell/wedge_crossings",
+    "bell/dropout_crossings",
+    "bell/zoo",
     *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
     "beyond/path_geometry",
     "beyond/sample_importance",
@@ -55,6 +58,7 @@ def specs(config):
     found = {stage: compute_spec(resolved, ROOT, stage, *NAMES[:count]) for stage, count in STAGES.items()}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-fc") for stage in KERNEL}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "c-4-short") for stage in MODEL}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k") for stage in ZOO}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
     found["natural"] = compute_spec(resolved, ROOT, "natural", *NAMES[:2], "900")
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
@@ -75,7 +79,7 @@ def changed_by(raw, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        (("persistence", "gamma"), 0.8, {"persistence", "natural", "asymmetry", "sensitivity", "cones", "wedges"}),
+        (("persistence", "gamma"), 0.8, {"persistence", "natural", "asymmetry", "sensitivity", "cones", "wedges", "zoo"}),
         (("persistence", "gamma"), 0.7, set()),
         (("persistence", "scan_factor"), 1.5, set()),
         (("persistence", "samples"), 99, SAMPLED | {"cones"}),
@@ -113,6 +117,17 @@ def changed_by(raw, path, value):
         (("datasets", "mnist5k", "settings"), {"voronoi": {"pairs": 9}}, {"voronoi"}),
         (("plane", "grid"), 9, {"plane"}),
         (("sensitivity", "images"), 9, {"sensitivity"}),
+        (("dropout", "masks"), 9, {"dropout"}),
+        (("zoo", "epsilon"), 0.1, {"zoo"}),
+        (("zoo", "models"), {"plain": "zoo-plain"}, {"zoo"}),
+        (("models", "fc-100-20-10", "dropout"), 0.5, {"models"}),
+        (("models", "fc-100-20-10", "dropout"), 0.0, set()),
+        (("models", "fc-100-20-10", "principal"), 9, {"models"}),
+        (("models", "fc-100-20-10", "principal"), None, set()),
+        (("models", "fc-100-20-10", "training", "adversarial"), {"epsilon": 0.1, "step_size": 0.1, "steps": 1}, {"models"}),
+        (("models", "fc-100-20-10", "training", "adversarial"), None, set()),
+        (("models", "c-4-short", "training", "soft_nearest_neighbor"), {"weight": 1, "temperature": 1}, {"interpolated_weights"}),
+        (("figures", "catalogue", "bell/dropout_crossings", "pair"), 1, {"bell/dropout_crossings"}),
         (("persistence", "noise"), "ball", SAMPLED - {"sensitivity"}),
         (("tables", "bell/attacks", "attacks"), ["fgsm"], {"bell/attacks"}),
         (("claims", "confidence"), 0.9, set()),
@@ -122,12 +137,22 @@ def changed_by(raw, path, value):
         (("wedges", "skew"), 6.0, {"wedges"}),
         (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
         (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
-        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE | {"natural"}),
-        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE | {"natural"}),
+        (("seed",), 1, set(STAGES) | KERNEL | MODEL | ZOO | SINGLE | {"natural"}),
+        (("threads",), 2, set(STAGES) | KERNEL | MODEL | ZOO | SINGLE | {"natural"}),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
     assert changed_by(raw, path, value) == expected
+
+
+def test_specs_of_networks_name_only_the_options_that_are_on(raw):
+    config = resolve(raw)
+    plain, options = (compute_spec(config, ROOT, "models", "mnist5k", name) for name in ("zoo-plain", "zoo-dropout"))
+    assert plain["network"] == {"architecture": "fully_connected", "hidden": [100, 20]}
+    assert sorted(plain["training"]) == ["batch_size", "epochs", "learning_rate", "optimizer", "penalty"]
+    assert options["network"] == {**plain["network"], "dropout": 0.3}
+    kept = {"code", "network", "seed", "threads", "training"}
+    assert set(plain) == set(options) == kept
 
 
 def test_specs_are_plain_and_sorted(raw):
@@ -138,7 +163,7 @@ def test_specs_are_plain_and_sorted(raw):
 
 def test_cells_have_seeds_of_their_own(raw):
     seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE) + 1
+    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(ZOO) + len(SINGLE) + 1
 
 
 def test_lists_choose_what_is_made(raw):
@@ -177,6 +202,9 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
         "results/voronoi/mnist5k/fc200-200-10/lbfgs.h5",
         "results/models/gaussians/plane-16-16.h5",
         "results/plane/gaussians/plane-16-16.h5",
+        "results/models/mnist5k/zoo-pca.h5",
+        "results/zoo/mnist5k.h5",
+        "results/dropout/mnist5k/zoo-dropout/igsm-15.h5",
     ):
         assert needed in paths
 

@@ -1,0 +1,136 @@
+"""Trace classes along lines between images while dropout is on, one mask a line (Bell, section 18)."""
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neighborhoods.dropout import (
+    Lines,
+    Normality,
+    fitted_density,
+    normality,
+    pairs_of_classes,
+    share_of_masks,
+    trace_lines,
+)
+from neighborhoods.images import to_unit_interval
+from neighborhoods.networks import restore
+from neighborhoods.statistics import summarize
+from neighborhoods.training import predict
+from pipeline.results import one_success_each, read_network, read_split
+from pipeline.store import Provenance, StoreError, Writer, reading, writing
+
+CHANGES = {
+    "line": "line of each change of class",
+    "mask": "mask of each change of class",
+    "place": "where on the line it lies, 0 to 1",
+    "before": "class before it",
+    "after": "class behind it",
+    "first": "whether it is the first of its line and mask",
+}
+SHARES = {
+    "third": "share of masks whose line meets a class that the network without dropout gives to neither end",
+    "between": "share of masks whose line meets a class that the same mask gives to neither end",
+}
+
+
+def trace(
+    *,
+    data: str,
+    model: str,
+    attack: str,
+    output: str,
+    lines: int,
+    masks: int,
+    points: int,
+    batch_size: int,
+    confidence: float,
+    seed: int,
+    provenance: Provenance,
+    device: str = "cpu",
+) -> None:
+    """Write natural/ and adversarial/: classes [line, mask, point], places of their changes, shares and normality.
+
+    natural/ are lines between correctly classified test images of two classes, adversarial/ those to successful
+    adversarial images, a random one of each origin.
+    """
+    split = read_split(data, "test")
+    stored = read_network(model)
+    network = restore(stored.settings, stored.weights, device)
+    with reading(attack) as file:
+        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index")}
+    rows = np.sort(one_success_each(columns["success"], columns["index"], seed))[:lines]
+    if not len(rows):
+        raise StoreError(f"{attack}: no attack succeeded, so there is no line to follow")
+    # Each may need a few to find another class.
+    others = split.order[: 4 * lines + 20]
+    found = predict(network, to_unit_interval(split.images[others], device)).cpu().numpy()
+    others = others[found == split.labels[others]]
+    start, end = pairs_of_classes(split.labels[others], lines)
+    if not len(start):
+        raise StoreError(f"{model}: classifies no two test images of different classes right, so there is no line")
+    ends: dict[str, tuple[Tensor, Tensor]] = {
+        "natural": tuple(to_unit_interval(split.images[others[i]], device) for i in (start, end)),  # type: ignore[dict-item]
+        "adversarial": tuple(to_unit_interval(columns[name][rows], device) for name in ("x", "x_adv")),  # type: ignore[dict-item]
+    }
+    origins = {"natural": others[start], "adversarial": columns["index"][rows]}
+    with writing(output, provenance) as file:
+        file.put("classes", split.classes, "name of each class", ("class",))
+        file.put("masks", masks, "masks, the same for every line", ())
+        file.put("natural/end_index", others[end], "position of the other end in the test split", ("line",))
+        for name, (first, last) in ends.items():
+            traced = trace_lines(network, first, last, masks=masks, points=points, batch_size=batch_size, seed=seed)
+            file.put(f"{name}/index", origins[name], "position of the start in the test split", ("line",))
+            _put(file, name, traced, confidence, seed)
+
+
+def _put(file: Writer, group: str, traced: Lines, confidence: float, seed: int) -> None:
+    file.put(f"{group}/t", traced.t, "0 at the start, 1 at the end of each line", ("point",))
+    classes = traced.classes.to(torch.int16)
+    file.put(f"{group}/classes", classes, "class of each point under each mask", ("line", "mask", "point"))
+    file.put(f"{group}/plain", traced.plain, "class of each point without dropout", ("line", "point"))
+    file.put(f"{group}/order", traced.order(), "masks by the place of their first change", ("line", "mask"))
+    for name, text in CHANGES.items():
+        file.put(f"{group}/{name}", getattr(traced, name), text, ("change",))
+    for name, text in SHARES.items():
+        share = share_of_masks(getattr(traced, name), confidence)
+        for part in ("share", "low", "high"):
+            what = text if part == "share" else f"{'lower' if part == 'low' else 'upper'} limit of the {text}"
+            file.put(f"{group}/{name}/{part}", getattr(share, part), what, ("line",))
+        file.put(f"{group}/{name}/n", share.n, "masks", ())
+    counts = [asdict(summarize(row, None, confidence, seed)) for row in traced.changes_per_mask().numpy()]
+    for key in counts[0]:
+        file.put(f"{group}/changes/{key}", [row[key] for row in counts], f"{key} of changes of a mask", ("line",))
+    for kind in ("first", "all"):
+        tests = []
+        for line in range(len(traced.plain)):
+            chosen = (traced.line == line) & (traced.first | (kind == "all"))
+            tests.append(normality(traced.place[chosen], traced.mask[chosen], confidence, seed))
+        _put_tests(file, f"{group}/normality/{kind}", tests, f"{kind} places of a line")
+
+
+def _put_tests(file: Writer, group: str, tests: list[Normality], what: str) -> None:
+    rows = [asdict(test) for test in tests]
+    rows = [row.pop("summary") | row for row in rows]
+    for key in rows[0]:
+        file.put(f"{group}/{key}", [row[key] for row in rows], f"{key} of {what}", ("line",))
+    curves = [fitted_density(test) for test in tests]
+    file.put(f"{group}/at", curves[0][0], "places of the density", ("curve",))
+    file.put(f"{group}/density", np.stack([curve for _, curve in curves]), "fitted normal density", ("line", "curve"))
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        trace(
+            data=snakemake.input.data,
+            model=snakemake.input.model,
+            attack=snakemake.input.attack,
+            output=snakemake.output[0],
+            device=run.device,
+            provenance=run.provenance,
+            **run.settings,
+        )
