@@ -35,6 +35,18 @@ def snakemake_forks() -> subprocess.Popen[str]:
     return subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side run the files of unit tests, each on one process, and all workflows, which share the smoke run."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.split("::")[0] if nodeid.startswith("tests/unit/") else "workflows"
+
+    return Files(config, log)
+
+
 class Checkout:
     """A copy of the project whose files a test may change."""
 
