@@ -37,7 +37,7 @@ docs: $(RUN_STAMP) ## write docs/configuration.md from the schema
 	$(BIN)/python -m pipeline.config > docs/configuration.md
 
 test: $(TEST_STAMP) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
 
 lint: $(TEST_STAMP) ## check style, types and rules
 	$(BIN)/ruff check .

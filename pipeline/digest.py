@@ -71,7 +71,8 @@ def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _imports(path: Path, root: Path) -> set[str]:
+@cache
+def _imports(path: Path, root: Path) -> frozenset[str]:
     """Dotted names of the project modules that a file names in its imports, wherever they stand."""
     names: set[str] = set()
     for node in ast.walk(_parsed(path)):
@@ -85,7 +86,7 @@ def _imports(path: Path, root: Path) -> set[str]:
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 names.add(inner if _module_file(root, inner) else base)
-    return {name for name in names if name.split(".")[0] in PACKAGES}
+    return frozenset(name for name in names if name.split(".")[0] in PACKAGES)
 
 
 def _module_file(root: Path, module: str) -> Path | None:
@@ -96,7 +97,8 @@ def _module_file(root: Path, module: str) -> Path | None:
     return None
 
 
-def _files(root: Path, module: str) -> list[Path]:
+@cache
+def _files(root: Path, module: str) -> tuple[Path, ...]:
     """Files that a module stands for: its own, or all of a package whose lazy attributes may reach any.
 
     The `__init__.py` around a module does not count: those files only name things (a test holds them to it),
@@ -104,4 +106,4 @@ def _files(root: Path, module: str) -> list[Path]:
     """
     package = root.joinpath(*module.split("."))
     files = package.rglob("*.py") if package.is_dir() else filter(None, [_module_file(root, module)])
-    return [path.resolve() for path in files]
+    return tuple(path.resolve() for path in files)

@@ -1,5 +1,6 @@
 """What several test files share: a copy of the checkout to change, a way to run Snakemake on it, and a small network."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("Snakefile", "config.yaml", "config", "schemas", "rules", "scripts", "neighborhoods", "pipeline", "envs",
         "profiles", "report", "styles", "published")  # fmt: skip
+
+
+@cache
+def snakemake_forks() -> subprocess.Popen[str]:
+    """A process that has imported Snakemake and forks for each run; it ends with the tests, which hold its input."""
+    server = [sys.executable, str(ROOT / "tests" / "fork_snakemake.py")]
+    return subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side run the files of unit tests, each on one process, and all workflows, which share the smoke run."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.split("::")[0] if nodeid.startswith("tests/unit/") else "workflows"
+
+    return Files(config, log)
 
 
 class Checkout:
@@ -53,9 +74,19 @@ class Checkout:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
+    def forked_snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Like `snakemake`, without its start: for runs of a second or two."""
+        output = self.folder.parent / "snakemake.out"
+        forks = snakemake_forks()
+        assert forks.stdin
+        assert forks.stdout
+        print(json.dumps([str(self.folder), arguments, str(output)]), file=forks.stdin, flush=True)
+        code = int(forks.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, output.read_text(encoding="utf-8"))
+
     def jobs(self, *arguments: str) -> Counter[str]:
         """Rules of a dry run with the number of jobs of each; empty when there is nothing to do."""
-        run = self.snakemake("--dry-run", *arguments)
+        run = self.forked_snakemake("--dry-run", *arguments)
         assert run.returncode == 0, run.stdout
         return job_counts(run.stdout)
 

@@ -41,7 +41,7 @@ def checkout(tmp_path_factory):
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_configuration_is_refused(checkout, name):
     overlay, expected = BROKEN[name]
-    run = checkout.snakemake("--cores", "2", "--configfile", checkout.overlay(overlay))
+    run = checkout.forked_snakemake("--cores", "2", "--configfile", checkout.overlay(overlay))
     assert run.returncode == 1
     lines = [line for line in run.stdout.splitlines() if "configuration:" in line]
     assert len(lines) == len(expected), run.stdout

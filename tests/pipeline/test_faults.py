@@ -71,10 +71,10 @@ def test_killed_at_work(smoke: Checkout, tmp_path: Path, victim):
 
 
 def test_a_setting_changed_between_kill_and_rerun_wins(smoke: Checkout, tmp_path: Path):
-    # Only persistence is left to do, so this costs one job and its figures.
+    # One branch alone: the first run would measure all networks with these samples.
     checkout = Checkout.copy_of(smoke, tmp_path / "checkout")
     (checkout.folder / "results/persistence/mnist5k/fc-100-20-10/igsm-all.h5").unlink()
-    run = start(checkout, checkout.overlay("persistence: {gamma: 0.6, samples: 20000}"))
+    run = start(checkout, checkout.overlay("persistence: {gamma: 0.6, samples: 20000}"), *BRANCH)
     script = wait_for(lambda: job_script(checkout, "bracket.py"))
     os.kill(snakemake_of(script).pid, signal.SIGKILL)
     assert run.wait(60) != 0

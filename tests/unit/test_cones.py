@@ -29,12 +29,7 @@ DISTANCES = st.floats(1e-3, 1e3)
 FACES = st.floats(1, 200)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def correlated_share(distances, cosine: float, sigma: float) -> float:

@@ -14,9 +14,19 @@ from pipeline.config import ConfigError, load_schema, reference, resolve
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def config():
+@pytest.fixture(scope="module")
+def schema():
+    return load_schema()
+
+
+@pytest.fixture(scope="module")
+def default():
     return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture
+def config(default):
+    return copy.deepcopy(default)
 
 
 def errors(config) -> list[str]:
@@ -156,17 +166,17 @@ PATHS = st.sampled_from(
 )  # fmt: skip
 
 
-@given(PATHS, JSON)
-def test_whatever_is_written_is_resolved_or_refused_cleanly(path, value):
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+@given(path=PATHS, value=JSON)
+def test_whatever_is_written_is_resolved_or_refused_cleanly(schema, default, path, value):
+    config = copy.deepcopy(default)
     put(config, path, value)
     try:
-        resolved = resolve(config)
+        resolved = resolve(config, schema)
     except ConfigError as error:
         assert error.lines
         assert all(line.startswith("configuration: ") for line in error.lines)
     else:
-        Draft202012Validator(load_schema()).validate(resolved)
+        Draft202012Validator(schema).validate(resolved)
 
 
 def test_the_reference_in_docs_is_current():

@@ -27,13 +27,7 @@ from neighborhoods.wedges import Wedge, wedge_normals
 GAMMA = 0.7
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Several threads gain nothing on tensors this small, and wait in busy loops when other processes need the cores.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def orthant(k: int):
@@ -398,17 +392,19 @@ def test_limits_are_certified_by_their_own_samples(gamma, samples, confidence, s
         assert low <= float(result.sigma[image]) <= high or result.status[image] != "ok"
 
 
-SKEWED = wedge_normals([0.9, 0.6], 784)
+# Shares depend on the first k coordinates only: fewer dimensions, the same distribution, less noise to draw.
+FEW = 16
+SKEWED, SKEWED_IN_FEW = (wedge_normals([0.9, 0.6], dimensions) for dimensions in (784, FEW))
 # Name: model, point and gamma, and the share of samples that keep the class as a function of sigma, by closed forms.
 REGIONS = {
-    **{f"inside {k} faces": (orthant(k), point(k, 1.0, 1), GAMMA, closed_form(k)) for k in (1, 2, 3, 5, 10)},
+    **{f"inside {k} faces": (orthant(k), point(k, 1.0, 1, n=FEW), GAMMA, closed_form(k)) for k in (1, 2, 3, 5, 10)},
     **{
-        f"outside {k} faces": (orthant(k), point(k, -1.0, 1), 0.95, float(orthant_persistence(-1.0, k, 0.95)))
+        f"outside {k} faces": (orthant(k), point(k, -1.0, 1, n=FEW), 0.95, float(orthant_persistence(-1.0, k, 0.95)))
         for k in (1, 2, 3)
     },
     "inside a skewed wedge": (Wedge(SKEWED), wedge_point(SKEWED, 1.0), GAMMA, wedge_persistence([1.0] * 3, SKEWED, GAMMA)),
     "outside a skewed wedge": (
-        Wedge(SKEWED), wedge_point(SKEWED, -1.0), 0.95, wedge_persistence([-1.0] * 3, SKEWED, 0.95),
+        Wedge(SKEWED_IN_FEW), wedge_point(SKEWED_IN_FEW, -1.0), 0.95, wedge_persistence([-1.0] * 3, SKEWED, 0.95),
     ),
 }  # fmt: skip
 
@@ -425,7 +421,6 @@ def test_intervals_hold_their_level(name):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5, 10])
 def test_intervals_are_not_much_wider_than_those_of_a_fixed_sample(k):
-    # Shares depend on the first k coordinates only: fewer dimensions, the same distribution, less noise to draw.
     images, samples = 200, 1000
     result = persistence(orthant(k), point(k, 1.0, images, n=k), GAMMA, samples, seed=k)
     width = float((result.high.log() - result.low.log()).mean())

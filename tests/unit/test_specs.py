@@ -65,14 +65,19 @@ def specs(config):
     return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
 
 
-def changed_by(raw, path, value):
+@pytest.fixture(scope="module")
+def before(raw):
+    return specs(raw)
+
+
+def changed_by(raw, before, path, value):
     config = copy.deepcopy(raw)
     *parents, last = path
     place = config
     for key in parents:
         place = place.setdefault(key, {})
     place[last] = value
-    before, after = specs(raw), specs(config)
+    after = specs(config)
     return {name for name in before if before[name] != after[name]}
 
 
@@ -141,8 +146,8 @@ def changed_by(raw, path, value):
         (("threads",), 2, set(STAGES) | KERNEL | MODEL | ZOO | SINGLE | {"natural"}),
     ],
 )  # fmt: skip
-def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
-    assert changed_by(raw, path, value) == expected
+def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, before, path, value, expected):
+    assert changed_by(raw, before, path, value) == expected
 
 
 def test_specs_of_networks_name_only_the_options_that_are_on(raw):
@@ -155,14 +160,14 @@ def test_specs_of_networks_name_only_the_options_that_are_on(raw):
     assert set(plain) == set(options) == kept
 
 
-def test_specs_are_plain_and_sorted(raw):
-    for spec in specs(raw).values():
+def test_specs_are_plain_and_sorted(before):
+    for spec in before.values():
         assert list(spec) == sorted(spec)
         assert yaml.safe_load(yaml.safe_dump(spec)) == spec
 
 
-def test_cells_have_seeds_of_their_own(raw):
-    seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
+def test_cells_have_seeds_of_their_own(before):
+    seeds = [spec["seed"] for spec in before.values() if "seed" in spec]
     assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(ZOO) + len(SINGLE) + 1
 
 
@@ -228,6 +233,7 @@ def test_cells_of_panels_and_of_rows_of_attacks_are_asked_for(raw):
         "panels": {"b": cell, "a": {**cell, "class": 3}},
     }
     table = {"table": "persistence_by_attack", "published": "table2", "dataset": "mnist5k", "rows": {"net": "fc10-4"}}
+    raw = copy.deepcopy(raw)
     raw["figures"]["catalogue"]["x/cells"] = entry
     raw["tables"]["x/attacks"] = {**table, "attack_rows": {"IGSM": "igsm-15", "FGSM": "fgsm"}}
     raw["artefacts"] = ["x/cells", "x/attacks"]

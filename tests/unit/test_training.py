@@ -9,14 +9,7 @@ from torch import nn
 from neighborhoods.networks import bell_cnn, fully_connected
 from neighborhoods.training import TrainingError, accuracy, predict, train, weight_penalty
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    # Several threads gain nothing on tensors this small, and wait in busy loops when other processes need the cores.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
