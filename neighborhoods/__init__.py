@@ -26,6 +26,7 @@ _MODULES = (
     "connectedness",
     "cones",
     "convex_hull",
+    "crossings",
     "detection",
     "distance",
     "evidence",
@@ -69,10 +70,12 @@ _MODULES = (
     "sampling",
     "search",
     "sequential",
+    "spectra",
     "statistics",
     "trace_kernel",
     "training",
     "vision",
+    "wedges",
 )
 _HOMES = {
     "persistence_of_gammas": "persistence",

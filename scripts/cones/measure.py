@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods.cones import Wedge, orthant_persistence, orthant_view
+from neighborhoods.cones import orthant_persistence, orthant_view
 from neighborhoods.persistence import Persistence, persistence
 from neighborhoods.statistics import summarize
+from neighborhoods.wedges import Wedge
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, Writer, writing
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from neighborhoods.asymmetry import crossing, face_numbers, match
-from neighborhoods.cones import Wedge, random_normals
+from neighborhoods.wedges import Wedge, random_normals
 
 
 def half_space(x):

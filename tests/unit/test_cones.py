@@ -10,17 +10,15 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
 from neighborhoods.cones import (
-    Wedge,
     face_number,
     orthant_persistence,
     orthant_share,
     orthant_view,
-    random_normals,
-    wedge_normals,
     wedge_persistence,
     wedge_share,
 )
 from neighborhoods.persistence import persistence
+from neighborhoods.wedges import Wedge, random_normals, wedge_normals
 from pipeline.store import Provenance, reading
 from scripts.cones.measure import measure
 from scripts.figures import cone_persistence, cone_views

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special, stats
 from torch import nn
 
-from neighborhoods.cones import Wedge, orthant_persistence, wedge_normals, wedge_persistence
+from neighborhoods.cones import orthant_persistence, wedge_persistence
 from neighborhoods.networks import fully_connected
 from neighborhoods.noise import noise_directions
 from neighborhoods.persistence import (
@@ -22,6 +22,7 @@ from neighborhoods.persistence import (
 )
 from neighborhoods.sequential import sequential_test
 from neighborhoods.statistics import clopper_pearson
+from neighborhoods.wedges import Wedge, wedge_normals
 
 GAMMA = 0.7
 
