@@ -265,7 +265,7 @@ def margin_gradients(
 
 
 def _check(x: Tensor) -> None:
-    if x.ndim < 2 or len(x) == 0 or not x.is_floating_point() or not bool(torch.isfinite(x).all()):
+    if x.ndim < 2 or not x.is_floating_point() or not bool(torch.isfinite(x).all()):
         raise ValueError(f"expected finite floating-point images [n, ...], found {x.dtype} of shape {tuple(x.shape)}")
 
 

@@ -25,6 +25,12 @@ TOLERANCE = 1e-3
 
 POWER_STEPS = 30
 
+# A flat sample that loses directions spreads little in the others: as a Gaussian one of ten points to a dimension.
+FLAT_RATIO = 0.1
+
+# Decompositions take time with the cube of the dimension.
+MOST_DIMENSIONS = 4096
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -66,14 +72,21 @@ def offsets(kind: str, samples: int, dimension: int, seed: int = 0) -> Tensor:
         kind: "gaussian", or "flat" for one whose singular values are all equal also once it is centred.
 
     Raises:
-        ValueError: another kind, or no more samples than dimensions.
+        ValueError: another kind, no more samples than dimensions, or too many dimensions to decompose.
     """
+    if dimension > MOST_DIMENSIONS:
+        raise ValueError(f"expected images of at most {MOST_DIMENSIONS} values to decompose, found {dimension}")
     if kind not in SAMPLES or samples <= dimension + 1:
         raise ValueError(
             f"expected one of {', '.join(SAMPLES)} and more than {dimension + 1} samples, found {kind!r} and {samples}"
         )
     z = gaussian_sample(samples, dimension, seed)
     return z if kind == "gaussian" else flattened(z - z.mean(0)) * math.sqrt(samples / (samples - 1))
+
+
+def spread_ratio(kind: str, samples: int, dimension: int) -> float:
+    """The ratio that `spectra.dropped_values` takes, of centred samples of a kind."""
+    return FLAT_RATIO if kind == "flat" else dimension / (samples - 1)
 
 
 def spectrum(
@@ -93,7 +106,7 @@ def spectrum(
         point: of the boundary [...]. parents: images [...] of different classes whose line meets the boundary there.
         offset: of the samples from the point [m, dimension], in units of the images.
         projection: "line" to the parent of the other class, or "descent" on the margin of the two leading classes.
-        ratio: dimensions per sample of the spread before projection, as `spectra.dropped_values` takes it.
+        ratio: of the sample before projection, see `spread_ratio`.
 
     Raises:
         ValueError: another projection, or parents of one class.
@@ -120,7 +133,7 @@ def spectrum(
     turned = margin_normals(model, landed.at(kept), batch_size=batch_size).flatten(1)
     centred, directions = _decomposed(rows - rows.mean(0))
     rest, rest_directions = _decomposed(removed)
-    raw, normals = singular_values(rows, centred=False), singular_values(turned.double(), centred=False)
+    raw, normals = singular_values(rows, centred=False), singular_values(turned, centred=False)
     count = dropped_values(centred.numpy(), ratio).count
     lost = directions[:, : max(count, 1)].T
     shares = [float(energy_share(v[None], lost)) if count else math.nan for v in (normal, attack)]

@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from neighborhoods.boundary import BoundaryPoints, descend, logits_in_batches, margins
+from neighborhoods.boundary_spectra import FLAT_RATIO, TOLERANCE
 from neighborhoods.normals import unit
 from neighborhoods.sampling import Classifier
 from neighborhoods.spectra import dropped_values, singular_values
-
-# A flat sample that lost dimensions keeps the spread of its other values: as much as if it had 100 points to a dimension.
-FLAT_RATIO = 0.01
 
 
 @dataclass(frozen=True)
@@ -52,21 +50,22 @@ class Jacobian:
 
 
 @dataclass(frozen=True)
-class LocalDimension:
-    """Singular values of samples projected from around one point.
+class LocalDimensions:
+    """Singular values of samples projected from around points of the boundary.
 
     Attributes:
         boundary, level: singular values of the centred samples on the boundary and on the level set, descending,
-            float64. boundary_dropped, level_dropped: how many of the values lie below the others: the dimensions
-            missing; -1 where no more samples than dimensions arrived, and values are nan. boundary_found, level_found: samples that reached either.
+            float64 [n, radii, dimension]. boundary_dropped, level_dropped: how many of the values lie below the others:
+            the dimensions missing [n, radii], int64; -1 where no more samples than dimensions arrived, and values are
+            nan. boundary_found, level_found: samples that reached either [n, radii], int64.
     """
 
     boundary: Tensor
     level: Tensor
-    boundary_dropped: int
-    level_dropped: int
-    boundary_found: int
-    level_found: int
+    boundary_dropped: Tensor
+    level_dropped: Tensor
+    boundary_found: Tensor
+    level_found: Tensor
 
 
 def project_to_level(
@@ -138,38 +137,44 @@ def constraint_rank(model: Classifier, points: BoundaryPoints, *, batch_size: in
     return Jacobian(torch.where(points.found, rank, -1), torch.where(points.found, sine, math.nan))
 
 
-def local_dimension(
-    model: Classifier, point: Tensor, pair: Tensor, offsets: Tensor, *, batch_size: int = 4096
-) -> LocalDimension:
-    """Dimensions that samples lose when they are projected onto the boundary and onto the level set of its point.
+def local_dimensions(
+    model: Classifier, points: BoundaryPoints, radii: Tensor, offsets: Tensor, *, batch_size: int = 4096
+) -> LocalDimensions:
+    """Dimensions that samples lose when they are projected onto the boundary and onto the level set of their centre.
 
     Args:
-        model: as for `project_to_level`. point: of the boundary [...]. pair: its classes [2].
-        offsets: of the samples from the point [m, dimension], in units of the images; more of them than dimensions, all
-            their singular values equal (`spectra.flattened`).
+        model: as for `project_to_level`. points: of the boundary, all found [n, ...].
+        radii: that the offsets are multiplied with, in units of the images [radii].
+        offsets: of the samples from each point [m, dimension], more of them than dimensions, all their singular values
+            equal (`boundary_spectra.offsets`).
 
     Raises:
-        ValueError: no more offsets than dimensions.
+        ValueError: no more offsets than dimensions, or points that were not found.
     """
-    if offsets.ndim != 2 or offsets.shape[1] != point.numel() or len(offsets) <= point.numel():
-        raise ValueError(f"expected more offsets than {point.numel()} dimensions, found {tuple(offsets.shape)}")
-    samples = point + offsets.to(point).reshape(-1, *point.shape)
-    pairs = pair.expand(len(samples), 2)
-    p = logits_in_batches(model, point[None], batch_size).double().softmax(1)
-    rest = p.index_fill(1, pair, 0.0).sum()
-    on_boundary = descend(model, samples, pairs, batch_size=batch_size)
-    on_level = project_to_level(model, samples, pairs, rest.expand(len(samples)), batch_size=batch_size)
-    sets = [found.point[found.found].flatten(1) for found in (on_boundary, on_level)]
-    values, missing = zip(*(_spectrum(rows, point.numel()) for rows in sets), strict=True)
-    return LocalDimension(*values, *missing, *(len(rows) for rows in sets))
-
-
-def _spectrum(rows: Tensor, dimension: int) -> tuple[Tensor, int]:
-    """Centred singular values of samples that were flat before [m, dimension], and how many dropped; -1 for too few."""
-    if len(rows) <= dimension:
-        return torch.full((dimension,), math.nan, dtype=torch.float64), -1
-    values = singular_values(rows.double())
-    return values, dropped_values(values.numpy(), FLAT_RATIO).count
+    n, shape = len(points.point), points.point.shape[1:]
+    dimension = math.prod(shape)
+    if offsets.ndim != 2 or offsets.shape[1] != dimension or len(offsets) <= dimension or not bool(points.found.all()):
+        raise ValueError(
+            f"expected points that were found and more offsets than {dimension} dimensions, found "
+            f"{int(points.found.sum())} of {n} points and offsets of shape {tuple(offsets.shape)}"
+        )
+    values = torch.full((2, n, len(radii), dimension), math.nan, dtype=torch.float64)
+    missing, arrived = (torch.full((2, n, len(radii)), -1) for _ in range(2))
+    logits = logits_in_batches(model, points.point, batch_size)
+    rest = logits.double().softmax(1).scatter(1, points.pair, 0.0).sum(1)
+    for i in range(n):
+        pairs, left = points.pair[i].expand(len(offsets), 2), rest[i].expand(len(offsets))
+        for j, radius in enumerate(radii.tolist()):
+            x = points.point[i] + (radius * offsets).to(points.point).reshape(-1, *shape)
+            on_boundary = descend(model, x, pairs, tolerance=TOLERANCE * radius, batch_size=batch_size)
+            on_level = project_to_level(model, x, pairs, left, batch_size=batch_size)
+            for k, landed in enumerate((on_boundary, on_level)):
+                rows = landed.point[landed.found].flatten(1).double()
+                arrived[k, i, j] = len(rows)
+                if len(rows) > dimension:
+                    values[k, i, j] = singular_values(rows)
+                    missing[k, i, j] = dropped_values(values[k, i, j].numpy(), FLAT_RATIO).count
+    return LocalDimensions(*values, *missing, *arrived)
 
 
 def probability_images(logits: Tensor, pair: Tensor, third: Tensor | None = None) -> Tensor:
@@ -190,6 +195,26 @@ def probability_images(logits: Tensor, pair: Tensor, third: Tensor | None = None
     third = others.argmax(1) if third is None else third
     single = others.gather(1, third[:, None])
     return torch.cat([both, single, others.scatter(1, third[:, None], 0.0).sum(1, keepdim=True)], 1)
+
+
+def along_lines(
+    model: Classifier, start: Tensor, end: Tensor, pair: Tensor, points: int, *, batch_size: int = 4096
+) -> tuple[Tensor, Tensor]:
+    """Images of lines in probability space: curves.
+
+    Args:
+        start, end: images [n, ...]. pair: classes of the crossing [n, 2]. points: places along each line.
+
+    Returns:
+        Shares of the way [points], and `probability_images` [n, points, 4], float64. The third class of a line is that
+        of the largest mean probability along it.
+    """
+    t = torch.linspace(0, 1, points, dtype=torch.float64, device=start.device)
+    places = torch.lerp(start.double()[:, None], end.double()[:, None], t.reshape(-1, *[1] * (start.ndim - 1)))
+    logits = logits_in_batches(model, places.flatten(0, 1).to(start), batch_size)
+    mean = logits.double().softmax(1).reshape(len(start), points, logits.shape[1]).mean(1).scatter(1, pair, -1.0)
+    third = mean.argmax(1).repeat_interleave(points)
+    return t, probability_images(logits, pair.repeat_interleave(points, 0), third).reshape(len(start), points, 4)
 
 
 def simplex(probabilities: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ SCRIPTS = {
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
     "sensitivity": "scripts/persistence/vary.py",
+    "spectra": "scripts/boundary/decompose.py",
+    "level_sets": "scripts/boundary/measure_level_sets.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "persistence_by_network": "scripts/tables/persistence_by_network.py",
@@ -58,6 +60,8 @@ SCRIPTS = {
     "distortion_histogram": "scripts/figures/distortion_histogram.py",
     "asymmetry_figure": "scripts/figures/asymmetry.py",
     "sensitivity_figure": "scripts/figures/sensitivity.py",
+    "boundary_spectra": "scripts/figures/boundary_spectra.py",
+    "boundary_classes": "scripts/figures/boundary_classes.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -92,6 +96,8 @@ PLOT_STAGE = {
     "distortion_histogram": "attacks",
     "asymmetry": "asymmetry",
     "sensitivity": "sensitivity",
+    "boundary_spectra": "spectra",
+    "boundary_classes": "level_sets",
 }
 
 # Measurements of no network, and the plots that show them.
