@@ -19,6 +19,7 @@ _MODULES = (
     "attack_contract",
     "attacks",
     "boundary",
+    "boundary_lines",
     "boundary_spectra",
     "bracketing",
     "claims",

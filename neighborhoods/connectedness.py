@@ -1,6 +1,5 @@
 """Paths on decision boundaries: whether two points of one boundary are connected (Bell's question in section 28)."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +8,10 @@ from torch import Tensor
 from neighborhoods.boundary import descend
 from neighborhoods.sampling import Classifier
 
-CONNECTED, OTHER_CLASS, GAP, UNRESOLVED = "connected", "other class", "gap", "unresolved"
+OUTCOMES = ("connected", "other class", "gap", "unresolved")
+CONNECTED, OTHER_CLASS, GAP, UNRESOLVED = range(len(OUTCOMES))
 
-# A step whose halves are not at least this much shorter leads across a gap: on a sphere they are by 1 / sqrt(2) at most.
+# A step whose halves are not this much shorter leads across a gap; on a sphere they are at most 1 / sqrt(2) of it.
 SHRINKING = 0.9
 
 
@@ -22,7 +22,8 @@ class Paths:
     Attributes:
         status: of each path [n]. "connected": no step is longer than the tolerance, and the middle of each lies by the
             boundary too. "other class": the two classes do not lead where the path would go. "gap": a step that halving
-            does not shorten. Both of these say that the points are not connected by this path; there may be others.
+            does not shorten; none shorter than half the tolerance is seen. Both of these say that the points are not
+            connected by this path; there may be others.
             "unresolved": steps longer than the tolerance are left.
         longest: the longest step left, in units of the images [n], float64. steps: number of steps [n], int64.
     """
@@ -62,7 +63,7 @@ def connect(
             f"and {tolerance:g}"
         )
     n = len(start)
-    status = [CONNECTED] * n
+    outcome = torch.full((n,), CONNECTED, device=start.device)
     longest = torch.zeros(n, dtype=torch.float64, device=start.device)
     steps = torch.zeros(n, dtype=torch.int64, device=start.device)
     path, first, last = torch.arange(n, device=start.device), start, end
@@ -76,26 +77,19 @@ def connect(
         torn = middle.found & (halves > SHRINKING * length) & (length > tolerance / 2)
         failed = torn | ~middle.found
         done = ~failed & (length <= tolerance)
-        for which, name in ((torn, GAP), (~middle.found, OTHER_CLASS)):
-            for i in path[which].unique().tolist():
-                status[i] = name
-        longest.index_reduce_(0, path[failed | done], length[failed | done], "amax")
-        steps.index_add_(0, path[failed | done], torch.ones_like(path[failed | done]))
+        outcome[path[torn]] = GAP
+        outcome[path[~middle.found]] = OTHER_CLASS
         ended = torch.zeros(n, dtype=torch.bool, device=start.device)
         ended[path[failed]] = True
-        # The steps of a path that ends here count, though they are not halved.
-        rest = ended[path] & ~failed & ~done
-        longest.index_reduce_(0, path[rest], length[rest], "amax")
-        steps.index_add_(0, path[rest], torch.ones_like(path[rest]))
+        # Also the other steps of a path that ends here count, though they are not halved.
+        _count(steps, longest, path, length, done | ended[path])
         go = ~ended[path] & ~done
         point = middle.point[go]
         path, first, last = path[go].repeat(2), torch.cat([first[go], point]), torch.cat([point, last[go]])
     if len(path):
-        longest.index_reduce_(0, path, _distance(first, last), "amax")
-        steps.index_add_(0, path, torch.ones_like(path))
-        for i in path.unique().tolist():
-            status[i] = UNRESOLVED
-    return Paths(status, longest, steps)
+        _count(steps, longest, path, _distance(first, last), torch.ones_like(path, dtype=torch.bool))
+        outcome[path] = UNRESOLVED
+    return Paths([OUTCOMES[code] for code in outcome.tolist()], longest, steps)
 
 
 def pairs_of_equal_classes(pair: Tensor, group: Tensor | None = None) -> Tensor:
@@ -119,6 +113,11 @@ def pairs_of_equal_classes(pair: Tensor, group: Tensor | None = None) -> Tensor:
         count = min(len(one), len(two))
         chosen.append(torch.stack([one[:count], two[:count]], 1))
     return torch.cat(chosen) if chosen else torch.empty(0, 2, dtype=torch.int64, device=pair.device)
+
+
+def _count(steps: Tensor, longest: Tensor, path: Tensor, length: Tensor, which: Tensor) -> None:
+    steps.index_add_(0, path[which], torch.ones_like(path[which]))
+    longest.scatter_reduce_(0, path[which], length[which], "amax")
 
 
 def _distance(first: Tensor, second: Tensor) -> Tensor:

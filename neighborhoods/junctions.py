@@ -93,7 +93,6 @@ def class_distances(
     if candidates < 1 or steps < 1:
         raise ValueError(f"expected at least one candidate and one step, found {candidates} and {steps}")
     rows = points.found.nonzero()[:, 0]
-    shape = points.point.shape[1:]
     logits = logits_in_batches(model, torch.nan_to_num(points.point), batch_size) if len(points.point) else None
     classes = 2 if logits is None else logits.shape[1]
     distance = torch.full((len(points.point), classes), math.inf, dtype=torch.float64, device=points.point.device)
@@ -101,21 +100,18 @@ def class_distances(
     count = min(candidates, classes - 2)
     if logits is None or count == 0 or len(rows) == 0:
         return distance
-    others = logits[rows].scatter(1, points.pair[rows], -math.inf).topk(count, 1).indices
-    leading = torch.cat([points.pair[rows], others], 1)
+    further = logits[rows].scatter(1, points.pair[rows], -math.inf).topk(count, 1).indices
+    leading = torch.cat([points.pair[rows], further], 1)
     start = points.point[rows].repeat_interleave(count, 0)
-    wanted, rivals = others.flatten(), leading.repeat_interleave(count, 0)
+    wanted, rivals = further.flatten(), leading.repeat_interleave(count, 0)
     # Each class but the wanted one, which stands at one place of its row.
     rivals = rivals[rivals != wanted[:, None]].reshape(len(wanted), count + 1)
+    pieces = zip(*(column.split(max(1, batch_size // (count + 2))) for column in (start, wanted, rivals)), strict=True)
     found = torch.cat(
-        [
-            _nearest_of_class(model, *part, steps, batch_size)
-            for part in zip(*(t.split(max(1, batch_size // (count + 2))) for t in (start, wanted, rivals)), strict=True)
-        ]
+        [_nearest_of_class(model, origin, aim, others, steps, batch_size) for origin, aim, others in pieces]
     )
     length = torch.where(found.isnan().any(1), math.inf, (found - start.flatten(1).double()).norm(dim=1))
-    distance[rows] = distance[rows].scatter(1, others, length.reshape(-1, count))
-    assert distance.shape[1:] == (classes,) and start.shape[1:] == shape
+    distance[rows] = distance[rows].scatter(1, further, length.reshape(-1, count))
     return distance
 
 
@@ -133,8 +129,8 @@ def classes_within(distance: Tensor, radii: Tensor, sampled: Tensor | None = Non
 def shortest_offsets(normals: Tensor, bounds: Tensor) -> Program:
     """The shortest d with G d >= b, batched, by coordinate ascent on the dual (Hildreth 1957).
 
-    d = G^T lam with lam the minimiser of |G^T lam|^2 / 2 - b . lam over lam >= 0. Constraints that contradict each other
-    give offsets that meet only some of them.
+    d = G^T lam with lam the minimiser of |G^T lam|^2 / 2 - b . lam over lam >= 0. Constraints that contradict each
+    other give offsets that meet only some of them.
 
     Args:
         normals: G [n, constraints, dimension]. bounds: b [n, constraints].

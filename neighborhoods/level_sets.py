@@ -1,4 +1,4 @@
-"""Decision level sets: their points, their dimension, and their images in probability space (Bell, sections 29 and 30.2).
+"""Decision level sets: points, dimension, and images in probability space (Bell, sections 29 and 30.2).
 
 A decision level set is where two classes have one and the same probability a and no other has a larger one. Two
 equations hold on it, so where their gradients are independent it has two dimensions less than the space; the
@@ -24,9 +24,9 @@ class LevelPoints:
     """Points projected onto decision level sets.
 
     Attributes:
-        point: [n, ...]; nan where none was found. gap: difference of the pair's logits there [n]. odds: ln of the odds
-            of all other classes less that of the level [n]. found: whether both vanish to the square root of the images'
-            precision, and no other class leads [n].
+        point: [n, ...]; nan where none was found. gap: difference of the pair's logits there [n]. odds: ln of the
+            odds of all other classes less that of the level [n]. found: whether both vanish to the square root of the
+            images' precision, and no other class leads [n].
     """
 
     point: Tensor
@@ -168,8 +168,9 @@ def local_dimensions(
             x = points.point[i] + (radius * offsets).to(points.point).reshape(-1, *shape)
             on_boundary = descend(model, x, pairs, tolerance=TOLERANCE * radius, batch_size=batch_size)
             on_level = project_to_level(model, x, pairs, left, batch_size=batch_size)
-            for k, landed in enumerate((on_boundary, on_level)):
-                rows = landed.point[landed.found].flatten(1).double()
+            reached = (on_boundary.point[on_boundary.found], on_level.point[on_level.found])
+            for k, landed in enumerate(reached):
+                rows = landed.flatten(1).double()
                 arrived[k, i, j] = len(rows)
                 if len(rows) > dimension:
                     values[k, i, j] = singular_values(rows)

@@ -79,8 +79,8 @@ def measure_level_sets(
             text = "probabilities of the pair, of a third class and of all others"
             file.put(f"{name}/probabilities", chances, text, ("point", "part"))
             file.put(f"{name}/simplex", simplex(chances[:, :3]), "barycentric coordinates", ("point", "axis"))
-            ends = tuple(part[points.found][:lines] for part in groups[name])
-            t, curves = along_lines(network, *ends, found.pair[:lines], line_points, batch_size=batch_size)
+            start, end = (part[points.found][:lines] for part in groups[name])
+            t, curves = along_lines(network, start, end, found.pair[:lines], line_points, batch_size=batch_size)
             file.put(f"{name}/t", t, "share of the way along the lines", ("place",))
             file.put(f"{name}/curves", curves, "probabilities along the first lines", ("line", "place", "part"))
             file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("line", "place", "axis"))

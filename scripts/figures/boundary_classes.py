@@ -17,6 +17,7 @@ PATHS = {
     "adversarial": "adversarial",
     "between": "one of each",
 }
+SETS = {"boundary": "boundary", "level": "level set"}
 OUTCOMES = {"connected": "C3", "other class": "C5", "gap": "C4", "unresolved": OTHER}
 
 
@@ -24,23 +25,24 @@ def draw(*, level_sets: str, outputs: Sequence[str], style: str) -> None:
     """Shares with intervals against the radius; points and lines in the simplex; outcomes of paths."""
     with reading(level_sets) as file:
         groups = {name: _read(file, name) for name in GROUPS}
-        radii = file.read("radii")
+        radii, spreads = file.read("radii"), file.read("dimension_radii")
         paths = {name: file.read_group(f"paths/{name}") for name in PATHS}
         step = float(file.read("step"))
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
-        figure = plt.figure(figsize=(width, 2.75 * height))
+        figure = plt.figure(figsize=(width, 2.6 * height))
         above, middle, below = figure.subplots(3, 1, height_ratios=(1, 1, 0.62))
         _shares(above, groups, radii)
-        _simplex(middle, groups)
+        _simplex(middle, groups, spreads)
         _outcomes(below, paths, step)
         save(figure, outputs)
 
 
 def _read(file: Reader, name: str) -> dict[str, Any]:
     shares = {way: [file.read(f"{name}/{way}/{key}") for key in ("share", "low", "high")] for way in WAYS}
-    simplex = {key: file.read(f"{name}/{key}") for key in ("simplex", "curves_simplex")}
-    return {"n": int(file.read(f"{name}/n")), **shares, **simplex}
+    places = {key: file.read(f"{name}/{key}") for key in ("simplex", "curves_simplex", "rank")}
+    missing = {key: file.read(f"{name}/dimension/{key}_dropped") for key in SETS if f"{name}/dimension" in file}
+    return {"n": int(file.read(f"{name}/n")), **shares, **places, "missing": missing}
 
 
 def _shares(axes: Axes, groups: Mapping[str, Mapping[str, Any]], radii: np.ndarray) -> None:
@@ -60,7 +62,7 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, Any]], radii: np.ndarr
     axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=1, fontsize=6.5)
 
 
-def _simplex(axes: Axes, groups: Mapping[str, Mapping[str, Any]]) -> None:
+def _simplex(axes: Axes, groups: Mapping[str, Mapping[str, Any]], spreads: np.ndarray) -> None:
     corners = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)], [0, 0]])
     centre = corners[:3].mean(0)
     axes.plot(*corners.T, color="k", linewidth=0.6)
@@ -70,12 +72,31 @@ def _simplex(axes: Axes, groups: Mapping[str, Mapping[str, Any]]) -> None:
         for curve in groups[name]["curves_simplex"]:
             axes.plot(*curve.T, color=colour, linewidth=0.5, alpha=0.8)
         points = groups[name]["simplex"]
-        axes.scatter(*points.T, s=6, color=colour, linewidths=0, zorder=3, label=f"{text}, n = {len(points)}")
+        axes.scatter(
+            points[:, 0], points[:, 1], s=6, color=colour, linewidths=0, zorder=3, label=f"{text}, n = {len(points)}"
+        )
     axes.set(aspect="equal", xlim=(-0.35, 1.35))
+    note = axes.text(
+        -0.44, 1.05, _dimensions(groups, spreads), transform=axes.transAxes, fontsize=6, va="top", linespacing=1.4
+    )
+    # Beside the triangle's top, where the other panels have their labels.
+    note.set_in_layout(False)
     axes.axis("off")
-    axes.text(-0.02, 0, "class left", ha="right", va="center", fontsize=7)
+    axes.text(-0.03, 0, "class\nleft", ha="right", va="center", fontsize=7)
     axes.text(1.02, 0, "class\nentered", ha="left", va="center", fontsize=7)
     axes.text(0.5, 0.9, "third class", ha="center", va="bottom", fontsize=7)
+
+
+def _dimensions(groups: Mapping[str, Mapping[str, Any]], spreads: np.ndarray) -> str:
+    """Dimensions that boundary and level set lack, in words."""
+    ranks = np.concatenate([group["rank"] for group in groups.values()])
+    lines = ["dimensions missing", f"by gradients: {', '.join(map(str, np.unique(ranks)))} (n = {len(ranks)})"]
+    for i, spread in enumerate(spreads):
+        for key, name in SETS.items():
+            parts = [group["missing"][key][:, i] for group in groups.values() if key in group["missing"]]
+            counts = [str(count) for count in np.concatenate(parts) if count >= 0] if parts else []
+            lines.append(f"{name}, radius {spread:g}: {', '.join(counts) or '–'}")
+    return "\n".join(lines)
 
 
 def _outcomes(axes: Axes, paths: Mapping[str, Mapping[str, np.ndarray]], step: float) -> None:

@@ -15,38 +15,37 @@ GROUPS = {"natural": ("between natural images", NATURAL), "adversarial": ("natur
 LINES = {"descent": "-", "line": "--"}
 MARKERS = {"gaussian": "^", "flat": "o"}
 SHOWN = 2
-LIMITS = (3e-3, 8)
+LIMITS = (3e-4, 8)
 
 
 def draw(*, spectra: str, outputs: Sequence[str], style: str) -> None:
-    """Above: values of the first crossing of each kind at the first and last radius. Below: cosines of all crossings."""
+    """Above: values of the first crossing of each kind at the first and last radius. Below: cosines of all of them."""
     with reading(spectra) as file:
         groups = {name: _read(file, name) for name in GROUPS}
-        radii, samples, ways = (file.read(name) for name in ("radii", "samples", "projections"))
+        radii = file.read("radii")
+        samples, ways = ([str(word) for word in file.read(name)] for name in ("samples", "projections"))
         random = float(file.read("random_cosine"))
     chosen = sorted({0, len(radii) - 1})
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
-        figure = plt.figure(figsize=(width, 2.35 * height))
-        grid = figure.add_gridspec(3, SHOWN, height_ratios=(1, 1, 0.9))
-        for row, (name, (text, colour)) in enumerate(GROUPS.items()):
-            for column, i in enumerate(chosen):
-                axes = figure.add_subplot(grid[row, column])
+        figure = plt.figure(figsize=(width, 2.5 * height))
+        upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=(2, 1)))
+        panels = upper.subplots(len(GROUPS), SHOWN, sharex=True, sharey=True, squeeze=False)
+        for row, (name, (text, colour)) in zip(panels, GROUPS.items(), strict=True):
+            for axes, i in zip(row, chosen, strict=False):
                 _spectra(axes, groups[name], i, radii[i], samples, ways, colour)
-                axes.set_title(f"{text},\nradius {radii[i]:g}", fontsize=7)
-                if column == 0:
-                    axes.set_ylabel("singular value / radius")
-                if row == 1:
-                    axes.set_xlabel("number of the value")
-        axes = figure.add_subplot(grid[2, :])
-        _cosines(axes, groups, radii, samples, ways, random)
+                axes.set_title(f"{text},\nradius {radii[i]:g}", fontsize=plt.rcParams["legend.fontsize"])
+            row[0].set_ylabel("singular value / radius")
+        for axes in panels[-1]:
+            axes.set_xlabel("value, from the smallest")
+        _cosines(lower.subplots(), groups, radii, samples, ways, random)
         handles = [
             Line2D([], [], color=OTHER, label="Gaussian sample"),
             Line2D([], [], color="k", label="flat sample (in colour)"),
-            Line2D([], [], color="k", linestyle="--", label="along lines"),
-            Line2D([], [], color="k", label="by descent"),
+            Line2D([], [], color="k", linestyle="--", label="projected by line"),
+            Line2D([], [], color="k", label="projected by descent"),
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2)
+        upper.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2)
         save(figure, outputs)
 
 
@@ -65,26 +64,33 @@ def _spectra(
     ways: Sequence[str],
     colour: str,
 ) -> None:
-    axes.set(yscale="log", ylim=LIMITS)
+    axes.set(xscale="log", yscale="log", ylim=LIMITS)
     if not len(group["centred"]):
         axes.text(0.5, 0.5, "no crossing", transform=axes.transAxes, ha="center")
         return
     notes = []
     for s, sample in enumerate(samples):
-        counts = []
+        own = OTHER if sample == "gaussian" else colour
         for w, way in enumerate(ways):
-            values = group["centred"][0, place, s, w] / radius
+            values = group["centred"][0, place, s, w][::-1] / radius
             count = int(group["dropped"][0, place, s, w])
-            own = OTHER if sample == "gaussian" else colour
             number = np.arange(1, len(values) + 1)
             axes.plot(number, values, color=own, linestyle=LINES[way], linewidth=0.9)
-            if count > 0:
-                lost = np.maximum(values[-count:], LIMITS[0] * 1.15)
-                axes.scatter(number[-count:], lost, s=9, marker=MARKERS[sample], facecolors="none", edgecolors=own)
-            counts.append(f"{count}" if count >= 0 else "–")
-        notes.append(f"{sample}: {', '.join(counts)}")
-    head = "dropped (" + ", ".join("along lines" if way == "line" else way for way in ways) + ")"
-    axes.text(0.03, 0.04, "\n".join([head, *notes]), transform=axes.transAxes, fontsize=6, va="bottom")
+            lost = slice(0, max(count, 0))
+            axes.scatter(
+                number[lost],
+                values[lost],
+                s=9,
+                marker=MARKERS[sample],
+                facecolors="none",
+                edgecolors=own,
+                clip_on=False,
+            )
+        notes.append(
+            f"{sample}: " + ", ".join(str(count) if count >= 0 else "–" for count in group["dropped"][0, place, s])
+        )
+    head = f"dropped ({', '.join(ways)})"
+    axes.text(0.98, 0.04, "\n".join([head, *notes]), transform=axes.transAxes, fontsize=6, va="bottom", ha="right")
 
 
 def _cosines(
@@ -117,16 +123,12 @@ def _cosines(
             label=f"{text}, n = {n}",
         )
     axes.axhline(random, color="k", linewidth=0.8, linestyle=":", label="random direction")
-    axes.set(ylim=(0, 1.05), ylabel="|cosine| of the first\ndirection, image removed,\nwith the line")
-    axes.set_xticks(
-        range(len(names)),
-        [
-            f"{radii[i]:g}\n{sample[:5]}.\n{way}" if sample == "gaussian" else f"{radii[i]:g}\n{sample}\n{way}"
-            for i, sample, way in names
-        ],
-        fontsize=6,
-    )
-    axes.legend(loc="upper right", fontsize=6)
+    axes.set(ylim=(0, 1.05), ylabel="|cosine| with the line\nof the first direction,\nimage removed")
+    axes.set_xticks(range(len(names)), [f"{sample}\n{radii[i]:g}" for i, sample, _ in names], fontsize=5)
+    for w, way in enumerate(ways):
+        middle = (w + 0.5) / len(ways)
+        axes.text(middle, -0.22, f"projected by {way}", transform=axes.transAxes, ha="center", va="top", fontsize=7)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, fontsize=6, columnspacing=0.8)
 
 
 if "snakemake" in globals():

@@ -20,7 +20,7 @@ from pipeline.specs import (
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
-          "sensitivity": 3}  # fmt: skip
+          "sensitivity": 3, "spectra": 3, "level_sets": 3}  # fmt: skip
 KERNEL = {
     *("paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"),
     *("path_geometry", "importance"),
@@ -32,6 +32,8 @@ TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2",
 FIGURES = {
     "beyond/asymmetry",
     "beyond/sensitivity",
+    "bell/boundary_classes",
+    "bell/boundary_spectra",
     *(f"bell/figure_{n:02}" for n in (1, 2, 3, 6, *range(7, 17), *range(18, 25))),
     "bell/figure_12_imagenet",
     *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
@@ -106,6 +108,10 @@ def changed_by(raw, path, value):
         (("mirror",), "elsewhere", set()),
         (("asymmetry", "caliper"), 0.2, {"asymmetry"}),
         (("sensitivity", "images"), 9, {"sensitivity"}),
+        (("spectra", "crossings"), 2, {"spectra"}),
+        (("spectra", "crossings"), 1, set()),
+        (("level_sets", "step"), 0.25, {"level_sets"}),
+        (("datasets", "mnist5k", "settings"), {"level_sets": {"samples": 9}}, {"level_sets"}),
         (("persistence", "noise"), "ball", SAMPLED - {"sensitivity"}),
         (("tables", "bell/attacks", "attacks"), ["fgsm"], {"bell/attacks"}),
         (("claims", "confidence"), 0.9, set()),
