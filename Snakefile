@@ -19,6 +19,7 @@ include: "rules/zoo.smk"
 include: "rules/figures.smk"
 include: "rules/cone_figures.smk"
 include: "rules/kernel_figures.smk"
+include: "rules/level_sets.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
 

@@ -44,6 +44,11 @@ class BoundaryPoints:
     third: Tensor
     found: Tensor
 
+    def at(self, rows: Tensor) -> "BoundaryPoints":
+        """Some of the points, by positions or by a mask [n]."""
+        columns = (self.point, self.pair, self.gap, self.level, self.third, self.found)
+        return BoundaryPoints(*(column[rows] for column in columns))
+
 
 @dataclass(frozen=True)
 class LineCrossing(BoundaryPoints):
@@ -56,12 +61,21 @@ class LineCrossing(BoundaryPoints):
     t: Tensor
 
 
-def cross(model: Classifier, start: Tensor, end: Tensor, *, points: int = SCAN, batch_size: int = 4096) -> LineCrossing:
-    """First change of class along lines from `start` to `end`, by a scan and bisection to the precision of the images.
+def cross(
+    model: Classifier,
+    start: Tensor,
+    end: Tensor,
+    *,
+    points: int = SCAN,
+    tolerance: float = 0.0,
+    batch_size: int = 4096,
+) -> LineCrossing:
+    """First change of class along lines from `start` to `end`, by a scan and bisection.
 
     Args:
         model: images [B, ...] to logits [B, classes]. start, end: images [n, ...], floating point.
-        points: steps of the scan. batch_size: images of a forward pass.
+        points: steps of the scan. tolerance: distance from the boundary, in units of the images, that bisection may
+            leave; 0 for their precision. batch_size: images of a forward pass.
 
     Raises:
         ValueError: the ends have other shapes, are not finite, or logits are not.
@@ -69,7 +83,7 @@ def cross(model: Classifier, start: Tensor, end: Tensor, *, points: int = SCAN, 
     _check(start)
     if start.shape != end.shape or start.dtype != end.dtype:
         raise ValueError(f"expected lines between images of one shape, found {tuple(start.shape)}, {tuple(end.shape)}")
-    _, high = first_change(model, start, end, points=points, batch_size=batch_size)
+    _, high = first_change(model, start, end, points=points, tolerance=tolerance, batch_size=batch_size)
     found = torch.isfinite(high)
     own = _classes(model, start, batch_size)
     place = _on_line(start, end, torch.where(found, high, 0.0))
@@ -78,16 +92,21 @@ def cross(model: Classifier, start: Tensor, end: Tensor, *, points: int = SCAN, 
 
 
 def first_change(
-    model: Classifier, start: Tensor, end: Tensor, *, points: int = SCAN, batch_size: int = 4096
+    model: Classifier,
+    start: Tensor,
+    end: Tensor,
+    *,
+    points: int = SCAN,
+    tolerance: float = 0.0,
+    batch_size: int = 4096,
 ) -> tuple[Tensor, Tensor]:
     """Shares of lines [n], float64, between which the class first differs from the start's; nan where it never does.
 
     The class at the first is that of the start, at the second another. They lie as close as the images' type tells
-    apart.
+    apart, or within the tolerance.
 
     Args:
-        model: images [B, ...] to logits [B, classes]. start, end: images [n, ...], floating point.
-        points: steps of the scan. batch_size: images of a forward pass.
+        model, start, end, points, tolerance, batch_size: as for `cross`.
     """
     own = _classes(model, start, batch_size)
     low = torch.zeros(len(start), dtype=torch.float64, device=start.device)
@@ -103,7 +122,7 @@ def first_change(
             break
     low[left] = math.nan
     rows = torch.isfinite(high).nonzero()[:, 0]
-    halvings = math.ceil(-math.log2(points * torch.finfo(start.dtype).eps))
+    halvings = _halvings(start[rows], end[rows], tolerance, points)
 
     def beyond(t: Tensor) -> Tensor:
         return _classes(model, _on_line(start[rows], end[rows], t), batch_size) != own[rows]
@@ -112,13 +131,22 @@ def first_change(
     return low, high
 
 
-def towards(model: Classifier, x: Tensor, first: Tensor, second: Tensor, *, batch_size: int = 4096) -> LineCrossing:
+def towards(
+    model: Classifier,
+    x: Tensor,
+    first: Tensor,
+    second: Tensor,
+    *,
+    tolerance: float = 0.0,
+    batch_size: int = 4096,
+) -> LineCrossing:
     """Project points onto the boundary by a line to one of two parents, whichever is of another class (section 31).
 
     Args:
         model: images [B, ...] to logits [B, classes]. x: points [n, ...].
         first, second: images [...] of different classes; a point of the first's class goes to the second, others to the
             first.
+        tolerance: as for `cross`.
 
     Raises:
         ValueError: the parents are of one class, or as for `cross`.
@@ -128,11 +156,17 @@ def towards(model: Classifier, x: Tensor, first: Tensor, second: Tensor, *, batc
     if bool(classes[0] == classes[1]):
         raise ValueError(f"expected parents of different classes, found both in class {int(classes[0])}")
     of_first = _classes(model, x, batch_size) == classes[0]
-    return cross(model, x, parents[of_first.long()], batch_size=batch_size)
+    return cross(model, x, parents[of_first.long()], tolerance=tolerance, batch_size=batch_size)
 
 
 def descend(
-    model: Classifier, x: Tensor, pair: Tensor | None = None, *, steps: int = 50, batch_size: int = 4096
+    model: Classifier,
+    x: Tensor,
+    pair: Tensor | None = None,
+    *,
+    steps: int = 50,
+    tolerance: float = 0.0,
+    batch_size: int = 4096,
 ) -> BoundaryPoints:
     """Project points onto the boundary by gradient descent on the class margin (Bell, section 31).
 
@@ -145,7 +179,7 @@ def descend(
         x: points [n, ...], floating point.
         pair: two classes for each point [n, 2], int64, whose tie is looked for from either side; None for the two that
             lead.
-        steps: at most. batch_size: images of a forward pass.
+        steps: at most. tolerance: as for `cross`. batch_size: images of a forward pass.
 
     Returns:
         Points; not found where the margin has no gradient, never changes its sign, or another class leads at its end.
@@ -190,9 +224,7 @@ def descend(
         return _on_first_side(model, place, own[rows], other[rows], batch_size) != start_sign[rows]
 
     low = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
-    # The last segment may be far shorter than the point is long: to the images' precision, not to the segment's.
-    halvings = math.ceil(-math.log2(torch.finfo(x.dtype).eps))
-    _, high = _bisect(beyond, low, torch.ones_like(low), halvings)
+    _, high = _bisect(beyond, low, torch.ones_like(low), _halvings(before[rows], after[rows], tolerance))
     point = x.detach().clone()
     point[rows] = _on_line(before[rows], after[rows], high)
     second = _rival(logits_in_batches(model, point, batch_size), own) if pair is None else other
@@ -233,7 +265,7 @@ def margin_gradients(
 
 
 def _check(x: Tensor) -> None:
-    if x.ndim < 2 or len(x) == 0 or not x.is_floating_point() or not bool(torch.isfinite(x).all()):
+    if x.ndim < 2 or not x.is_floating_point() or not bool(torch.isfinite(x).all()):
         raise ValueError(f"expected finite floating-point images [n, ...], found {x.dtype} of shape {tuple(x.shape)}")
 
 
@@ -244,6 +276,16 @@ def _classes(model: Classifier, x: Tensor, batch_size: int) -> Tensor:
 def _on_line(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     t = t.reshape(-1, *[1] * (start.ndim - 1))
     return ((1 - t) * start.double() + t * end.double()).to(start.dtype)
+
+
+def _halvings(start: Tensor, end: Tensor, tolerance: float, pieces: int = 1) -> int:
+    """Halvings of a piece of each line that leave at most the tolerance, or the precision of the images."""
+    # Lines may be far shorter than the images are long: to the images' precision, not to the lines'.
+    finest = math.ceil(-math.log2(pieces * torch.finfo(start.dtype).eps))
+    if tolerance == 0 or len(start) == 0:
+        return finest
+    longest = float((end - start).flatten(1).norm(dim=1).max()) / pieces
+    return min(finest, max(0, math.ceil(math.log2(longest / tolerance)))) if longest > 0 else 0
 
 
 def _bisect(beyond: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, halvings: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ def to_unit_interval(pixels: np.ndarray, device: str = "cpu") -> Tensor:
     """
     if pixels.dtype == np.uint8:
         return torch.from_numpy(pixels).to(device).float() / 255
-    if pixels.dtype.kind != "f" or not (np.min(pixels) >= 0 and np.max(pixels) <= 1):
+    if pixels.dtype.kind != "f" or not (np.min(pixels, initial=0) >= 0 and np.max(pixels, initial=0) <= 1):
         raise ValueError(f"expected pixels as uint8 or as floats in [0, 1], found {pixels.dtype}")
     return torch.from_numpy(pixels.astype(np.float32)).to(device)
 

@@ -47,6 +47,8 @@ SCRIPTS = {
     "boundary_plane": "scripts/figures/boundary_plane.py",
     "dropout": "scripts/boundary/trace_dropout.py",
     "zoo": "scripts/boundary/compare_networks.py",
+    "spectra": "scripts/boundary/decompose.py",
+    "level_sets": "scripts/boundary/measure_level_sets.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "wedges": "scripts/wedges/measure.py",
@@ -67,6 +69,8 @@ SCRIPTS = {
     "sensitivity_figure": "scripts/figures/sensitivity.py",
     "dropout_crossings": "scripts/figures/dropout_crossings.py",
     "zoo_figure": "scripts/figures/zoo.py",
+    "boundary_spectra": "scripts/figures/boundary_spectra.py",
+    "boundary_classes": "scripts/figures/boundary_classes.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -106,6 +110,8 @@ PLOT_STAGE = {
     "sensitivity": "sensitivity",
     "voronoi_angles": "voronoi",
     "dropout_crossings": "dropout",
+    "boundary_spectra": "spectra",
+    "boundary_classes": "level_sets",
 }
 
 # Measurements of no network, and the plots that show them.

@@ -278,8 +278,11 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     dimensions, points = norms.get("dimensions"), norms.get("points")
     if isinstance(dimensions, list) and isinstance(points, list) and len(dimensions) != len(points):
         yield f"norms.points: expected one number for each of norms.dimensions ({len(dimensions)}), found {len(points)}"
+    yield from _check_ascending("level_sets.radii", _mapping(config.get("level_sets")).get("radii"))
     for name, dataset in _mapping(config.get("datasets")).items():
         dataset = _mapping(dataset)
+        own = _mapping(_mapping(dataset.get("settings")).get("level_sets"))
+        yield from _check_ascending(f"datasets.{name}.settings.level_sets.radii", own.get("radii"))
         train, test = dataset.get("train"), dataset.get("test")
         if dataset.get("source") == "hdf5" and dataset.get("file") is None:
             yield f"datasets.{name}.file: expected the path of an HDF5 file, found none"
@@ -317,6 +320,12 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
                 f"models.{name}.training.penalty: expected 1 value or {layers}, one for each layer with weights, "
                 f"found {len(penalty)}"
             )
+
+
+def _check_ascending(where: str, values: Any) -> Iterator[str]:
+    numbers = [value for value in values if isinstance(value, float)] if isinstance(values, list) else []
+    if numbers != sorted(numbers):
+        yield f"{where}: expected ascending values, found {numbers}"
 
 
 def _check_interpolated(config: Mapping[str, Any]) -> Iterator[str]:

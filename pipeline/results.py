@@ -202,6 +202,18 @@ def one_success_each(success: NDArray[np.bool_], origin: NDArray[np.int64], seed
     return works[np.unique(origin[works], return_index=True)[1]]
 
 
+def read_successes(path: str | Path, images: int, seed: int) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """Images and adversarial images of an attack, a random success of each origin (`one_success_each`); possibly none.
+
+    Raises:
+        StoreError: a part is missing or damaged.
+    """
+    with reading(path) as file:
+        x, x_adv, success, index = (file.read(name) for name in ("x", "x_adv", "success", "index"))
+    rows = one_success_each(success, index, seed)[:images]
+    return x[rows], x_adv[rows]
+
+
 def read_path(path: str | Path) -> StoredPath:
     """A path of weights.
 

@@ -61,7 +61,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             extra = own_files(root, settings["method"])
         case "natural", (dataset, _, images):
             settings = section_for(config, "persistence", dataset) | {"natural_images": int(images)}
-        case (("persistence" | "stability"), (dataset, _, _)):
+        case (("persistence" | "stability" | "spectra" | "level_sets"), (dataset, _, _)):
             settings = section_for(config, stage, dataset)
         case "paths", (network,):
             names_of = ("learning_rate", "steps", "loss", "train_samples")

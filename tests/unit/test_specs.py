@@ -20,7 +20,7 @@ from pipeline.specs import (
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
-          "sensitivity": 3, "voronoi": 3, "dropout": 3}  # fmt: skip
+          "sensitivity": 3, "voronoi": 3, "dropout": 3, "spectra": 3, "level_sets": 3}  # fmt: skip
 KERNEL = {
     *("paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"),
     *("path_geometry", "importance"),
@@ -35,6 +35,8 @@ FIGURES = {
     "bell/boundary_plane",
     "beyond/asymmetry",
     "beyond/sensitivity",
+    "bell/boundary_classes",
+    "bell/boundary_spectra",
     *(f"bell/figure_{n:02}" for n in (1, 2, 3, 6, *range(7, 17), *range(18, 25))),
     "bell/figure_12_imagenet",
     "bell/orthant_spectra",
@@ -133,6 +135,10 @@ def changed_by(raw, before, path, value):
         (("models", "fc-100-20-10", "training", "adversarial"), None, set()),
         (("models", "c-4-short", "training", "soft_nearest_neighbor"), {"weight": 1, "temperature": 1}, {"interpolated_weights"}),
         (("figures", "catalogue", "bell/dropout_crossings", "pair"), 1, {"bell/dropout_crossings"}),
+        (("spectra", "crossings"), 2, {"spectra"}),
+        (("spectra", "crossings"), 1, set()),
+        (("level_sets", "step"), 0.25, {"level_sets"}),
+        (("datasets", "mnist5k", "settings"), {"level_sets": {"samples": 9}}, {"level_sets"}),
         (("persistence", "noise"), "ball", SAMPLED - {"sensitivity"}),
         (("tables", "bell/attacks", "attacks"), ["fgsm"], {"bell/attacks"}),
         (("claims", "confidence"), 0.9, set()),

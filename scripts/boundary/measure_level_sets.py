@@ -1,0 +1,164 @@
+"""Classes that meet near the boundary, dimension of level sets, paths on the boundary, and its image in probability space."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from neighborhoods.boundary import LineCrossing, cross, logits_in_batches
+from neighborhoods.boundary_lines import natural_lines
+from neighborhoods.boundary_spectra import offsets
+from neighborhoods.connectedness import connect, pairs_of_equal_classes
+from neighborhoods.images import to_unit_interval
+from neighborhoods.junctions import class_distances, classes_within, sampled_classes
+from neighborhoods.level_sets import along_lines, constraint_rank, local_dimensions, probability_images, simplex
+from neighborhoods.networks import restore
+from neighborhoods.sampling import Classifier
+from neighborhoods.statistics import clopper_pearson
+from pipeline.results import PIXELS, read_network, read_split, read_successes
+from pipeline.store import Provenance, Writer, writing
+
+
+def measure_level_sets(
+    *,
+    data: str,
+    model: str,
+    attack: str,
+    output: str,
+    pairs: int,
+    radii: Sequence[float],
+    samples: int,
+    candidates: int,
+    dimension_points: int,
+    dimension_radii: Sequence[float],
+    points_per_dimension: float,
+    lines: int,
+    line_points: int,
+    step: float,
+    rounds: int,
+    confidence: float,
+    batch_size: int,
+    seed: int,
+    provenance: Provenance,
+    device: str = "cpu",
+) -> None:
+    """Write groups natural/ and adversarial/ of boundary points, and paths between points of equal classes.
+
+    natural: where lines between correctly classified test images of different classes first change class; adversarial:
+    where lines from images to adversarial ones made from them do. paths/between joins a point of each.
+    """
+    split = read_split(data, "test")
+    stored = read_network(model)
+    network = restore(stored.settings, stored.weights, device)
+    some = split.order[: 3 * pairs]
+    natural = natural_lines(
+        network, to_unit_interval(split.images[some], device), torch.from_numpy(split.labels[some]), pairs
+    )
+    adversarial = tuple(to_unit_interval(part, device) for part in read_successes(attack, pairs, seed))
+    groups = {"natural": natural, "adversarial": adversarial}
+    crossings = {name: cross(network, *ends, batch_size=batch_size) for name, ends in groups.items()}
+    dimension = int(np.prod(split.images.shape[1:]))
+    cloud = offsets("flat", int(points_per_dimension * dimension), dimension, seed) if dimension_points else None
+    with writing(output, provenance) as file:
+        for name, points in crossings.items():
+            found = points.at(points.found)
+            file.put(f"{name}/lines", len(points.found), "lines looked at", ())
+            file.put(f"{name}/n", len(found.found), "lines that cross a boundary", ())
+            file.put(f"{name}/pair", found.pair, "classes that meet", ("point", "side"))
+            met = sampled_classes(network, found, torch.tensor(radii), samples, seed=seed, batch_size=batch_size)
+            distance = class_distances(network, found, candidates=candidates, batch_size=batch_size)
+            text = "distance to the nearest point found of each class, an upper bound"
+            file.put(f"{name}/distance", distance, text, ("point", "class"), PIXELS)
+            _put_counts(file, f"{name}/sampled", met.sum(2), confidence, "met by samples")
+            within = classes_within(distance, torch.tensor(radii), met)
+            _put_counts(file, f"{name}/searched", within, confidence, "found by search or met by samples")
+            jacobian = constraint_rank(network, found, batch_size=batch_size)
+            file.put(f"{name}/rank", jacobian.rank, "rank of the gradients of margin and level", ("point",))
+            file.put(f"{name}/sine", jacobian.sine, "sine of the angle between these gradients", ("point",))
+            chances = probability_images(logits_in_batches(network, found.point, batch_size), found.pair)
+            text = "probabilities of the pair, of a third class and of all others"
+            file.put(f"{name}/probabilities", chances, text, ("point", "part"))
+            file.put(f"{name}/simplex", simplex(chances[:, :3]), "barycentric coordinates", ("point", "axis"))
+            start, end = (part[points.found][:lines] for part in groups[name])
+            t, curves = along_lines(network, start, end, found.pair[:lines], line_points, batch_size=batch_size)
+            file.put(f"{name}/t", t, "share of the way along the lines", ("place",))
+            file.put(f"{name}/curves", curves, "probabilities along the first lines", ("line", "place", "part"))
+            file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("line", "place", "axis"))
+            if cloud is not None:
+                chosen = found.at(torch.arange(min(dimension_points, len(found.found)), device=found.point.device))
+                local = local_dimensions(network, chosen, torch.tensor(dimension_radii), cloud, batch_size=batch_size)
+                for key, text in (
+                    ("boundary", "singular values of samples projected onto the boundary"),
+                    ("level", "singular values of samples projected onto the level set"),
+                ):
+                    dims = ("point", "radius", "value")
+                    file.put(f"{name}/dimension/{key}", getattr(local, key), text, dims, PIXELS)
+                    dropped = getattr(local, f"{key}_dropped")
+                    text = "of these below the rest: dimensions missing; -1 where too few samples arrived"
+                    file.put(f"{name}/dimension/{key}_dropped", dropped, text, dims[:2])
+                    arrived = getattr(local, f"{key}_found")
+                    file.put(f"{name}/dimension/{key}_found", arrived, "samples that arrived", dims[:2])
+        _put_paths(file, network, crossings, step, rounds, confidence, batch_size)
+        file.put("radii", radii, "radius of the balls", ("radius",), PIXELS)
+        file.put("samples", samples, "samples in each ball", ())
+        file.put("dimension_radii", dimension_radii, "standard deviation of a coordinate", ("radius",), PIXELS)
+        file.put("step", step, "longest step of a path that counts as connected", (), PIXELS)
+        file.put("classes", split.classes, "names of the classes", ("class",))
+
+
+def _put_counts(file: Writer, group: str, count: torch.Tensor, confidence: float, how: str) -> None:
+    """Classes within each radius, and the share of points with three or more, which are lower bounds."""
+    values = count.cpu().numpy()
+    three = (values >= 3).sum(0)
+    n = len(values)
+    low, high = clopper_pearson(three, n, confidence) if n else (np.full(len(three), np.nan),) * 2
+    file.put(f"{group}/count", values, f"classes {how}", ("point", "radius"))
+    file.put(f"{group}/share", three / n if n else low, f"share with three classes or more {how}", ("radius",))
+    file.put(f"{group}/low", low, "lower limit of the share", ("radius",))
+    file.put(f"{group}/high", high, "upper limit of the share", ("radius",))
+
+
+def _put_paths(
+    file: Writer,
+    network: Classifier,
+    crossings: dict[str, LineCrossing],
+    step: float,
+    rounds: int,
+    confidence: float,
+    batch_size: int,
+) -> None:
+    point = torch.cat([part.point for part in crossings.values()])
+    pair = torch.cat([part.pair for part in crossings.values()])
+    origin = torch.cat([torch.full_like(part.pair[:, 0], i) for i, part in enumerate(crossings.values())])
+    for name, group in (("natural", 0), ("adversarial", 1), ("between", None)):
+        of_group = pair if group is None else torch.where((origin == group)[:, None], pair, -1)
+        rows = pairs_of_equal_classes(of_group, origin if group is None else None)
+        ends = (point[rows[:, 0]], point[rows[:, 1]])
+        paths = connect(network, *ends, pair[rows[:, 0]], step, rounds=rounds, batch_size=batch_size)
+        n, connected = len(rows), paths.status.count("connected")
+        low, high = clopper_pearson(connected, n, confidence) if n else (np.nan, np.nan)
+        text = "connected, or not by this path (other class, gap), or unresolved"
+        file.put(f"paths/{name}/status", np.array(paths.status, dtype=str), text, ("path",))
+        file.put(f"paths/{name}/longest", paths.longest, "longest step left", ("path",), PIXELS)
+        file.put(f"paths/{name}/steps", paths.steps, "steps", ("path",))
+        length = (ends[0] - ends[1]).flatten(1).norm(dim=1)
+        file.put(f"paths/{name}/chord", length, "distance of the ends", ("path",), PIXELS)
+        file.put(f"paths/{name}/n", n, "paths", ())
+        file.put(f"paths/{name}/share", connected / n if n else np.nan, "share that is connected", ())
+        file.put(f"paths/{name}/low", low, "lower limit of that share", ())
+        file.put(f"paths/{name}/high", high, "upper limit of that share", ())
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        measure_level_sets(
+            data=snakemake.input.data,
+            model=snakemake.input.model,
+            attack=snakemake.input.attack,
+            output=snakemake.output[0],
+            device=run.device,
+            provenance=run.provenance,
+            **run.settings,
+        )
