@@ -108,7 +108,8 @@ def sampled_normals(
     half = torch.randn(samples // 2, dimension, generator=generator, dtype=torch.float64)
     z = half.to(points.point)
     # With both signs of each sample the constant term is free, and the fit is that of half the differences.
-    fit = torch.linalg.pinv(half).to(points.point)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(half.T @ half))
+    fit = (inverse @ half.T).to(points.point)
     result = torch.full_like(points.point.flatten(1), math.nan)
     variance = result.new_full((len(result),), math.nan, dtype=torch.float64)
     for rows in points.found.nonzero()[:, 0].split(max(1, batch_size // samples)):
@@ -124,7 +125,7 @@ def sampled_normals(
         result[rows] = observed @ fit.T
         residual = (observed - result[rows] @ z.T).double()
         variance[rows] = residual.square().sum(1) / (len(z) - dimension)
-    spread = variance.sqrt() * fit.double().norm()
+    spread = (variance * inverse.trace().to(variance)).sqrt()
     error = torch.rad2deg(torch.atan2(spread, result.double().norm(dim=1)))
     return SampledNormals(unit(result.reshape(points.point.shape)), error)
 
@@ -191,7 +192,8 @@ def turning(
 def turning_radius(radii: Tensor, angle: Tensor, threshold: float) -> Tensor:
     """Radius [n] at which angles [n, radii] first reach a threshold, interpolated in ln(radius).
 
-    inf where none does; the first radius where it already does. nan angles are passed over.
+    inf where none does; the first radius where it already does; nan where no angle is known. Single nan angles are
+    passed over.
     """
     reached = angle >= threshold
     first = reached.int().argmax(1)
@@ -201,7 +203,8 @@ def turning_radius(radii: Tensor, angle: Tensor, threshold: float) -> Tensor:
     share = ((threshold - low) / (high - low)).nan_to_num(1.0).clamp(0, 1)
     share = torch.where(first == 0, 1.0, share)
     place = (logs[before] + share * (logs[first] - logs[before])).exp()
-    return torch.where(reached.any(1), place, math.inf)
+    unknown = torch.where(torch.isnan(angle).all(1), math.nan, math.inf)
+    return torch.where(reached.any(1), place, unknown)
 
 
 def degrees_between(first: Tensor, second: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ SCRIPTS = {
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
     "sensitivity": "scripts/persistence/vary.py",
+    "boundary": "scripts/boundary/measure.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "persistence_by_network": "scripts/tables/persistence_by_network.py",
@@ -58,6 +59,9 @@ SCRIPTS = {
     "distortion_histogram": "scripts/figures/distortion_histogram.py",
     "asymmetry_figure": "scripts/figures/asymmetry.py",
     "sensitivity_figure": "scripts/figures/sensitivity.py",
+    "skewness": "scripts/figures/skewness.py",
+    "normals": "scripts/figures/normals.py",
+    "persistence_reexamined": "scripts/figures/persistence_reexamined.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -77,6 +81,7 @@ NOT_SAMPLING = ("gamma",)
 PLOT_SETTINGS = {
     "class_frequencies": ("target",),
     "persistence_along_line": ("pair", "gammas"),
+    "persistence_reexamined": ("pair", "gammas"),
     "adversarial_examples": ("examples", "amplify", "target"),
     "distortion_histogram": ("published",),
 }
@@ -92,6 +97,9 @@ PLOT_STAGE = {
     "distortion_histogram": "attacks",
     "asymmetry": "asymmetry",
     "sensitivity": "sensitivity",
+    "skewness": "boundary",
+    "normals": "boundary",
+    "persistence_reexamined": "boundary",
 }
 
 # Measurements of no network, and the plots that show them.

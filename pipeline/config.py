@@ -266,6 +266,10 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     low, high = persistence.get("sigma_min"), persistence.get("sigma_max")
     if isinstance(low, float) and isinstance(high, float) and not low < high:
         yield f"persistence.sigma_min: expected a value below persistence.sigma_max ({high}), found {low}"
+    radii = _mapping(config.get("boundary")).get("radii")
+    numbers = [r for r in radii if isinstance(r, (int, float))] if isinstance(radii, list) else []
+    if numbers != sorted(numbers):
+        yield f"boundary.radii: expected ascending lengths, found {radii}"
     cones, norms = _mapping(config.get("cones")), _mapping(config.get("norms"))
     faces, dimension = cones.get("faces"), cones.get("dimension")
     most = max([k for k in faces if isinstance(k, int)], default=0) if isinstance(faces, list) else 0

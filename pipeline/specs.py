@@ -79,6 +79,10 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             extra = own_files(root, settings["network"].get("factory", ""))
         case "asymmetry", (dataset, _, _):
             settings = section_for(config, "persistence", dataset) | section_for(config, "asymmetry", dataset)
+        case "boundary", (dataset, _, _):
+            # Follows the lines that `interpolation` follows.
+            line_seed = seed_for(config["seed"], "interpolation", *names)
+            settings = section_for(config, "boundary", dataset) | {"line_seed": line_seed}
         case "sensitivity", (dataset, _, _):
             sampling = section_for(config, "persistence", dataset, without=("noise",))
             settings = sampling | section_for(config, "sensitivity", dataset)

@@ -282,10 +282,12 @@ def test_normals_of_a_cylinder_turn_across_it_alone():
 
 def test_the_radius_at_which_normals_turn_is_interpolated():
     radii = torch.tensor([0.1, 1.0, 10.0])
-    angle = torch.tensor([[0.0, 2.0, 10.0], [6.0, 7.0, 8.0], [0.0, 1.0, 2.0], [math.nan, 0.0, 10.0]]).double()
+    rows = [[0.0, 2.0, 10.0], [6.0, 7.0, 8.0], [0.0, 1.0, 2.0], [math.nan, 0.0, 10.0], [math.nan] * 3]
+    angle = torch.tensor(rows).double()
     found = turning_radius(radii, angle, 5.0)
     assert found[:3].tolist() == pytest.approx([10 ** (3 / 8), 0.1, math.inf])
     assert float(found[3]) == pytest.approx(10**0.5)
+    assert math.isnan(found[4])
 
 
 def test_energy_in_principal_directions():
