@@ -1,6 +1,6 @@
 """Draw the angles at which lines cross decision boundaries, their nulls, and what they hang together with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,14 +35,12 @@ def draw(*, boundary: str, outputs: Sequence[str], style: str) -> None:
                 group["skewness"][known], BINS.tolist(), weights=np.full(n, 1 / n), color=colour, alpha=0.5, label=label
             )
             centre_line(above, mean, low, high, colour)
-            other = {key: float(group[f"summary/other/{key}"]) for key in ("mean", "mean_low", "mean_high")}
-            text_other = f"to another line's boundary: {estimated(*other.values(), 1)}°"
-            above.axvline(other["mean"], color=colour, linestyle=":", label=text_other)
-            distance, length = (
-                with_interval(*(float(group[f"correlation/{name}/{key}"]) for key in ("value", "low", "high")))
-                for name in ("nearest", "length")
+            mean, low, high = (float(group[f"summary/other/{key}"]) for key in ("mean", "mean_low", "mean_high"))
+            other = f"to another line's boundary: {estimated(mean, low, high, 1)}°"
+            above.axvline(mean, color=colour, linestyle=":", label=other)
+            ranks = (
+                f"{text}: ρ = {_correlation(group, 'nearest')},\nwith the line's length {_correlation(group, 'length')}"
             )
-            ranks = f"{text}: ρ = {distance},\nwith the line's length {length}"
             below.scatter(group["nearest"], group["skewness"], s=7, color=colour, alpha=0.6, linewidths=0, label=ranks)
         random = f"random direction: {null['mean']:.1f}° (95 %: {null['low']:.1f}° to {null['high']:.1f}°)"
         above.axvline(null["mean"], color="k", linestyle="--", linewidth=0.8, label=random)
@@ -58,6 +56,11 @@ def draw(*, boundary: str, outputs: Sequence[str], style: str) -> None:
         below.set_xlim(left=0)
         below.legend(loc="lower left", bbox_to_anchor=(-0.15, 1.0))
         save(figure, outputs)
+
+
+def _correlation(group: Mapping[str, np.ndarray], name: str) -> str:
+    value, low, high = (float(group[f"correlation/{name}/{key}"]) for key in ("value", "low", "high"))
+    return with_interval(value, low, high)
 
 
 if "snakemake" in globals():
