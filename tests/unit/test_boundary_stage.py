@@ -128,7 +128,7 @@ def curved(tmp_path_factory):
     torch.manual_seed(0)
     network = fully_connected((1, SIDE, SIDE), (12,), CLASSES)
     data = [torch.from_numpy(part) for part in (*images_of(200, 4), *images_of(150, 5))]
-    train(network, *data, epochs=8)
+    train(network, *data, epochs=40)
     return lambda success: files(tmp_path_factory.mktemp("curved"), network.eval(), [12], success)
 
 
