@@ -3,10 +3,11 @@
     python -m benchmarks.boundary [--model results/models/mnist5k/fc200-200-10.h5] [--threads 2]
 
 1000 points on FC 784-200-200-10: `descend` against Adam on the squared margin, point by point, and `cross` against
-bisection, line by line. The gap is the difference of the two leading logits that a projection leaves. Adam stops at
-a gap of 1e-3, far coarser than what `descend` leaves, or after so many steps; bisection makes as many halvings as the
-precision of the images asks for and no scan, so that it may miss the first change of class. Loops run on a few of the points, and are scaled to all. Without a model one is trained on 4,000
-digits. Exits with 1 where either of the library's takes longer than the bar.
+bisection, line by line. The gap is the difference of the two leading logits that a projection leaves. Adam stops at a
+gap of 1e-3, far coarser than what `descend` leaves, or after so many steps; bisection makes as many halvings as the
+precision of the images asks for and no scan, so that it may miss the first change of class. Loops run on a few of the
+points, and are scaled to all. Without a model one is trained on 4,000 digits. Exits with 1 where either of the
+library's takes longer than the bar.
 """
 
 import argparse

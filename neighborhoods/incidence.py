@@ -5,8 +5,9 @@ orthogonal to any normal in many dimensions, so that an angle says something onl
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,24 @@ from neighborhoods.boundary import BoundaryPoints, logits_in_batches
 from neighborhoods.distance import boundary_distance
 from neighborhoods.normals import Skewness, degrees_between, sampled_normals, skewness
 from neighborhoods.sampling import Classifier
+from neighborhoods.statistics import (
+    Correlation,
+    Difference,
+    Summary,
+    difference,
+    rank_correlation,
+    summarize_columns,
+)
+
+# Columns of lines that are summarized, correlated with skewness, and compared between kinds of lines.
+SUMMARIZED = (
+    *("level", "skewness", "other", "length", "distance", "nearest", "energy_normal", "energy_line"),
+    *("angle", "fit_error", "turning", "turning_found", "curvature", "turning_radius"),
+)
+CORRELATED = ("nearest", "distance", "length")
+COMPARED = ("skewness", "level", "energy_normal", "energy_line")
+
+Columns = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -209,3 +228,42 @@ def random_angle(dimension: int, coverage: float = 0.95) -> RandomAngle:
     tail = (1 - coverage) / 2
     low, high = (math.degrees(math.acos(math.sqrt(special.betaincinv(a, b, share)))) for share in (1 - tail, tail))
     return RandomAngle(90 - math.degrees(missing), low, high)
+
+
+def summarize_lines(
+    lines: Columns, largest: float, confidence: float = 0.95, seed: int = 0
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Fields of `summarize_columns` of each of SUMMARIZED, over lines of one kind.
+
+    Angles to other lines' normals are clustered by couples. Radii at which normals turn count as `largest` where they
+    are infinite; how many do is the field `censored_high`.
+
+    Args:
+        lines: columns by name, each [n, ...], also of no lines.
+    """
+    columns = dict(lines)
+    columns["turning_radius"] = np.minimum(lines["turning_radius"], largest)
+    clusters = {"other": lines["couple"]}
+    found = {name: summarize_columns(columns[name], clusters.get(name), confidence, seed) for name in SUMMARIZED}
+    found["turning_radius"]["censored_high"] = np.isinf(lines["turning_radius"]).sum()
+    return found
+
+
+def correlate_lines(lines: Columns, confidence: float = 0.95) -> dict[str, Correlation]:
+    """Rank correlations of skewness with each of CORRELATED, over lines of one kind whose both values are finite."""
+    found = {}
+    for name in CORRELATED:
+        known = np.isfinite(lines["skewness"]) & np.isfinite(lines[name])
+        found[name] = rank_correlation(lines["skewness"][known], lines[name][known], confidence)
+    return found
+
+
+def compare_lines(
+    first: Mapping[str, Columns], second: Mapping[str, Columns], confidence: float = 0.95
+) -> dict[str, Difference]:
+    """Differences of means of each of COMPARED between two kinds of lines that share no image, from their summaries."""
+    one, two = (
+        {name: Summary(**{key: value.item() for key, value in kind[name].items()}) for name in COMPARED}
+        for kind in (first, second)
+    )
+    return {name: difference(one[name], two[name], confidence) for name in COMPARED}

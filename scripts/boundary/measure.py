@@ -1,6 +1,6 @@
 """Measure how lines between images cross decision boundaries: skewness, normals, curvature, principal directions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from neighborhoods.images import to_unit_interval
 from neighborhoods.incidence import (
+    compare_lines,
     compare_normals,
+    correlate_lines,
     different_pairs,
     direction_names,
     first_points,
@@ -19,44 +21,14 @@ from neighborhoods.incidence import (
     principal_directions,
     probabilities_along,
     random_angle,
+    summarize_lines,
 )
 from neighborhoods.networks import restore
 from neighborhoods.normals import energy_share, turning, turning_radius
-from neighborhoods.statistics import Summary, difference, rank_correlation, summarize_columns
 from neighborhoods.training import predict
+from pipeline.boundary_results import COLUMNS, DEGREES, no_lines, put_differences, put_lines, put_trace
 from pipeline.results import PIXELS, Split, one_success_each, put_summary, read_network, read_split
-from pipeline.store import Provenance, Writer, reading, writing
-
-DEGREES = "degrees"
-
-# What is known of lines: description, units, axes. Normals are fitted and turned at the first lines only, since each
-# takes thousands of forward passes.
-COLUMNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "t": ("share of the way at which the class first changes", "1", ("line",)),
-    "pair": ("classes that meet there, that of the start first; -1 for none", "1", ("line", "side")),
-    "gap": ("logit of the first of them less that of the second", "1", ("line",)),
-    "level": ("decision level, softmax probability of each of the two", "1", ("line",)),
-    "third": ("smaller logit of the two less the largest other one", "1", ("line",)),
-    "skewness": ("angle between line and normal", DEGREES, ("line",)),
-    "other": ("angle between line and the normal of another line's crossing", DEGREES, ("line",)),
-    "couple": ("lines of one number lend each other their normals", "1", ("line",)),
-    "length": ("length of the line", PIXELS, ("line",)),
-    "distance": ("distance from the start to the crossing", PIXELS, ("line",)),
-    "nearest": ("distance from the start to the nearest boundary found", PIXELS, ("line",)),
-    "energy_normal": ("share of the normal's squared length in principal directions", "1", ("line",)),
-    "energy_line": ("share of the line's squared length in principal directions", "1", ("line",)),
-    "angle": ("angle of directions that may stand for the normal", DEGREES, ("fitted", "direction", "other direction")),
-    "fit_error": ("angle that the scatter of the samples leaves a fitted normal", DEGREES, ("fitted", "fit")),
-    "turning": ("angle by which normals turn, median of the walks", DEGREES, ("turned", "radius")),
-    "turning_found": ("share of walks after which the pair of classes still meets", "1", ("turned", "radius")),
-    "curvature": ("tangent of that angle over the radius", "1 / pixel range", ("turned", "radius")),
-    "turning_radius": ("radius at which that angle reaches the threshold, inf if beyond all", PIXELS, ("turned",)),
-}
-NOT_SUMMARIZED = ("t", "pair", "gap", "third", "couple")
-CORRELATED = ("nearest", "distance", "length")
-COMPARED = ("skewness", "level", "energy_normal", "energy_line")
-
-Lines = Mapping[str, NDArray[Any]]
+from pipeline.store import Provenance, reading, writing
 
 
 def measure(
@@ -100,9 +72,9 @@ def measure(
     sizes = {"side": 2, "radius": len(radii), "fit": len(fit_radii)}
     sizes |= dict.fromkeys(("direction", "other direction"), len(direction_names(fit_radii)))
 
-    def measured(one: Tensor, two: Tensor) -> Lines:
+    def measured(one: Tensor, two: Tensor) -> dict[str, NDArray[Any]]:
         if len(one) == 0:
-            return {name: np.empty((0, *(sizes[dim] for dim in dims[1:]))) for name, (_, _, dims) in COLUMNS.items()}
+            return no_lines(sizes)
         found = incidence(network, one, two, batch_size=batch_size)
         crossing, at = found.lines.crossing, first_points(found.lines.crossing, turned)
         fits = compare_normals(network, found, fitted, fit_radii, fit_samples, seed=seed, batch_size=batch_size)
@@ -118,15 +90,16 @@ def measure(
         return {name: tensors[name].cpu().numpy() for name in COLUMNS}
 
     lines = {"natural": measured(*others), "adversarial": measured(start, end)}
-    shares = torch.linspace(0, 1, points), torch.linspace(0, 1, images)
+    summaries = {kind: summarize_lines(found, radii[-1], confidence, seed) for kind, found in lines.items()}
+    t, places = torch.linspace(0, 1, points), torch.linspace(0, 1, images)
+    probability = probabilities_along(network, start[:traced], end[:traced], t)[0]
+    seen = probabilities_along(network, start[:traced], end[:traced], places)[1]
     with writing(output, provenance) as result:
-        summaries = {
-            kind: _put_lines(result, kind, found, radii[-1], confidence, seed) for kind, found in lines.items()
-        }
-        for name in COMPARED:
-            apart = difference(summaries["natural"][name], summaries["adversarial"][name], confidence)
-            text, units, _ = COLUMNS[name]
-            put_summary(result, f"difference/{name}", asdict(apart), f"natural less adversarial, {text}", units)
+        for kind, found in lines.items():
+            correlations = {name: asdict(value) for name, value in correlate_lines(found, confidence).items()}
+            put_lines(result, kind, found, summaries[kind], correlations)
+        differences = compare_lines(summaries["natural"], summaries["adversarial"], confidence)
+        put_differences(result, {name: asdict(value) for name, value in differences.items()})
         result.put("natural/index", index, "position in the test split of both ends", ("line", "end"))
         result.put("adversarial/index", columns["index"][rows], "position in the test split of the start", ("line",))
         result.put("adversarial/target", columns["target"][rows], "class that the attack aimed at", ("line",))
@@ -141,7 +114,7 @@ def measure(
         result.put("fit_radii", fit_radii, "standard deviation of the samples around a point", ("fit",), PIXELS)
         result.put("fit_samples", fit_samples, "samples of a fitted normal for each dimension", ())
         result.put("classes", columns["classes"], "name of each class", ("class",))
-        _put_trace(result, network, start[:traced], end[:traced], *shares)
+        put_trace(result, t.numpy(), probability.cpu().numpy(), places.numpy(), seen.cpu().numpy())
 
 
 def _natural_lines(
@@ -153,41 +126,6 @@ def _natural_lines(
     right = (predict(network, x).cpu().numpy() == test.labels[left]).nonzero()[0]
     chosen = right[different_pairs(test.labels[left[right]], pairs)]
     return (x[chosen[:, 0]], x[chosen[:, 1]]), left[chosen]
-
-
-def _put_lines(
-    file: Writer, kind: str, lines: Lines, largest: float, confidence: float, seed: int
-) -> dict[str, Summary]:
-    """Store columns with summaries, and correlations of skewness; return the summaries that are one number each."""
-    single = {}
-    for name, (text, units, dims) in COLUMNS.items():
-        file.put(f"{kind}/{name}", lines[name], text, dims, units)
-        if name in NOT_SUMMARIZED:
-            continue
-        values, clusters = lines[name], lines["couple"] if name == "other" else None
-        censored = {}
-        if name == "turning_radius":
-            values, censored = np.minimum(values, largest), {"censored_high": np.isinf(values).sum()}
-        summary = summarize_columns(values, clusters, confidence, seed)
-        put_summary(file, f"{kind}/summary/{name}", summary | censored, text, units, dims[1:])
-        if len(dims) == 1:
-            single[name] = Summary(**{key: value.item() for key, value in summary.items()})
-    for name in CORRELATED:
-        known = np.isfinite(lines["skewness"]) & np.isfinite(lines[name])
-        found = rank_correlation(lines["skewness"][known], lines[name][known], confidence)
-        what = f"Spearman's rank correlation of skewness with {name}"
-        put_summary(file, f"{kind}/correlation/{name}", asdict(found), what, "1")
-    return single
-
-
-def _put_trace(file: Writer, network: nn.Module, start: Tensor, end: Tensor, t: Tensor, places: Tensor) -> None:
-    """Store probabilities and images along the first lines of adversarial/."""
-    probability = probabilities_along(network, start, end, t)[0]
-    seen = probabilities_along(network, start, end, places)[1]
-    file.put("trace/t", t.numpy(), "0 at the natural, 1 at the adversarial image", ("point",))
-    file.put("trace/probability", probability.cpu().numpy(), "softmax of each class", ("line", "point", "class"))
-    file.put("trace/places", places.numpy(), "where on the line the images are", ("place",))
-    file.put("trace/images", seen.cpu().numpy(), "images", ("line", "place", "channel", "row", "column"), PIXELS)
 
 
 if "snakemake" in globals():
