@@ -169,7 +169,7 @@ def probabilities_along(
     Returns:
         Probabilities [n, points, classes], float64, and images [n, points, ...].
     """
-    share = t.double().reshape(-1, *[1] * (start.ndim - 1))
+    share = t.to(start.device, torch.float64).reshape(-1, *[1] * (start.ndim - 1))
     images = ((1 - share) * start[:, None].double() + share * end[:, None].double()).to(start.dtype)
     logits = logits_in_batches(model, images.flatten(0, 1), batch_size).double()
     return logits.softmax(1).unflatten(0, images.shape[:2]), images
