@@ -87,7 +87,9 @@ def cross(
     found = torch.isfinite(high)
     own = _classes(model, start, batch_size)
     place = _on_line(start, end, torch.where(found, high, 0.0))
-    found_points = _examine(model, place, own, _classes(model, place, batch_size), found, batch_size)
+    # Not the class at the place: in a batch of another size a rounding can take the point back to its first class.
+    beyond = _rival(logits_in_batches(model, place, batch_size), own)
+    found_points = _examine(model, place, own, beyond, found, batch_size)
     return LineCrossing(**vars(found_points), t=high)
 
 

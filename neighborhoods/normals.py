@@ -37,6 +37,20 @@ class Skewness:
 
 
 @dataclass(frozen=True)
+class SampledNormals:
+    """Normals fitted to samples.
+
+    Attributes:
+        normal: unit normals [n, ...], from the first class of each pair into the second; nan for points not found.
+        error: angle in degrees that the scatter of the margins about the fitted plane leaves between the normal and
+            what infinitely many samples would give, root mean square [n], float64.
+    """
+
+    normal: Tensor
+    error: Tensor
+
+
+@dataclass(frozen=True)
 class Turning:
     """How far normals turn at growing distance from points of a boundary.
 
@@ -44,7 +58,8 @@ class Turning:
         angle: between the normal at a point and at one near it, in degrees [n, radii, walks], float64; nan where the
             pair of classes meets no more.
         median: over the walks that were found [n, radii]. found: share of them [n, radii].
-        curvature: radius r / tan(angle) of the median, in units of the images [n, radii]; inf where nothing turns.
+        curvature: tan(angle) / r of the median, one over units of the images [n, radii]: that of the sphere whose
+            normals turn as much; 0 where nothing turns.
     """
 
     angle: Tensor
@@ -67,12 +82,13 @@ def margin_normals(model: Classifier, points: BoundaryPoints, *, batch_size: int
 
 def sampled_normals(
     model: Classifier, points: BoundaryPoints, radius: float, samples: int, *, seed: int = 0, batch_size: int = 4096
-) -> Tensor:
-    """Unit normals [n, ...] by least squares on the margins of samples around each point; no gradient is needed.
+) -> SampledNormals:
+    """Normals by least squares on the margins of samples around each point; no gradient is needed.
 
     The margin between the pair at x + radius z, z ~ N(0, I), is fitted by a plane in z (Bell, section 31, fits the
-    projected samples; margins use every sample, also far from the boundary). All points share the samples, which come
-    as z and -z, so that even orders of the margin cancel.
+    projected samples; margins use every sample, also far from the boundary). The fit estimates the gradient of the
+    margin's mean over the noise (Stein 1981), exactly where the margin is linear. All points share the samples, which
+    come as z and -z, so that even orders of the margin cancel.
 
     Args:
         radius: standard deviation of a sample's coordinates, in units of the images. samples: even, at least 4
@@ -92,8 +108,10 @@ def sampled_normals(
     half = torch.randn(samples // 2, dimension, generator=generator, dtype=torch.float64)
     z = half.to(points.point)
     # With both signs of each sample the constant term is free, and the fit is that of half the differences.
-    fit = torch.linalg.pinv(half).to(points.point)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(half.T @ half))
+    fit = (inverse @ half.T).to(points.point)
     result = torch.full_like(points.point.flatten(1), math.nan)
+    variance = result.new_full((len(result),), math.nan, dtype=torch.float64)
     for rows in points.found.nonzero()[:, 0].split(max(1, batch_size // samples)):
         place = points.point[rows].flatten(1)[:, None]
         first, second = points.pair[rows].repeat_interleave(len(z), 0).unbind(1)
@@ -103,8 +121,13 @@ def sampled_normals(
             )
             for sign in (1, -1)
         )
-        result[rows] = ((ahead - behind) / 2).reshape(len(rows), -1) @ fit.T
-    return unit(result.reshape(points.point.shape))
+        observed = ((ahead - behind) / 2).reshape(len(rows), -1)
+        result[rows] = observed @ fit.T
+        residual = (observed - result[rows] @ z.T).double()
+        variance[rows] = residual.square().sum(1) / (len(z) - dimension)
+    spread = (variance * inverse.trace().to(variance)).sqrt()
+    error = torch.rad2deg(torch.atan2(spread, result.double().norm(dim=1)))
+    return SampledNormals(unit(result.reshape(points.point.shape)), error)
 
 
 def skewness(model: Classifier, start: Tensor, end: Tensor, *, batch_size: int = 4096) -> Skewness:
@@ -163,13 +186,14 @@ def turning(
         angle[rows] = degrees_between(turned, normal[rows].repeat_interleave(each, 0)).reshape(len(rows), -1, walks)
     found = torch.isfinite(angle)
     median = torch.nanmedian(angle, 2).values
-    return Turning(angle, median, found.double().mean(2), radii.to(angle) / torch.deg2rad(median).tan())
+    return Turning(angle, median, found.double().mean(2), torch.deg2rad(median).tan() / radii.to(angle))
 
 
 def turning_radius(radii: Tensor, angle: Tensor, threshold: float) -> Tensor:
     """Radius [n] at which angles [n, radii] first reach a threshold, interpolated in ln(radius).
 
-    inf where none does; the first radius where it already does. nan angles are passed over.
+    inf where none does; the first radius where it already does; nan where no angle is known. Single nan angles are
+    passed over.
     """
     reached = angle >= threshold
     first = reached.int().argmax(1)
@@ -179,7 +203,8 @@ def turning_radius(radii: Tensor, angle: Tensor, threshold: float) -> Tensor:
     share = ((threshold - low) / (high - low)).nan_to_num(1.0).clamp(0, 1)
     share = torch.where(first == 0, 1.0, share)
     place = (logs[before] + share * (logs[first] - logs[before])).exp()
-    return torch.where(reached.any(1), place, math.inf)
+    unknown = torch.where(torch.isnan(angle).all(1), math.nan, math.inf)
+    return torch.where(reached.any(1), place, unknown)
 
 
 def degrees_between(first: Tensor, second: Tensor) -> Tensor:

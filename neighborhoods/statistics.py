@@ -1,6 +1,8 @@
 """Intervals and summaries that every reported number carries."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -196,6 +198,57 @@ def ratio(
     error = float(np.sqrt(np.sum(apart**2)))
     reach = np.exp(error * float(stats.t.ppf((1 + confidence) / 2, least - 1)))
     return Ratio(value, value / float(reach), value * float(reach), error, len(groups))
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Rank correlation of n pairs with its interval."""
+
+    n: int
+    value: float
+    low: float
+    high: float
+
+
+def rank_correlation(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Correlation:
+    """Spearman's rank correlation; its interval by Fisher's z with the standard error of Bonett and Wright (2000).
+
+    That error is sqrt((1 + r^2 / 2) / (n - 3)). Pairs are independent. nan where one side is constant or n < 4.
+
+    Args:
+        x, y: finite numbers [n]. confidence: level of the interval.
+
+    Raises:
+        ValueError: lengths that differ, or values that are not finite.
+    """
+    a, b = np.asarray(x, float), np.asarray(y, float)
+    if a.ndim != 1 or a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError(f"expected two samples of equally many finite values, found shapes {a.shape} and {b.shape}")
+    n = len(a)
+    if n < 4 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return Correlation(n, *[float("nan")] * 3)
+    value = float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
+    # A perfect correlation has no finite z, and its interval the width zero.
+    centre = np.arctanh(value) if abs(value) < 1 else np.copysign(np.inf, value)
+    half = float(stats.norm.ppf((1 + confidence) / 2)) * np.sqrt((1 + value**2 / 2) / (n - 3))
+    return Correlation(n, value, float(np.tanh(centre - half)), float(np.tanh(centre + half)))
+
+
+def summarize_columns(
+    values: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95, seed: int = 0
+) -> dict[str, NDArray[Any]]:
+    """Fields of `summarize`, each [...], of the finite values [n, ...] in each column; nan for columns of none.
+
+    Args:
+        clusters: a label for each row [n].
+    """
+    x = np.asarray(values, float)
+    labels = np.arange(len(x)) if clusters is None else np.asarray(clusters)
+    found = []
+    for column in x.reshape(len(x), math.prod(x.shape[1:])).T:
+        finite = np.isfinite(column)
+        found.append(summarize(column[finite], labels[finite], confidence, seed) if finite.any() else NO_VALUES)
+    return {name: np.array([getattr(one, name) for one in found]).reshape(x.shape[1:]) for name in vars(NO_VALUES)}
 
 
 def _bootstrap_medians(

@@ -49,6 +49,7 @@ SCRIPTS = {
     "zoo": "scripts/boundary/compare_networks.py",
     "spectra": "scripts/boundary/decompose.py",
     "level_sets": "scripts/boundary/measure_level_sets.py",
+    "boundary": "scripts/boundary/measure.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "wedges": "scripts/wedges/measure.py",
@@ -71,6 +72,9 @@ SCRIPTS = {
     "zoo_figure": "scripts/figures/zoo.py",
     "boundary_spectra": "scripts/figures/boundary_spectra.py",
     "boundary_classes": "scripts/figures/boundary_classes.py",
+    "skewness": "scripts/figures/skewness.py",
+    "normals": "scripts/figures/normals.py",
+    "persistence_reexamined": "scripts/figures/persistence_reexamined.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -92,6 +96,7 @@ NOT_SAMPLING = ("gamma",)
 PLOT_SETTINGS = {
     "class_frequencies": ("target",),
     "persistence_along_line": ("pair", "gammas"),
+    "persistence_reexamined": ("pair", "gammas"),
     "adversarial_examples": ("examples", "amplify", "target"),
     "distortion_histogram": ("published",),
     "dropout_crossings": ("pair",),
@@ -112,6 +117,9 @@ PLOT_STAGE = {
     "dropout_crossings": "dropout",
     "boundary_spectra": "spectra",
     "boundary_classes": "level_sets",
+    "skewness": "boundary",
+    "normals": "boundary",
+    "persistence_reexamined": "boundary",
 }
 
 # Measurements of no network, and the plots that show them.

@@ -269,6 +269,10 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     low, high = persistence.get("sigma_min"), persistence.get("sigma_max")
     if isinstance(low, float) and isinstance(high, float) and not low < high:
         yield f"persistence.sigma_min: expected a value below persistence.sigma_max ({high}), found {low}"
+    radii = _mapping(config.get("boundary")).get("radii")
+    numbers = [r for r in radii if isinstance(r, (int, float))] if isinstance(radii, list) else []
+    if numbers != sorted(numbers):
+        yield f"boundary.radii: expected ascending lengths, found {radii}"
     norms = _mapping(config.get("norms"))
     for section in ("cones", "wedges"):
         faces, dimension = (_mapping(config.get(section)).get(key) for key in ("faces", "dimension"))

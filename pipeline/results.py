@@ -115,11 +115,13 @@ def put_network(
         file.put(f"weights/{name}", array, "trained parameter", [f"axis{i}" for i in range(array.ndim)])
 
 
-def put_summary(file: Writer, group: str, summary: Mapping[str, float], what: str, units: str) -> None:
-    """Store the fields of a summary as scalars below a group; counts get the unit 1."""
+def put_summary(
+    file: Writer, group: str, summary: Mapping[str, Any], what: str, units: str, dims: Sequence[str] = ()
+) -> None:
+    """Store the fields of a summary below a group, as scalars or as arrays with `dims`; counts get the unit 1."""
     for key, value in summary.items():
         counted = key in ("n", "clusters") or key.startswith("censored")
-        file.put(f"{group}/{key}", value, f"{key} of {what}", (), "1" if counted else units)
+        file.put(f"{group}/{key}", value, f"{key} of {what}", dims, "1" if counted else units)
 
 
 def put_persistence(file: Writer, group: str, result: Any, index: np.ndarray, label: np.ndarray) -> None:

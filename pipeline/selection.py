@@ -86,6 +86,8 @@ def result_paths(config: Config) -> list[str]:
         else:
             models = entry["rows"].values() if plot == "persistence_histograms" else [entry["model"]]
             cells |= {(entry["dataset"], model, entry["attack"], PLOT_STAGE[plot]) for model in models}
+            if plot == "persistence_reexamined":
+                cells.add((entry["dataset"], entry["model"], entry["attack"], "interpolation"))
             if plot == "sensitivity":
                 cells |= {(entry["dataset"], entry["model"], attack, "persistence") for attack in entry["attacks"]}
     for dataset, model, attack, stage in cells:

@@ -85,6 +85,10 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = section_for(config, "voronoi", dataset)
         case "plane", (_, _):
             settings = dict(config["plane"])
+        case "boundary", (dataset, _, _):
+            # Follows the lines that `interpolation` follows.
+            line_seed = seed_for(config["seed"], "interpolation", *names)
+            settings = section_for(config, "boundary", dataset) | {"line_seed": line_seed}
         case "sensitivity", (dataset, _, _):
             sampling = section_for(config, "persistence", dataset, without=("noise",))
             settings = sampling | section_for(config, "sensitivity", dataset)

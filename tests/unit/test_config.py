@@ -109,6 +109,7 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("device", "gpu", "device: expected text that matches ^(auto|cpu|cuda(:[0-9]+)?)$, found 'gpu'"),
         ("datasets.mnist5k.train", 4500, "train and test to add up to at most 5000 images of mnist5k, found 4500 + 1000"),
         ("persistence.sigma_min", 200, "persistence.sigma_min: expected a value below persistence.sigma_max (100.0)"),
+        ("boundary.radii", [1.0, 0.1], "boundary.radii: expected ascending lengths, found [1.0, 0.1]"),
         ("models.fc-100-20-10.training.penalty", [0, 0], "expected 1 value or 3, one for each layer with weights, found 2"),
         ("figures.formats", ["png", "png"], "figures.formats: expected no entry twice"),
         ("artefacts", ["bell/figure_9"], "artefacts[0]: there is no 'bell/figure_9' in figures.catalogue or tables; the nearest"),

@@ -20,7 +20,7 @@ from pipeline.specs import (
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
-          "sensitivity": 3, "voronoi": 3, "dropout": 3, "spectra": 3, "level_sets": 3}  # fmt: skip
+          "sensitivity": 3, "voronoi": 3, "dropout": 3, "spectra": 3, "level_sets": 3, "boundary": 3}  # fmt: skip
 KERNEL = {
     *("paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"),
     *("path_geometry", "importance"),
@@ -43,6 +43,7 @@ FIGURES = {
     "bell/wedge_crossings",
     "bell/dropout_crossings",
     "bell/zoo",
+    *(f"bell/{name}" for name in ("normals", "persistence_reexamined", "skewness")),
     *(f"beyond/kernel_{name}" for name in ("convergence", "detection", "map", "relations", "relations_2d", "signs")),
     "beyond/path_geometry",
     "beyond/sample_importance",
@@ -139,6 +140,9 @@ def changed_by(raw, before, path, value):
         (("spectra", "crossings"), 1, set()),
         (("level_sets", "step"), 0.25, {"level_sets"}),
         (("datasets", "mnist5k", "settings"), {"level_sets": {"samples": 9}}, {"level_sets"}),
+        (("boundary", "pairs"), 9, {"boundary"}),
+        (("datasets", "mnist5k", "settings"), {"boundary": {"walks": 2}}, {"boundary"}),
+        (("figures", "catalogue", "bell/persistence_reexamined", "pair"), 1, {"bell/persistence_reexamined"}),
         (("persistence", "noise"), "ball", SAMPLED - {"sensitivity"}),
         (("tables", "bell/attacks", "attacks"), ["fgsm"], {"bell/attacks"}),
         (("claims", "confidence"), 0.9, set()),
@@ -177,6 +181,11 @@ def test_cells_have_seeds_of_their_own(before):
     assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(ZOO) + len(SINGLE) + 1
 
 
+def test_boundaries_are_crossed_along_the_lines_that_persistence_follows(raw):
+    found = specs(raw)
+    assert found["boundary"]["line_seed"] == found["interpolation"]["seed"]
+
+
 def test_lists_choose_what_is_made(raw):
     config = resolve(raw)
     assert measured_paths(config, "stability") == [
@@ -202,6 +211,8 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
         "results/attacks/mnist5k/c-4/lbfgs.h5",
         "results/persistence/mnist5k/c-4/lbfgs.h5",
         "results/interpolation/mnist5k/fc-100-20-10/igsm-all.h5",
+        "results/boundary/mnist5k/fc-100-20-10/igsm-all.h5",
+        "results/boundary/mnist5k/fc200-200-10/lbfgs.h5",
         "results/path_kernel/mnist-fc/path.h5",
         "results/path_kernel/mnist-fc/study.h5",
         "results/path_kernel/gaussians-16-16/map.h5",
