@@ -73,8 +73,7 @@ def measure_level_sets(
             file.put(f"{name}/pair", found.pair, "classes that meet", ("point", "side"))
             met = sampled_classes(network, found, torch.tensor(radii), samples, seed=seed, batch_size=batch_size)
             distance = class_distances(network, found, candidates=candidates, batch_size=batch_size)
-            text = "distance to the nearest point found of each class, an upper bound"
-            file.put(f"{name}/distance", distance, text, ("point", "class"), PIXELS)
+            file.put(f"{name}/distance", distance, "upper bound of that to each class", ("point", "class"), PIXELS)
             _put_counts(file, f"{name}/sampled", met.sum(2), confidence, "met by samples")
             within = classes_within(distance, torch.tensor(radii), met)
             _put_counts(file, f"{name}/searched", within, confidence, "found by search or met by samples")
@@ -82,8 +81,7 @@ def measure_level_sets(
             file.put(f"{name}/rank", jacobian.rank, "rank of the gradients of margin and level", ("point",))
             file.put(f"{name}/sine", jacobian.sine, "sine of the angle between these gradients", ("point",))
             chances = probability_images(logits_in_batches(network, found.point, batch_size), found.pair)
-            text = "probabilities of the pair, of a third class and of all others"
-            file.put(f"{name}/probabilities", chances, text, ("point", "part"))
+            file.put(f"{name}/probabilities", chances, "of the pair, a third class, all others", ("point", "part"))
             file.put(f"{name}/simplex", simplex(chances[:, :3]), "barycentric coordinates", ("point", "axis"))
             start, end = (part[points.found][:lines] for part in groups[name])
             t, curves = along_lines(network, start, end, found.pair[:lines], line_points, batch_size=batch_size)
@@ -97,7 +95,7 @@ def measure_level_sets(
                     for suffix, text, dims in DIMENSIONS:
                         values = getattr(local, f"{key}{suffix}")
                         file.put(f"{name}/dimension/{key}{suffix}", values, f"{which}: {text}", dims)
-        _put_paths(file, network, crossings, step, confidence, rounds=rounds, batch_size=batch_size)
+        _put_paths(file, network, crossings, step, confidence, rounds, batch_size)
         file.put("radii", radii, "radius of the balls", ("radius",), PIXELS)
         file.put("samples", samples, "samples in each ball", ())
         file.put("dimension_radii", dimension_radii, "standard deviation of a coordinate", ("radius",), PIXELS)
@@ -123,7 +121,8 @@ def _put_paths(
     crossings: dict[str, LineCrossing],
     tolerance: float,
     confidence: float,
-    **options: int,
+    rounds: int,
+    batch_size: int,
 ) -> None:
     point = torch.cat([part.point for part in crossings.values()])
     pair = torch.cat([part.pair for part in crossings.values()])
@@ -132,7 +131,7 @@ def _put_paths(
         of_group = pair if group is None else torch.where((origin == group)[:, None], pair, -1)
         rows = pairs_of_equal_classes(of_group, origin if group is None else None)
         ends = (point[rows[:, 0]], point[rows[:, 1]])
-        paths = connect(network, *ends, pair[rows[:, 0]], tolerance, **options)
+        paths = connect(network, *ends, pair[rows[:, 0]], tolerance, rounds=rounds, batch_size=batch_size)
         n, connected = len(rows), paths.status.count("connected")
         low, high = clopper_pearson(connected, n, confidence) if n else (np.nan, np.nan)
         text = "connected, or not by this path (other class, gap), or unresolved"
