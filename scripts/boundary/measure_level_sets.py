@@ -1,4 +1,4 @@
-"""Classes that meet near the boundary, dimension of level sets, paths on the boundary, and its image in probability space."""
+"""Classes that meet near the boundary, dimensions of level sets, probability space, and paths on the boundary."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,12 @@ from neighborhoods.sampling import Classifier
 from neighborhoods.statistics import clopper_pearson
 from pipeline.results import PIXELS, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
+
+DIMENSIONS = (
+    ("", "singular values of projected samples, pixel range 1", ("point", "radius", "value")),
+    ("_dropped", "values below the rest: dimensions missing; -1 where too few arrived", ("point", "radius")),
+    ("_found", "samples that arrived", ("point", "radius")),
+)
 
 
 def measure_level_sets(
@@ -67,8 +73,7 @@ def measure_level_sets(
             file.put(f"{name}/pair", found.pair, "classes that meet", ("point", "side"))
             met = sampled_classes(network, found, torch.tensor(radii), samples, seed=seed, batch_size=batch_size)
             distance = class_distances(network, found, candidates=candidates, batch_size=batch_size)
-            text = "distance to the nearest point found of each class, an upper bound"
-            file.put(f"{name}/distance", distance, text, ("point", "class"), PIXELS)
+            file.put(f"{name}/distance", distance, "upper bound of that to each class", ("point", "class"), PIXELS)
             _put_counts(file, f"{name}/sampled", met.sum(2), confidence, "met by samples")
             within = classes_within(distance, torch.tensor(radii), met)
             _put_counts(file, f"{name}/searched", within, confidence, "found by search or met by samples")
@@ -76,8 +81,7 @@ def measure_level_sets(
             file.put(f"{name}/rank", jacobian.rank, "rank of the gradients of margin and level", ("point",))
             file.put(f"{name}/sine", jacobian.sine, "sine of the angle between these gradients", ("point",))
             chances = probability_images(logits_in_batches(network, found.point, batch_size), found.pair)
-            text = "probabilities of the pair, of a third class and of all others"
-            file.put(f"{name}/probabilities", chances, text, ("point", "part"))
+            file.put(f"{name}/probabilities", chances, "of the pair, a third class, all others", ("point", "part"))
             file.put(f"{name}/simplex", simplex(chances[:, :3]), "barycentric coordinates", ("point", "axis"))
             start, end = (part[points.found][:lines] for part in groups[name])
             t, curves = along_lines(network, start, end, found.pair[:lines], line_points, batch_size=batch_size)
@@ -87,18 +91,11 @@ def measure_level_sets(
             if cloud is not None:
                 chosen = found.at(torch.arange(min(dimension_points, len(found.found)), device=found.point.device))
                 local = local_dimensions(network, chosen, torch.tensor(dimension_radii), cloud, batch_size=batch_size)
-                for key, text in (
-                    ("boundary", "singular values of samples projected onto the boundary"),
-                    ("level", "singular values of samples projected onto the level set"),
-                ):
-                    dims = ("point", "radius", "value")
-                    file.put(f"{name}/dimension/{key}", getattr(local, key), text, dims, PIXELS)
-                    dropped = getattr(local, f"{key}_dropped")
-                    text = "of these below the rest: dimensions missing; -1 where too few samples arrived"
-                    file.put(f"{name}/dimension/{key}_dropped", dropped, text, dims[:2])
-                    arrived = getattr(local, f"{key}_found")
-                    file.put(f"{name}/dimension/{key}_found", arrived, "samples that arrived", dims[:2])
-        _put_paths(file, network, crossings, step, rounds, confidence, batch_size)
+                for key, which in (("boundary", "boundary"), ("level", "level set")):
+                    for suffix, text, dims in DIMENSIONS:
+                        values = getattr(local, f"{key}{suffix}")
+                        file.put(f"{name}/dimension/{key}{suffix}", values, f"{which}: {text}", dims)
+        _put_paths(file, network, crossings, step, confidence, rounds, batch_size)
         file.put("radii", radii, "radius of the balls", ("radius",), PIXELS)
         file.put("samples", samples, "samples in each ball", ())
         file.put("dimension_radii", dimension_radii, "standard deviation of a coordinate", ("radius",), PIXELS)
@@ -122,9 +119,9 @@ def _put_paths(
     file: Writer,
     network: Classifier,
     crossings: dict[str, LineCrossing],
-    step: float,
-    rounds: int,
+    tolerance: float,
     confidence: float,
+    rounds: int,
     batch_size: int,
 ) -> None:
     point = torch.cat([part.point for part in crossings.values()])
@@ -134,19 +131,18 @@ def _put_paths(
         of_group = pair if group is None else torch.where((origin == group)[:, None], pair, -1)
         rows = pairs_of_equal_classes(of_group, origin if group is None else None)
         ends = (point[rows[:, 0]], point[rows[:, 1]])
-        paths = connect(network, *ends, pair[rows[:, 0]], step, rounds=rounds, batch_size=batch_size)
+        paths = connect(network, *ends, pair[rows[:, 0]], tolerance, rounds=rounds, batch_size=batch_size)
         n, connected = len(rows), paths.status.count("connected")
         low, high = clopper_pearson(connected, n, confidence) if n else (np.nan, np.nan)
         text = "connected, or not by this path (other class, gap), or unresolved"
         file.put(f"paths/{name}/status", np.array(paths.status, dtype=str), text, ("path",))
-        file.put(f"paths/{name}/longest", paths.longest, "longest step left", ("path",), PIXELS)
+        chord = (ends[0] - ends[1]).flatten(1).norm(dim=1)
+        for key, values, text in (("longest", paths.longest, "longest step left"), ("chord", chord, "ends' distance")):
+            file.put(f"paths/{name}/{key}", values, text, ("path",), PIXELS)
         file.put(f"paths/{name}/steps", paths.steps, "steps", ("path",))
-        length = (ends[0] - ends[1]).flatten(1).norm(dim=1)
-        file.put(f"paths/{name}/chord", length, "distance of the ends", ("path",), PIXELS)
-        file.put(f"paths/{name}/n", n, "paths", ())
-        file.put(f"paths/{name}/share", connected / n if n else np.nan, "share that is connected", ())
-        file.put(f"paths/{name}/low", low, "lower limit of that share", ())
-        file.put(f"paths/{name}/high", high, "upper limit of that share", ())
+        share = connected / n if n else np.nan
+        for key, value in (("n", n), ("share", share), ("low", low), ("high", high)):
+            file.put(f"paths/{name}/{key}", value, f"{key}: paths, share that is connected, its limits", ())
 
 
 if "snakemake" in globals():
