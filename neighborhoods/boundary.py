@@ -139,6 +139,7 @@ def towards(
     first: Tensor,
     second: Tensor,
     *,
+    points: int = SCAN,
     tolerance: float = 0.0,
     batch_size: int = 4096,
 ) -> LineCrossing:
@@ -148,7 +149,7 @@ def towards(
         model: images [B, ...] to logits [B, classes]. x: points [n, ...].
         first, second: images [...] of different classes; a point of the first's class goes to the second, others to the
             first.
-        tolerance: as for `cross`.
+        points, tolerance: as for `cross`.
 
     Raises:
         ValueError: the parents are of one class, or as for `cross`.
@@ -158,7 +159,7 @@ def towards(
     if bool(classes[0] == classes[1]):
         raise ValueError(f"expected parents of different classes, found both in class {int(classes[0])}")
     of_first = _classes(model, x, batch_size) == classes[0]
-    return cross(model, x, parents[of_first.long()], tolerance=tolerance, batch_size=batch_size)
+    return cross(model, x, parents[of_first.long()], points=points, tolerance=tolerance, batch_size=batch_size)
 
 
 def descend(

@@ -23,6 +23,9 @@ PROJECTIONS = ("line", "descent")
 # Projection may leave points this far from the boundary, relative to the spread of the sample.
 TOLERANCE = 1e-3
 
+# Steps of the scan along lines to a parent: samples start near the boundary.
+SCAN = 16
+
 POWER_STEPS = 30
 
 # A flat sample that loses directions spreads little in the others: as a Gaussian one of ten points to a dimension.
@@ -117,7 +120,7 @@ def spectrum(
     tolerance = TOLERANCE * float(offset.std())
     landed: BoundaryPoints
     if projection == "line":
-        landed = towards(model, x, *parents, tolerance=tolerance, batch_size=batch_size)
+        landed = towards(model, x, *parents, points=SCAN, tolerance=tolerance, batch_size=batch_size)
     else:
         landed = descend(model, x, tolerance=tolerance, batch_size=batch_size)
     kept = landed.found.nonzero()[:, 0]
@@ -127,13 +130,15 @@ def spectrum(
         return Spectrum(none, none, none, none, -1, len(kept), *[math.nan] * 7)
     rows = landed.point[kept].flatten(1).double()
     scale = math.sqrt(len(rows))
+    gram, mean = rows.T @ rows, rows.mean(0)
     image, attack = point.flatten().double(), (parents[1] - parents[0]).flatten().double()
     normal = margin_normals(model, descend(model, point[None]), batch_size=batch_size)[0].flatten().double()
-    removed = without_direction(rows, image)
     turned = margin_normals(model, landed.at(kept), batch_size=batch_size).flatten(1)
-    centred, directions = _decomposed(rows - rows.mean(0))
-    rest, rest_directions = _decomposed(removed)
-    raw, normals = singular_values(rows, centred=False), singular_values(turned, centred=False)
+    # Products of centred rows, and of rows without one direction, follow from those of the rows.
+    centred, directions = _decomposed(gram - len(rows) * torch.outer(mean, mean))
+    rest, rest_directions = _decomposed(without_direction(without_direction(gram, image).T, image))
+    raw = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt().flip(0).cpu()
+    normals = singular_values(turned, centred=False)
     count = dropped_values(centred.numpy(), ratio).count
     lost = directions[:, : max(count, 1)].T
     shares = [float(energy_share(v[None], lost)) if count else math.nan for v in (normal, attack)]
@@ -145,7 +150,7 @@ def spectrum(
         dropped=count,
         found=len(rows),
         normal_rank=float(normals.square().sum().square() / normals.pow(4).sum()),
-        image=_first_cosine(rows, image),
+        image=_first_cosine(gram, image),
         attack=_cosine(rest_directions[:, -1], attack),
         normal=_cosine(rest_directions[:, -1], normal),
         smallest=float(degrees_between(directions[None, :, 0], normal[None])),
@@ -159,18 +164,18 @@ def random_cosine(dimension: int) -> float:
     return math.exp(math.lgamma(dimension / 2) - math.lgamma((dimension + 1) / 2)) / math.sqrt(math.pi)
 
 
-def _decomposed(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Singular values of rows [m, n], descending, and right singular vectors as columns, ascending."""
-    squares, vectors = torch.linalg.eigh(rows.T @ rows)
+def _decomposed(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Singular values of rows by their products X^T X [n, n], descending, and right vectors as columns, ascending."""
+    squares, vectors = torch.linalg.eigh(gram)
     return squares.clamp_min(0).sqrt().flip(0).cpu(), vectors
 
 
-def _first_cosine(rows: Tensor, direction: Tensor) -> float:
-    """|cosine| of the first right singular vector of rows that share a large part with a direction."""
+def _first_cosine(gram: Tensor, direction: Tensor) -> float:
+    """|cosine| of the first right singular vector of rows that share a large part with a direction, by their X^T X."""
     vector = direction / direction.norm()
     # The image outweighs all other directions, so that few steps of the power method are enough.
     for _ in range(POWER_STEPS):
-        vector = rows.T @ (rows @ vector)
+        vector = gram @ vector
         vector = vector / vector.norm()
     return _cosine(vector, direction)
 

@@ -1,0 +1,220 @@
+"""Statistics that decide the claims of Bell's Part III, on the arrays of stored results; as in `evidence`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from neighborhoods.claims import (
+    NOT_AS_PRINTED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDED,
+    Finding,
+    equivalence,
+    signed,
+)
+from neighborhoods.statistics import clopper_pearson, summarize
+
+Cell = Mapping[str, Any]
+
+# Angles in degrees below this are rounding.
+ORTHOGONAL = 1e-6
+
+
+def counted_faces(
+    cells: Sequence[Cell], shape: str, of: str, share: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """In more than a share of the spectra of samples projected onto k faces, k values tell them; Clopper-Pearson.
+
+    `of` is "count" (dropped values of the projected points) or "normals_rank" (rank of the points less projections).
+    """
+    faces = np.asarray(cells[0]["faces"])
+    found = np.asarray(cells[0][f"{shape}/{of}"])
+    return _share((found.reshape(len(faces), -1) == faces[:, None]).ravel(), share, confidence, comparisons)
+
+
+def dropped_size(
+    cells: Sequence[Cell], shape: str, published: float, factor: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Dropped values over the rest, corrected for the finite sample, are within a factor of the published."""
+    values = np.asarray(cells[0][f"{shape}/corrected"], float).ravel()
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return None
+    low, centre, high = _student(np.log(values), confidence, comparisons)
+    answer = equivalence(low - np.log(published), high - np.log(published), float(np.log(factor)))
+    return Finding(float(np.exp(centre)), float(np.exp(low)), float(np.exp(high)), len(values), answer)
+
+
+def left_direction(
+    cells: Sequence[Cell],
+    group: str,
+    column: str,
+    radius: int,
+    sample: str,
+    projection: str,
+    least: float,
+    confidence: float,
+    comparisons: int = 1,
+) -> Finding | None:
+    """A number of each spectrum, such as the |cosine| of its first direction with the attack's, has a mean of `least`.
+
+    Reproduced where the whole Student interval over crossings lies above it.
+    """
+    values = _spectra(cells[0], f"{group}/{column}", radius, sample, projection)
+    if len(values) < 2:
+        return None
+    low, centre, high = _student(values, confidence, comparisons)
+    answer = signed(centre - least, low - least, high - least, len(values), 1.0).verdict
+    return Finding(centre, low, high, len(values), answer)
+
+
+def dropped_values(
+    cells: Sequence[Cell],
+    group: str,
+    radius: int,
+    sample: str,
+    projection: str,
+    count: int,
+    share: float,
+    confidence: float,
+    comparisons: int = 1,
+) -> Finding | None:
+    """Around more than a share of the crossings exactly `count` singular values drop; Clopper-Pearson."""
+    values = _spectra(cells[0], f"{group}/dropped", radius, sample, projection)
+    return _share(values == count, share, confidence, comparisons) if len(values) else None
+
+
+def turned_more(cells: Sequence[Cell], group: str, confidence: float, comparisons: int = 1) -> Finding | None:
+    """Normals turn more at the largest radius than at the smallest, by ln of the median angles of each crossing."""
+    angle = np.asarray(cells[0][f"{group}/turning"], float)
+    if len(angle) < 2:
+        return None
+    # An angle of a plane is rounding, which counts as no more than it.
+    floor = np.maximum(angle[:, [0, -1]], ORTHOGONAL)
+    values = np.log(floor[:, 1] / floor[:, 0])
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return None
+    low, centre, high = _student(values, confidence, comparisons)
+    return signed(centre, low, high, len(values), 1.0)
+
+
+def flat_around(
+    cells: Sequence[Cell],
+    group: str,
+    radius: float,
+    degrees: float,
+    share: float,
+    confidence: float,
+    comparisons: int = 1,
+) -> Finding | None:
+    """Around more than a share of the crossings normals turn by less than so many degrees within a radius."""
+    place = np.flatnonzero(np.isclose(np.asarray(cells[0]["radii"], float), radius))
+    if not len(place):
+        return None
+    angle = np.asarray(cells[0][f"{group}/turning"], float)[:, place[0]]
+    angle = angle[np.isfinite(angle)]
+    return _share(angle < degrees, share, confidence, comparisons) if len(angle) else None
+
+
+def neighbours_orthogonal(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding | None:
+    """Delaunay neighbours of different classes cross their boundary orthogonally; measured is the largest angle.
+
+    The proof needs more than it says: that the segment meets no third cell. Where all neighbours of that kind
+    (Gabriel's) cross orthogonally, and others that are Delaunay neighbours do not, the claim does not hold as printed.
+    """
+    angles = np.asarray(cells[0]["neighbours/voronoi/skewness"], float)
+    angles = angles[np.isfinite(angles)]
+    if not len(angles):
+        return None
+    largest = float(angles.max())
+    if largest > ORTHOGONAL:
+        return Finding(largest, largest, largest, len(angles), NOT_REPRODUCED)
+    others = np.asarray(cells[0]["others/voronoi/skewness"], float)
+    tested = int(cells[0]["delaunay/n"])
+    delaunay = round(float(cells[0]["delaunay/value"]) * tested) if tested else 0
+    slanted = tested and delaunay == tested and bool((others[:tested] > ORTHOGONAL).any())
+    return Finding(largest, 0.0, largest, len(angles), NOT_AS_PRINTED if slanted else REPRODUCED)
+
+
+def through_others(
+    cells: Sequence[Cell], group: str, share: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """With dropout on, more than a share of the masks have lines pass through a third class, on the mean over lines."""
+    values = np.asarray(cells[0][f"{group}/third/value"], float)
+    if len(values) < 2:
+        return None
+    low, centre, high = _student(values, confidence, comparisons)
+    answer = signed(centre - share, low - share, high - share, len(values), 1.0).verdict
+    return Finding(centre, max(low, 0.0), min(high, 1.0), len(values), answer)
+
+
+def gaussian_places(
+    cells: Sequence[Cell], group: str, of: str, share: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """On more than a share of the lines Shapiro and Wilk's test at a level for all lets places be Gaussian."""
+    p = np.asarray(cells[0][f"{group}/normality/{of}/shapiro"], float)
+    p = p[np.isfinite(p)]
+    return _share(p > (1 - confidence) / len(p), share, confidence, comparisons) if len(p) else None
+
+
+def wedges_like(
+    cells: Sequence[Cell], group: str, line: str, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Some wedge has the ratio of face numbers, inside over outside, that a network has across its boundary.
+
+    The cells are the network's comparison of both sides of its boundary, whose means of logarithms count, and the
+    wedges, each with its geometric mean over all steps. A network whose interval holds 1 may have a flat boundary.
+    """
+    if len(cells) != 2 or f"{group}/mean" not in cells[0]:
+        return None
+    mean, error, n, clusters = (
+        float(cells[0][f"{group}/{key}"]) for key in ("mean", "standard_error", "n", "clusters")
+    )
+    half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), max(clusters - 1, 1))) * error
+    low, high = (float(np.exp(mean + sign * half)) for sign in (-1, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = np.exp(np.log(np.asarray(cells[1][f"crossings/{line}/face_ratio"], float)).mean(2))
+    ratios = ratios[np.isfinite(ratios)]
+    # Ratios go from 1 (a flat boundary) to the largest without a gap: measures of wedges are continuous in angles.
+    recreated = 1.0 < low <= ratios.max()
+    answer = REPRODUCED if recreated else UNDECIDED if low <= 1.0 <= high else NOT_REPRODUCED
+    return Finding(float(np.exp(mean)), low, high, int(n), answer)
+
+
+def related(
+    cells: Sequence[Cell], group: str, of: str, expects: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The sign of Spearman's correlation of skewness with a size, over lines of one kind (Fisher's z)."""
+    value, n = (float(cells[0][f"{group}/correlation/{of}/{key}"]) for key in ("value", "n"))
+    if not np.isfinite(value) or n < 4 or abs(value) >= 1:
+        return None
+    error = np.sqrt((1 + value**2 / 2) / (n - 3))
+    half = float(stats.norm.ppf(1 - (1 - confidence) / (2 * comparisons))) * error
+    low, high = (float(np.tanh(np.arctanh(value) + sign * half)) for sign in (-1, 1))
+    return signed(value, low, high, int(n), expects)
+
+
+def _spectra(cell: Cell, name: str, radius: int, sample: str, projection: str) -> np.ndarray:
+    """One number of the spectra around each crossing [crossings], those that have it."""
+    kinds, ways = (list(np.asarray(cell[key]).astype(str)) for key in ("samples", "projections"))
+    values = np.asarray(cell[name], float)
+    if sample not in kinds or projection not in ways or not -values.shape[1] <= radius < values.shape[1]:
+        return np.empty(0)
+    values = values[:, radius, kinds.index(sample), ways.index(projection)]
+    return values[np.isfinite(values) & (values >= 0)]
+
+
+def _student(values: np.ndarray, confidence: float, comparisons: int) -> tuple[float, float, float]:
+    summary = summarize(values, confidence=confidence)
+    half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), summary.clusters - 1)) * summary.standard_error
+    return summary.mean - half, summary.mean, summary.mean + half
+
+
+def _share(holds: np.ndarray, share: float, confidence: float, comparisons: int) -> Finding:
+    count, n = int(holds.sum()), len(holds)
+    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
+    return Finding(count / n, low, high, n, signed(count / n - share, low - share, high - share, n, 1.0).verdict)
