@@ -1,4 +1,4 @@
-"""At which angles segments cross the boundaries of a network and of the nearest training point (Bell, section 30.1)."""
+"""At which angles lines cross the boundaries of a network and of the nearest training point (Bell, section 30.1)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from neighborhoods.incidence import Incidence, network_incidence
 from neighborhoods.kernel_geometry import Estimate, rank_correlation
+from neighborhoods.normals import Skewness, skewness
 from neighborhoods.statistics import NO_VALUES, Summary, clopper_pearson, summarize
 from neighborhoods.training import predict
 from neighborhoods.voronoi import FirstChange, NearestPoint, first_change, gabriel_neighbours, opposite_pairs
@@ -20,33 +20,34 @@ CANDIDATES = 10
 FEWEST_RANKED = 4
 
 # Angles below differ from 0 by roundings only, whose ranks mean nothing.
-ORTHOGONAL = 1e-9
+ORTHOGONAL = 1e-7
 
 
 @dataclass(frozen=True)
 class Angles:
-    """First changes of class along the same segments, by a network and by the nearest training point."""
+    """First changes of class along the same lines, by a network and by the nearest training point."""
 
-    network: Incidence
+    network: Skewness
     voronoi: FirstChange
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the angles of segments [S] say, in radians.
+    """What the angles of lines say, in degrees.
 
     Attributes:
-        network, voronoi: angles to the normal, of the segments whose class changes.
-        difference: the network's less that of the nearest point, segment by segment.
-        correlation: Spearman's, over these segments; nan and [-1, 1] where one side has no spread or there are too few.
-        changed: share of segments on which the class of the nearest point changes, with Clopper and Pearson's limits.
+        network, voronoi: angles to the normal, of the lines whose class changes.
+        difference: the network's less that of the nearest point, line by line.
+        correlation: Spearman's, over these lines; nan and [-1, 1] where one side has no spread or there are too few.
+        network_changed, voronoi_changed: share of lines that have an angle since their class changes.
     """
 
     network: Summary
     voronoi: Summary
     difference: Summary
     correlation: Estimate
-    changed: Estimate
+    network_changed: Estimate
+    voronoi_changed: Estimate
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,19 @@ class TrainingPairs:
     share: Estimate
 
 
-def crossing_angles(model: nn.Module, classifier: NearestPoint, start: Tensor, end: Tensor) -> Angles:
-    """Follow segments [S, ...] to where each classifier first changes its class.
+def crossing_angles(
+    model: nn.Module, classifier: NearestPoint, start: Tensor, end: Tensor, *, batch_size: int = 4096
+) -> Angles:
+    """Follow lines [n, ...] to where each classifier first changes its class; nan where it never does.
 
     Raises:
-        ValueError: as for `network_incidence` and `first_change`.
+        ValueError: as for `skewness` and `first_change`.
     """
-    return Angles(network_incidence(model, start, end), first_change(classifier, start, end))
+    return Angles(skewness(model, start, end, batch_size=batch_size), first_change(classifier, start, end))
 
 
 def compare_angles(angles: Angles, confidence: float = 0.95, seed: int = 0) -> Comparison:
-    """Means with intervals and the rank correlation of both angles; the segments count as independent."""
+    """Means with intervals and the rank correlation of both angles; the lines count as independent."""
     network, voronoi = (part.angle.cpu().numpy() for part in (angles.network, angles.voronoi))
     both = np.isfinite(network) & np.isfinite(voronoi)
     ranked = Estimate(float("nan"), -1.0, 1.0, int(both.sum()))
@@ -90,7 +93,8 @@ def compare_angles(angles: Angles, confidence: float = 0.95, seed: int = 0) -> C
         voronoi=summary(voronoi),
         difference=summary(network - voronoi),
         correlation=ranked,
-        changed=share(np.isfinite(voronoi), confidence),
+        network_changed=share(np.isfinite(network), confidence),
+        voronoi_changed=share(np.isfinite(voronoi), confidence),
     )
 
 

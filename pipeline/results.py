@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.store import Reader, StoreError, Writer, publishing, reading
 
 IMAGE_DIMS = ("image", "channel", "row", "column")
+DEGREES = "degree"
 PIXELS = "1, pixel range [0, 1]"
 
 

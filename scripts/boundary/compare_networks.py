@@ -12,13 +12,13 @@ from neighborhoods.kernel_geometry import Estimate
 from neighborhoods.networks import restore
 from neighborhoods.statistics import clopper_pearson
 from neighborhoods.zoo import correlation_of, measures, right_for_all, robustness, summary_of
-from pipeline.results import PIXELS, put_persistence, put_summary, read_network, read_split
+from pipeline.results import DEGREES, PIXELS, put_persistence, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
 COLUMNS = {
     "attack_size": ("L2 norm of the smallest perturbation that DeepFool finds", PIXELS),
     "distance": ("distance to the nearest boundary found", PIXELS),
-    "skew": ("angle between the line to an adversarial example and the boundary's normal", "degree"),
+    "skew": ("angle between the line to an adversarial example and the boundary's normal", DEGREES),
     "persistence": ("persistence", PIXELS),
 }
 FEWEST_IMAGES = 4

@@ -1,4 +1,4 @@
-"""Measure at which angles segments cross the boundary of a network and that of the nearest training image."""
+"""Measure at which angles lines cross the boundary of a network and that of the nearest training image."""
 
 from dataclasses import asdict
 
@@ -20,10 +20,10 @@ from neighborhoods.kernel_geometry import Estimate
 from neighborhoods.networks import restore
 from neighborhoods.training import predict
 from neighborhoods.voronoi import NearestPoint, delaunay_neighbours, opposite_pairs
-from pipeline.results import one_success_each, put_summary, read_network, read_split
+from pipeline.results import DEGREES, one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
-ANGLE = "angle between segment and normal of the boundary"
+SKEWNESS = "angle between line and normal of the boundary"
 
 
 def compare(
@@ -39,7 +39,7 @@ def compare(
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
-    """Write places and angles of first changes of class for groups of segments; no image is in two of one group.
+    """Write places and angles of first changes of class for groups of lines; no image is in two of one group.
 
     natural/ (test images of different classes, classified right by both), adversarial/ (from a natural image to a
     random success of its), neighbours/ and others/ (training images of different classes that the network classifies
@@ -72,8 +72,8 @@ def compare(
     tested = delaunay_neighbours(points, drawn.others[:programmes])
     with writing(output, provenance) as file:
         file.put("confidence", confidence, "level of each interval", ())
-        text = "median angle of a random direction to a normal"
-        file.put("random_angle", random_angle(classifier.points.shape[1]), text, (), "rad")
+        null = random_angle(classifier.points.shape[1], confidence)
+        put_summary(file, "null/skewness", asdict(null), "angle of random directions to a normal", DEGREES)
         _put_estimate(file, "gabriel", drawn.share, "share of training pairs that are Gabriel neighbours")
         text = "share of Delaunay neighbours among training pairs that are not Gabriel neighbours"
         _put_estimate(file, "delaunay", share(tested.numpy(), confidence), text)
@@ -86,25 +86,28 @@ def compare(
 def _put_angles(file: Writer, group: str, index: Tensor, angles: Angles) -> None:
     split = "train" if group in ("neighbours", "others") else "test"
     text = f"positions in the {split} split of both ends, or of their origin"
-    file.put(f"{group}/index", index.cpu(), text, ("segment", "end"))
-    for name, found in (("network", angles.network), ("voronoi", angles.voronoi)):
-        file.put(f"{group}/{name}/t", found.t.cpu(), "place of the first change of class, 0 to 1", ("segment",))
-        file.put(f"{group}/{name}/angle", found.angle.cpu(), f"{ANGLE}, 0 if orthogonal", ("segment",), "rad")
+    file.put(f"{group}/index", index.cpu(), text, ("line", "end"))
+    network, voronoi = angles.network, angles.voronoi
+    for name, t, angle in (("network", network.crossing.t, network.angle), ("voronoi", voronoi.t, voronoi.angle)):
+        text = "share of the way at which the class first changes, nan where it never does"
+        file.put(f"{group}/{name}/t", t.cpu(), text, ("line",))
+        file.put(f"{group}/{name}/skewness", angle.cpu(), f"{SKEWNESS}, 0 if orthogonal", ("line",), DEGREES)
     columns = {
         "inner": "training image whose cell is left at the first change of class, -1 without one",
         "outer": "training image whose cell is entered there, -1 without one",
         "faces": "faces of Voronoi cells crossed until then, or all",
     }
     for name, description in columns.items():
-        file.put(f"{group}/voronoi/{name}", getattr(angles.voronoi, name).cpu(), description, ("segment",))
+        file.put(f"{group}/voronoi/{name}", getattr(voronoi, name).cpu(), description, ("line",))
 
 
 def _put_comparison(file: Writer, group: str, found: Comparison) -> None:
     for name in ("network", "voronoi", "difference"):
-        what = f"{ANGLE}, {name}" if name != "difference" else "the network's angle less the Voronoi classifier's"
-        put_summary(file, f"{group}/summary/{name}", asdict(getattr(found, name)), what, "rad")
-    _put_estimate(file, f"{group}/correlation", found.correlation, "rank correlation of both angles over segments")
-    _put_estimate(file, f"{group}/changed", found.changed, "share of segments on which the Voronoi class changes")
+        what = f"{SKEWNESS}, {name}" if name != "difference" else "the network's angle less the Voronoi classifier's"
+        put_summary(file, f"{group}/summary/{name}", asdict(getattr(found, name)), what, DEGREES)
+    _put_estimate(file, f"{group}/correlation", found.correlation, "rank correlation of both angles over lines")
+    for name, changed in (("network", found.network_changed), ("voronoi", found.voronoi_changed)):
+        _put_estimate(file, f"{group}/changed/{name}", changed, f"share of lines on which the class changes, {name}")
 
 
 def _put_estimate(file: Writer, group: str, found: Estimate, what: str) -> None:

@@ -20,7 +20,7 @@ from neighborhoods.boundary_spectra import (
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.statistics import NO_VALUES, summarize
-from pipeline.results import PIXELS, put_summary, read_network, read_split, read_successes
+from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
 DIMS = ("crossing", "radius", "sample", "projection")
@@ -41,7 +41,7 @@ NUMBERS = {
     "normal_share": "share of the normal's squared length in the dropped directions",
     "attack_share": "share of the squared length of the ends' difference in the dropped directions",
 }
-UNITS = {"raw": PIXELS, "centred": PIXELS, "removed": PIXELS, "smallest": "degree"}
+UNITS = {"raw": PIXELS, "centred": PIXELS, "removed": PIXELS, "smallest": DEGREES}
 
 
 def decompose(

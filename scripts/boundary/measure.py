@@ -26,8 +26,8 @@ from neighborhoods.incidence import (
 from neighborhoods.networks import restore
 from neighborhoods.normals import energy_share, turning, turning_radius
 from neighborhoods.training import predict
-from pipeline.boundary_results import COLUMNS, DEGREES, no_lines, put_differences, put_lines, put_trace
-from pipeline.results import PIXELS, Split, one_success_each, put_summary, read_network, read_split
+from pipeline.boundary_results import COLUMNS, no_lines, put_differences, put_lines, put_trace
+from pipeline.results import DEGREES, PIXELS, Split, one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, reading, writing
 
 

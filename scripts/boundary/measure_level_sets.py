@@ -1,4 +1,4 @@
-"""Classes that meet near the boundary, dimension of level sets, paths on the boundary, and its image in probability space."""
+"""Classes that meet near the boundary, dimensions of level sets, paths on the boundary, images in probability space."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Draw how many classes meet near the boundary, its image in probability space, and which of its points are connected."""
+"""Draw how many classes meet near the boundary, its image in probability space, and which points are connected."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
