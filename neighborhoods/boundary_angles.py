@@ -7,17 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from neighborhoods.kernel_geometry import Estimate, rank_correlation
 from neighborhoods.normals import Skewness, skewness
-from neighborhoods.statistics import NO_VALUES, Summary, clopper_pearson, summarize
+from neighborhoods.statistics import Estimate, Summary, rank_correlation, share, summarize_finite
 from neighborhoods.training import predict
 from neighborhoods.voronoi import FirstChange, NearestPoint, first_change, gabriel_neighbours, opposite_pairs
 
 # Pairs of training points to look at for each that is wanted of either kind.
 CANDIDATES = 10
-
-# Below this many pairs a rank correlation has no interval.
-FEWEST_RANKED = 4
 
 # Angles below differ from 0 by roundings only, whose ranks mean nothing.
 ORTHOGONAL = 1e-7
@@ -38,7 +34,7 @@ class Comparison:
     Attributes:
         network, voronoi: angles to the normal, of the lines whose class changes.
         difference: the network's less that of the nearest point, line by line.
-        correlation: Spearman's, over these lines; nan and [-1, 1] where one side has no spread or there are too few.
+        correlation: Spearman's, over the lines that have both angles.
         network_changed, voronoi_changed: share of lines that have an angle since their class changes.
     """
 
@@ -56,7 +52,7 @@ class TrainingPairs:
 
     Attributes:
         neighbours: Gabriel neighbours [P, 2]. others: pairs that are not [R, 2].
-        share: of the former among all pairs looked at, with Clopper and Pearson's limits.
+        share: of the former among all pairs looked at.
     """
 
     neighbours: Tensor
@@ -78,21 +74,12 @@ def crossing_angles(
 def compare_angles(angles: Angles, confidence: float = 0.95, seed: int = 0) -> Comparison:
     """Means with intervals and the rank correlation of both angles; the lines count as independent."""
     network, voronoi = (part.angle.cpu().numpy() for part in (angles.network, angles.voronoi))
-    both = np.isfinite(network) & np.isfinite(voronoi)
-    ranked = Estimate(float("nan"), -1.0, 1.0, int(both.sum()))
-    if both.sum() >= FEWEST_RANKED:
-        first, second = (np.maximum(column[both], ORTHOGONAL) for column in (network, voronoi))
-        ranked = rank_correlation(first, second, confidence)
-
-    def summary(values: np.ndarray) -> Summary:
-        finite = values[np.isfinite(values)]
-        return summarize(finite, None, confidence, seed) if len(finite) else NO_VALUES
-
+    first, second = (np.maximum(column, ORTHOGONAL) for column in (network, voronoi))
     return Comparison(
-        network=summary(network),
-        voronoi=summary(voronoi),
-        difference=summary(network - voronoi),
-        correlation=ranked,
+        network=summarize_finite(network, None, confidence, seed),
+        voronoi=summarize_finite(voronoi, None, confidence, seed),
+        difference=summarize_finite(network - voronoi, None, confidence, seed),
+        correlation=rank_correlation(first, second, confidence),
         network_changed=share(np.isfinite(network), confidence),
         voronoi_changed=share(np.isfinite(voronoi), confidence),
     )
@@ -115,14 +102,6 @@ def training_pairs(
     neighbours = gabriel_neighbours(points, pairs)
     found = share(neighbours.cpu().numpy(), confidence)
     return TrainingPairs(pairs[neighbours][:count], pairs[~neighbours][:count], found)
-
-
-def share(hits: np.ndarray, confidence: float = 0.95) -> Estimate:
-    """Share of hits [n] with Clopper and Pearson's limits; nan and [0, 1] of none."""
-    if not len(hits):
-        return Estimate(float("nan"), 0.0, 1.0, 0)
-    low, high = clopper_pearson(int(hits.sum()), len(hits), confidence)
-    return Estimate(float(hits.mean()), float(low), float(high), len(hits))
 
 
 def right_on_both(model: nn.Module, classifier: NearestPoint, x: Tensor, labels: Tensor) -> Tensor:

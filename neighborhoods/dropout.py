@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from neighborhoods.statistics import NO_VALUES, Summary, clopper_pearson, summarize
+from neighborhoods.statistics import Summary, summarize_finite
 
 # Halvings of the step that holds a change of class.
 HALVINGS = 14
@@ -211,7 +211,7 @@ def normality(places: ArrayLike, masks: ArrayLike | None = None, confidence: flo
         ValueError: places that are not finite.
     """
     x = np.asarray(places, float)
-    summary = summarize(x, masks, confidence, seed) if len(x) else NO_VALUES
+    summary = summarize_finite(x, masks, confidence, seed)
     nan = float("nan")
     if len(x) < FEWEST_FOR_TESTS or np.ptp(x) == 0:
         deviation = float(x.std(ddof=1)) if len(x) > 1 else nan
@@ -238,23 +238,6 @@ def fitted_density(found: Normality, points: int = 200) -> tuple[NDArray[np.floa
     if not found.deviation > 0:
         return at, np.full(points, np.nan)
     return at, stats.norm.pdf(at, found.summary.mean, found.deviation)
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of masks with its Clopper-Pearson interval; arrays [lines], and how many masks there are."""
-
-    share: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    n: int
-
-
-def share_of_masks(hit: Tensor, confidence: float = 0.95) -> Share:
-    """Share of masks [lines] for which something holds [lines, masks]."""
-    hits, n = hit.sum(1).numpy(), hit.shape[1]
-    low, high = clopper_pearson(hits, n, confidence)
-    return Share(hits / n, low, high, n)
 
 
 def pairs_of_classes(label: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -20,8 +20,8 @@ from neighborhoods.distance import boundary_distance
 from neighborhoods.normals import Skewness, degrees_between, sampled_normals, skewness
 from neighborhoods.sampling import Classifier
 from neighborhoods.statistics import (
-    Correlation,
     Difference,
+    Estimate,
     Summary,
     difference,
     rank_correlation,
@@ -249,13 +249,9 @@ def summarize_lines(
     return found
 
 
-def correlate_lines(lines: Columns, confidence: float = 0.95) -> dict[str, Correlation]:
+def correlate_lines(lines: Columns, confidence: float = 0.95) -> dict[str, Estimate]:
     """Rank correlations of skewness with each of CORRELATED, over lines of one kind whose both values are finite."""
-    found = {}
-    for name in CORRELATED:
-        known = np.isfinite(lines["skewness"]) & np.isfinite(lines[name])
-        found[name] = rank_correlation(lines["skewness"][known], lines[name][known], confidence)
-    return found
+    return {name: rank_correlation(lines["skewness"], lines[name], confidence) for name in CORRELATED}
 
 
 def compare_lines(

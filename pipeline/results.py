@@ -125,6 +125,14 @@ def put_summary(
         file.put(f"{group}/{key}", value, f"{key} of {what}", dims, "1" if counted else units)
 
 
+def put_summaries(
+    file: Writer, group: str, summaries: Sequence[Mapping[str, Any]], what: str, units: str, dims: Sequence[str]
+) -> None:
+    """Store the fields of one summary or more, of equal fields, as arrays with one axis."""
+    columns = {key: np.array([one[key] for one in summaries]) for key in summaries[0]}
+    put_summary(file, group, columns, what, units, dims)
+
+
 def put_persistence(file: Writer, group: str, result: Any, index: np.ndarray, label: np.ndarray) -> None:
     """Store a `Persistence` of test images, or of adversarial images made from them, and how it was measured.
 

@@ -11,13 +11,12 @@ from neighborhoods.boundary_angles import (
     compare_angles,
     crossing_angles,
     right_on_both,
-    share,
     training_pairs,
 )
 from neighborhoods.images import to_inputs
 from neighborhoods.incidence import random_angle
-from neighborhoods.kernel_geometry import Estimate
 from neighborhoods.networks import restore
+from neighborhoods.statistics import share
 from neighborhoods.training import predict
 from neighborhoods.voronoi import NearestPoint, delaunay_neighbours, opposite_pairs
 from pipeline.results import DEGREES, one_success_each, put_summary, read_network, read_split
@@ -74,9 +73,9 @@ def compare(
         file.put("confidence", confidence, "level of each interval", ())
         null = random_angle(classifier.points.shape[1], confidence)
         put_summary(file, "null/skewness", asdict(null), "angle of random directions to a normal", DEGREES)
-        _put_estimate(file, "gabriel", drawn.share, "share of training pairs that are Gabriel neighbours")
+        put_summary(file, "gabriel", asdict(drawn.share), "share of training pairs that are Gabriel neighbours", "1")
         text = "share of Delaunay neighbours among training pairs that are not Gabriel neighbours"
-        _put_estimate(file, "delaunay", share(tested.numpy(), confidence), text)
+        put_summary(file, "delaunay", asdict(share(tested.numpy(), confidence)), text, "1")
         for name, (index, start, end) in groups.items():
             angles = crossing_angles(network, classifier, start, end)
             _put_angles(file, name, index, angles)
@@ -105,14 +104,11 @@ def _put_comparison(file: Writer, group: str, found: Comparison) -> None:
     for name in ("network", "voronoi", "difference"):
         what = f"{SKEWNESS}, {name}" if name != "difference" else "the network's angle less the Voronoi classifier's"
         put_summary(file, f"{group}/summary/{name}", asdict(getattr(found, name)), what, DEGREES)
-    _put_estimate(file, f"{group}/correlation", found.correlation, "rank correlation of both angles over lines")
+    text = "Spearman's rank correlation of both angles over lines"
+    put_summary(file, f"{group}/correlation", asdict(found.correlation), text, "1")
     for name, changed in (("network", found.network_changed), ("voronoi", found.voronoi_changed)):
-        _put_estimate(file, f"{group}/changed/{name}", changed, f"share of lines on which the class changes, {name}")
-
-
-def _put_estimate(file: Writer, group: str, found: Estimate, what: str) -> None:
-    for name, value in asdict(found).items():
-        file.put(f"{group}/{name}", value, f"{name} of the {what}", ())
+        text = f"share of lines on which the class changes, {name}"
+        put_summary(file, f"{group}/changed/{name}", asdict(changed), text, "1")
 
 
 if "snakemake" in globals():

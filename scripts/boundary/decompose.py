@@ -19,7 +19,7 @@ from neighborhoods.boundary_spectra import (
 )
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
-from neighborhoods.statistics import NO_VALUES, summarize
+from neighborhoods.statistics import summarize_finite
 from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
@@ -125,8 +125,7 @@ def _put_summaries(
     names = [f"{i}/{kind}/{way}" for i in range(radii) for kind in SAMPLES for way in PROJECTIONS]
     for position, name in enumerate(names):
         values = np.array([one.attack for one in found[position :: len(names)]])
-        values = values[np.isfinite(values)]
-        summary = summarize(values, confidence=confidence, seed=seed) if len(values) else NO_VALUES
+        summary = summarize_finite(values, confidence=confidence, seed=seed)
         put_summary(file, f"{group}/summary/{name}", asdict(summary), NUMBERS["attack"], "1")
 
 

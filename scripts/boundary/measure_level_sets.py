@@ -1,6 +1,7 @@
 """Classes that meet near the boundary, dimensions of level sets, paths on the boundary, images in probability space."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from neighborhoods.junctions import class_distances, classes_within, sampled_cla
 from neighborhoods.level_sets import along_lines, constraint_rank, local_dimensions, probability_images, simplex
 from neighborhoods.networks import restore
 from neighborhoods.sampling import Classifier
-from neighborhoods.statistics import clopper_pearson
-from pipeline.results import PIXELS, read_network, read_split, read_successes
+from neighborhoods.statistics import share
+from pipeline.results import PIXELS, put_summaries, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
 
@@ -109,13 +110,9 @@ def measure_level_sets(
 def _put_counts(file: Writer, group: str, count: torch.Tensor, confidence: float, how: str) -> None:
     """Classes within each radius, and the share of points with three or more, which are lower bounds."""
     values = count.cpu().numpy()
-    three = (values >= 3).sum(0)
-    n = len(values)
-    low, high = clopper_pearson(three, n, confidence) if n else (np.full(len(three), np.nan),) * 2
     file.put(f"{group}/count", values, f"classes {how}", ("point", "radius"))
-    file.put(f"{group}/share", three / n if n else low, f"share with three classes or more {how}", ("radius",))
-    file.put(f"{group}/low", low, "lower limit of the share", ("radius",))
-    file.put(f"{group}/high", high, "upper limit of the share", ("radius",))
+    three = [asdict(share(column, confidence)) for column in (values >= 3).T]
+    put_summaries(file, f"{group}/share", three, f"share of points with three classes or more {how}", "1", ("radius",))
 
 
 def _put_paths(
@@ -135,18 +132,14 @@ def _put_paths(
         rows = pairs_of_equal_classes(of_group, origin if group is None else None)
         ends = (point[rows[:, 0]], point[rows[:, 1]])
         paths = connect(network, *ends, pair[rows[:, 0]], step, rounds=rounds, batch_size=batch_size)
-        n, connected = len(rows), paths.status.count("connected")
-        low, high = clopper_pearson(connected, n, confidence) if n else (np.nan, np.nan)
         text = "connected, or not by this path (other class, gap), or unresolved"
         file.put(f"paths/{name}/status", np.array(paths.status, dtype=str), text, ("path",))
         file.put(f"paths/{name}/longest", paths.longest, "longest step left", ("path",), PIXELS)
         file.put(f"paths/{name}/steps", paths.steps, "steps", ("path",))
         length = (ends[0] - ends[1]).flatten(1).norm(dim=1)
         file.put(f"paths/{name}/chord", length, "distance of the ends", ("path",), PIXELS)
-        file.put(f"paths/{name}/n", n, "paths", ())
-        file.put(f"paths/{name}/share", connected / n if n else np.nan, "share that is connected", ())
-        file.put(f"paths/{name}/low", low, "lower limit of that share", ())
-        file.put(f"paths/{name}/high", high, "upper limit of that share", ())
+        connected = share([status == "connected" for status in paths.status], confidence)
+        put_summary(file, f"paths/{name}/connected", asdict(connected), "share of paths that are connected", "1")
 
 
 if "snakemake" in globals():

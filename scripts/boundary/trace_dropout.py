@@ -12,14 +12,13 @@ from neighborhoods.dropout import (
     fitted_density,
     normality,
     pairs_of_classes,
-    share_of_masks,
     trace_lines,
 )
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
-from neighborhoods.statistics import summarize
+from neighborhoods.statistics import share, summarize
 from neighborhoods.training import predict
-from pipeline.results import one_success_each, read_network, read_split
+from pipeline.results import one_success_each, put_summaries, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
 CHANGES = {
@@ -95,14 +94,10 @@ def _put(file: Writer, group: str, traced: Lines, confidence: float, seed: int) 
     for name, text in CHANGES.items():
         file.put(f"{group}/{name}", getattr(traced, name), text, ("change",))
     for name, text in SHARES.items():
-        share = share_of_masks(getattr(traced, name), confidence)
-        for part in ("share", "low", "high"):
-            what = text if part == "share" else f"{'lower' if part == 'low' else 'upper'} limit of the {text}"
-            file.put(f"{group}/{name}/{part}", getattr(share, part), what, ("line",))
-        file.put(f"{group}/{name}/n", share.n, "masks", ())
+        shares = [asdict(share(hits, confidence)) for hits in getattr(traced, name).numpy()]
+        put_summaries(file, f"{group}/{name}", shares, text, "1", ("line",))
     counts = [asdict(summarize(row, None, confidence, seed)) for row in traced.changes_per_mask().numpy()]
-    for key in counts[0]:
-        file.put(f"{group}/changes/{key}", [row[key] for row in counts], f"{key} of changes of a mask", ("line",))
+    put_summaries(file, f"{group}/changes", counts, "changes of a mask", "1", ("line",))
     for kind in ("first", "all"):
         tests = []
         for line in range(len(traced.plain)):
@@ -114,8 +109,7 @@ def _put(file: Writer, group: str, traced: Lines, confidence: float, seed: int) 
 def _put_tests(file: Writer, group: str, tests: list[Normality], what: str) -> None:
     rows = [asdict(test) for test in tests]
     rows = [row.pop("summary") | row for row in rows]
-    for key in rows[0]:
-        file.put(f"{group}/{key}", [row[key] for row in rows], f"{key} of {what}", ("line",))
+    put_summaries(file, group, rows, what, "1", ("line",))
     curves = [fitted_density(test) for test in tests]
     file.put(f"{group}/at", curves[0][0], "places of the density", ("curve",))
     file.put(f"{group}/density", np.stack([curve for _, curve in curves]), "fitted normal density", ("line", "curve"))

@@ -407,14 +407,14 @@ def test_stage_of_level_sets_counts_what_it_finds(files, tmp_path):
             assert n > 0
             count = file.read(f"{group}/searched/count")
             assert (count >= file.read(f"{group}/sampled/count")).all()
-            assert file.read(f"{group}/searched/share") == pytest.approx((count >= 3).mean(0))
+            assert file.read(f"{group}/searched/share/value") == pytest.approx((count >= 3).mean(0))
             assert set(file.read(f"{group}/rank")) == {2}
             p = file.read(f"{group}/probabilities")
             assert p[:, 0] == pytest.approx(p[:, 1], abs=1e-4)
             assert file.read(f"{group}/dimension/boundary_dropped").tolist() == [[1]]
             assert file.read(f"{group}/dimension/level_dropped").tolist() == [[2]]
         status = file.read("paths/between/status")
-        assert file.read("paths/between/share") == pytest.approx((status == "connected").mean())
+        assert file.read("paths/between/connected/value") == pytest.approx((status == "connected").mean())
     picture = tmp_path / "classes.png"
     boundary_classes.draw(level_sets=paths["output"], outputs=[str(picture)], style="paper")
     assert picture.stat().st_size > 10_000
@@ -430,6 +430,6 @@ def test_an_attack_without_success_leaves_an_empty_group(files, tmp_path):
     measure_level_sets(**paths, **LEVEL_SETS, **COMMON)
     with reading(paths["output"]) as file:
         assert file.read("adversarial/n") == 0
-        assert file.read("paths/adversarial/n") == file.read("paths/between/n") == 0
-        assert np.isnan(file.read("adversarial/searched/share")).all()
+        assert file.read("paths/adversarial/connected/n") == file.read("paths/between/connected/n") == 0
+        assert np.isnan(file.read("adversarial/searched/share/value")).all()
     boundary_classes.draw(level_sets=paths["output"], outputs=[str(tmp_path / "b.png")], style="paper")
