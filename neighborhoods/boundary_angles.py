@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
+from neighborhoods.boundary_lines import pairs_of_classes
 from neighborhoods.normals import Skewness, skewness
 from neighborhoods.statistics import Estimate, Summary, rank_correlation, share, summarize_finite
 from neighborhoods.training import predict
-from neighborhoods.voronoi import FirstChange, NearestPoint, first_change, gabriel_neighbours, opposite_pairs
+from neighborhoods.voronoi import FirstChange, NearestPoint, first_change, gabriel_neighbours
 
 # Pairs of training points to look at for each that is wanted of either kind.
 CANDIDATES = 10
@@ -96,7 +97,7 @@ def training_pairs(
     Raises:
         ValueError: no two classes to draw from.
     """
-    pairs = order[opposite_pairs(labels[order], CANDIDATES * count)]
+    pairs = order[pairs_of_classes(labels[order], CANDIDATES * count)]
     if not len(pairs):
         raise ValueError("expected training points of two classes to pair, found none")
     neighbours = gabriel_neighbours(points, pairs)

@@ -238,18 +238,3 @@ def fitted_density(found: Normality, points: int = 200) -> tuple[NDArray[np.floa
     if not found.deviation > 0:
         return at, np.full(points, np.nan)
     return at, stats.norm.pdf(at, found.summary.mean, found.deviation)
-
-
-def pairs_of_classes(label: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of images of different classes: each of the first `count` with the next of another class.
-
-    Images without a later one of another class are left out.
-
-    Args:
-        label: classes [n]. count: pairs at most.
-    """
-    labels = np.asarray(label)
-    first = np.arange(min(count, len(labels)))
-    other = (labels[None] != labels[first, None]) & (np.arange(len(labels))[None] > first[:, None])
-    found = other.any(1)
-    return first[found], other.argmax(1)[found]

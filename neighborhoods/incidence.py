@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import integrate, special
 from torch import Tensor
 
-from neighborhoods.boundary import BoundaryPoints, logits_in_batches
+from neighborhoods.boundary import logits_in_batches
 from neighborhoods.distance import boundary_distance
 from neighborhoods.normals import Skewness, degrees_between, sampled_normals, skewness
 from neighborhoods.sampling import Classifier
@@ -133,7 +133,7 @@ def compare_normals(
     Raises:
         ValueError: as for `sampled_normals`.
     """
-    points = first_points(measured.lines.crossing, count)
+    points = measured.lines.crossing.at(slice(count))
     samples = samples_per_dimension * measured.direction[0].numel()
     samples += samples % 2
     fits = [sampled_normals(model, points, radius, samples, seed=seed, batch_size=batch_size) for radius in radii]
@@ -152,12 +152,6 @@ def direction_names(radii: Sequence[float]) -> list[str]:
     return ["gradient", *(f"least squares, radius {radius:g}" for radius in radii), "line", "nearest boundary"]
 
 
-def first_points(points: BoundaryPoints, count: int) -> BoundaryPoints:
-    """The first of some points of a boundary."""
-    names = ("point", "pair", "gap", "level", "third", "found")
-    return BoundaryPoints(**{name: getattr(points, name)[:count] for name in names})
-
-
 def probabilities_along(
     model: Classifier, start: Tensor, end: Tensor, t: Tensor, *, batch_size: int = 4096
 ) -> tuple[Tensor, Tensor]:
@@ -173,18 +167,6 @@ def probabilities_along(
     images = ((1 - share) * start[:, None].double() + share * end[:, None].double()).to(start.dtype)
     logits = logits_in_batches(model, images.flatten(0, 1), batch_size).double()
     return logits.softmax(1).unflatten(0, images.shape[:2]), images
-
-
-def different_pairs(labels: NDArray[np.integer], count: int) -> NDArray[np.intp]:
-    """Pairs of positions with different labels, none used twice: neighbours of a random order [pairs, 2].
-
-    Neighbours of one label are left out, so that a pair is a random one given that its labels differ.
-
-    Args:
-        labels: in random order [n]. count: of pairs at most.
-    """
-    pairs = np.arange(len(labels) // 2 * 2).reshape(-1, 2)
-    return pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]][:count]
 
 
 def principal_directions(x: Tensor, count: int) -> Tensor:

@@ -258,17 +258,6 @@ def _shown(pairs: Tensor) -> str:
     return f"shape {tuple(pairs.shape)}" if pairs.ndim != 2 or len(pairs) > 4 else str(pairs.tolist())
 
 
-def opposite_pairs(labels: Tensor, count: int) -> Tensor:
-    """Pairs of different classes in which no index occurs twice: at most `count` rows of two indices [P, 2].
-
-    Taken in the given order, the first half of the indices against the second, so that pairs of samples in random order
-    are random, and independent of each other.
-    """
-    half = len(labels) // 2
-    pairs = torch.arange(2 * half, device=labels.device).reshape(2, half).T
-    return pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]][:count]
-
-
 def held_rows(points: int) -> int:
     """How many rows of distances to so many points are held at once."""
     return max(1, HELD // points)

@@ -35,6 +35,22 @@ class StoredNetwork:
 
 
 @dataclass(frozen=True)
+class Successes:
+    """Lines from attacked to adversarial images, possibly none.
+
+    Attributes:
+        rows: of the attack [n]. x, x_adv: images [n, ...]. index: position of each x in the test split [n].
+        attacked: positions of all attacked images, with or without success, once or more.
+    """
+
+    rows: NDArray[np.intp]
+    x: np.ndarray
+    x_adv: np.ndarray
+    index: NDArray[np.int64]
+    attacked: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class StoredPath:
     """A recorded training run: how to build its network, weights [steps + 1, P], rows of the train split used."""
 
@@ -213,16 +229,16 @@ def one_success_each(success: NDArray[np.bool_], origin: NDArray[np.int64], seed
     return works[np.unique(origin[works], return_index=True)[1]]
 
 
-def read_successes(path: str | Path, images: int, seed: int) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """Images and adversarial images of an attack, a random success of each origin (`one_success_each`); possibly none.
+def read_successes(path: str | Path, lines: int, seed: int) -> Successes:
+    """A random success of each origin of an attack (`one_success_each`): the first of them in the attack's order.
 
     Raises:
         StoreError: a part is missing or damaged.
     """
     with reading(path) as file:
         x, x_adv, success, index = (file.read(name) for name in ("x", "x_adv", "success", "index"))
-    rows = one_success_each(success, index, seed)[:images]
-    return x[rows], x_adv[rows]
+    rows = np.sort(one_success_each(success, index, seed))[:lines]
+    return Successes(rows, x[rows], x_adv[rows], index[rows], attacked=index)
 
 
 def read_path(path: str | Path) -> StoredPath:

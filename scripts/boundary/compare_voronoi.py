@@ -10,17 +10,17 @@ from neighborhoods.boundary_angles import (
     Comparison,
     compare_angles,
     crossing_angles,
-    right_on_both,
     training_pairs,
 )
+from neighborhoods.boundary_lines import natural_lines
 from neighborhoods.images import to_inputs
 from neighborhoods.incidence import random_angle
 from neighborhoods.networks import restore
 from neighborhoods.statistics import share
 from neighborhoods.training import predict
-from neighborhoods.voronoi import NearestPoint, delaunay_neighbours, opposite_pairs
-from pipeline.results import DEGREES, one_success_each, put_summary, read_network, read_split
-from pipeline.store import Provenance, StoreError, Writer, reading, writing
+from neighborhoods.voronoi import NearestPoint, delaunay_neighbours
+from pipeline.results import DEGREES, put_summary, read_network, read_split, read_successes
+from pipeline.store import Provenance, Writer, writing
 
 SKEWNESS = "angle between line and normal of the boundary"
 
@@ -34,37 +34,31 @@ def compare(
     pairs: int,
     programmes: int,
     confidence: float,
+    line_seed: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
     """Write places and angles of first changes of class for groups of lines; no image is in two of one group.
 
-    natural/ (test images of different classes, classified right by both), adversarial/ (from a natural image to a
-    random success of its), neighbours/ and others/ (training images of different classes that the network classifies
-    right, Gabriel neighbours or not).
+    natural/ and adversarial/ are the lines of the stage `boundary`: between test images of different classes that the
+    network classifies right, and from attacked to adversarial images. neighbours/ and others/ join training images of
+    different classes that the network classifies right, Gabriel neighbours or not.
     """
     train, test = read_split(data, "train"), read_split(data, "test")
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    with reading(attack) as file:
-        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index")}
-    rows = one_success_each(columns["success"], columns["index"], seed)[:pairs]
+    found = read_successes(attack, pairs, line_seed)
     points, tests = to_inputs(train.images, device), to_inputs(test.images, device)
-    labels, expected = (torch.tensor(split.labels).to(device) for split in (train, test))
+    labels = torch.tensor(train.labels).to(device)
     classifier = NearestPoint(points, labels).to(device)
-    order, known = (torch.tensor(split.order).to(device) for split in (train, test))
+    order = torch.tensor(train.order).to(device)
     order = order[(predict(network, points) == labels)[order]]
-    known = known[right_on_both(network, classifier, tests, expected)[known]]
-    natural = known[opposite_pairs(expected[known], pairs)]
-    if not len(natural):
-        raise StoreError(f"{model}: expected test images of two classes that are classified right, found none")
+    natural = natural_lines(network, tests, test.labels, test.order, found.attacked, pairs)
     drawn = training_pairs(points, labels, order, pairs, confidence)
-    attacked = [to_inputs(columns[name], device)[rows] for name in ("x", "x_adv")]
-    origin = torch.tensor(columns["index"][rows])[:, None].expand(-1, 2)
     groups = {
         "natural": (natural, tests[natural[:, 0]], tests[natural[:, 1]]),
-        "adversarial": (origin, attacked[0], attacked[1]),
+        "adversarial": (torch.from_numpy(found.index), to_inputs(found.x, device), to_inputs(found.x_adv, device)),
         "neighbours": (drawn.neighbours, points[drawn.neighbours[:, 0]], points[drawn.neighbours[:, 1]]),
         "others": (drawn.others, points[drawn.others[:, 0]], points[drawn.others[:, 1]]),
     }
@@ -84,8 +78,8 @@ def compare(
 
 def _put_angles(file: Writer, group: str, index: Tensor, angles: Angles) -> None:
     split = "train" if group in ("neighbours", "others") else "test"
-    text = f"positions in the {split} split of both ends, or of their origin"
-    file.put(f"{group}/index", index.cpu(), text, ("line", "end"))
+    text, dims = ("both ends", ("line", "end")) if index.ndim == 2 else ("the start", ("line",))
+    file.put(f"{group}/index", index.cpu(), f"position in the {split} split of {text}", dims)
     network, voronoi = angles.network, angles.voronoi
     for name, t, angle in (("network", network.crossing.t, network.angle), ("voronoi", voronoi.t, voronoi.angle)):
         text = "share of the way at which the class first changes, nan where it never does"

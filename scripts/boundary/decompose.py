@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
-import torch
 
 from neighborhoods.boundary import cross
 from neighborhoods.boundary_lines import natural_lines
@@ -55,31 +54,35 @@ def decompose(
     points_per_dimension: float,
     confidence: float,
     batch_size: int,
+    line_seed: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
     """Write singular values {group}/{kind} [crossing, radius, sample, projection, value] and what directions they have.
 
-    Groups are natural (lines between correctly classified test images of different classes) and adversarial (lines from
-    images to adversarial ones made from them).
+    Groups are natural and adversarial, where the first lines of the stage `boundary` cross: between correctly
+    classified test images of different classes, and from attacked to adversarial images.
     """
-    split = read_split(data, "test")
+    split, successes = read_split(data, "test"), read_successes(attack, crossings, line_seed)
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    # Some lines cross no boundary of the model, and some images are misclassified.
-    some = split.order[: 8 * crossings]
-    natural = natural_lines(
-        network, to_unit_interval(split.images[some], device), torch.from_numpy(split.labels[some]), 2 * crossings
-    )
-    adversarial = tuple(to_unit_interval(part, device) for part in read_successes(attack, crossings, seed))
+    images = to_unit_interval(split.images, device)
+    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, crossings)
+    attacked, adversarial = (to_unit_interval(part, device) for part in (successes.x, successes.x_adv))
+    groups = {
+        "natural": (natural.cpu().numpy(), images[natural[:, 0]], images[natural[:, 1]]),
+        "adversarial": (successes.index, attacked, adversarial),
+    }
     dimension = int(np.prod(split.images.shape[1:]))
     samples = int(points_per_dimension * dimension)
     clouds = {kind: offsets(kind, samples, dimension, seed) for kind in SAMPLES}
     with writing(output, provenance) as file:
-        for group, (start, end) in (("natural", natural), ("adversarial", adversarial)):
+        for group, (index, start, end) in groups.items():
             crossing = cross(network, start, end, batch_size=batch_size)
-            rows = crossing.found.nonzero()[:crossings, 0].tolist()
+            rows = crossing.found.nonzero()[:, 0].tolist()
+            text = "position in the test split of the start, or of both ends"
+            file.put(f"{group}/index", index[rows], text, ("crossing", "end")[: index.ndim])
             found = [
                 spectrum(
                     network,

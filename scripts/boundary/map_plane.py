@@ -3,12 +3,13 @@
 import torch
 
 from neighborhoods.boundary_angles import crossing_angles, right_on_both
+from neighborhoods.boundary_lines import pairs_of_classes
 from neighborhoods.delaunay import DelaunayWeights, plane_boundary
 from neighborhoods.images import to_inputs
 from neighborhoods.kernel_geometry import places
 from neighborhoods.networks import restore
 from neighborhoods.normals import unit
-from neighborhoods.voronoi import NearestPoint, opposite_pairs
+from neighborhoods.voronoi import NearestPoint
 from pipeline.results import DEGREES, read_network, read_split
 from pipeline.store import Provenance, StoreError, writing
 
@@ -47,7 +48,7 @@ def map_plane(
         level, leading = network(everywhere).softmax(1).max(1)
     tests, expected = to_inputs(test.images[test.order], device), torch.tensor(test.labels[test.order]).to(device)
     known = right_on_both(network, classifier, tests, expected).nonzero()[:, 0]
-    pairs = known[opposite_pairs(expected[known], segments)]
+    pairs = known[pairs_of_classes(expected[known], segments)]
     start, end = tests[pairs[:, 0]], tests[pairs[:, 1]]
     angles = crossing_angles(network, classifier, start, end)
     with writing(output, provenance) as file:

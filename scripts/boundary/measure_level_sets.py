@@ -39,28 +39,33 @@ def measure_level_sets(
     rounds: int,
     confidence: float,
     batch_size: int,
+    line_seed: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
     """Write groups natural/ and adversarial/ of boundary points, and paths between points of equal classes.
 
-    natural: where lines between correctly classified test images of different classes first change class; adversarial:
-    where lines from images to adversarial ones made from them do. paths/between joins a point of each.
+    Their points are those where the lines of the stage `boundary` first change class: natural, between correctly
+    classified test images of different classes; adversarial, from attacked to adversarial images. paths/between joins
+    one of each.
     """
-    split = read_split(data, "test")
+    split, successes = read_split(data, "test"), read_successes(attack, pairs, line_seed)
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    some = split.order[: 3 * pairs]
-    natural = natural_lines(
-        network, to_unit_interval(split.images[some], device), torch.from_numpy(split.labels[some]), pairs
-    )
-    adversarial = tuple(to_unit_interval(part, device) for part in read_successes(attack, pairs, seed))
-    groups = {"natural": natural, "adversarial": adversarial}
+    images = to_unit_interval(split.images, device)
+    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, pairs)
+    groups = {
+        "natural": (images[natural[:, 0]], images[natural[:, 1]]),
+        "adversarial": tuple(to_unit_interval(part, device) for part in (successes.x, successes.x_adv)),
+    }
     crossings = {name: cross(network, *ends, batch_size=batch_size) for name, ends in groups.items()}
     dimension = int(np.prod(split.images.shape[1:]))
     cloud = offsets("flat", int(points_per_dimension * dimension), dimension, seed) if dimension_points else None
     with writing(output, provenance) as file:
+        text = "position in the test split of both ends of the lines looked at"
+        file.put("natural/index", natural.cpu(), text, ("line", "end"))
+        file.put("adversarial/index", successes.index, "position in the test split of the start", ("line",))
         for name, points in crossings.items():
             found = points.at(points.found)
             file.put(f"{name}/lines", len(points.found), "lines looked at", ())
@@ -86,7 +91,7 @@ def measure_level_sets(
             file.put(f"{name}/curves", curves, "probabilities along the first lines", ("line", "place", "part"))
             file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("line", "place", "axis"))
             if cloud is not None:
-                chosen = found.at(torch.arange(min(dimension_points, len(found.found)), device=found.point.device))
+                chosen = found.at(slice(dimension_points))
                 local = local_dimensions(network, chosen, torch.tensor(dimension_radii), cloud, batch_size=batch_size)
                 for key, text in (
                     ("boundary", "singular values of samples projected onto the boundary"),

@@ -8,7 +8,6 @@ from sklearn.decomposition import PCA
 
 from neighborhoods.incidence import (
     compare_normals,
-    different_pairs,
     incidence,
     principal_directions,
     probabilities_along,
@@ -114,17 +113,6 @@ def test_energy_of_vectors_inside_across_and_at_random():
     share = energy_share(gaussian(4000, 20, seed=5), basis).numpy()
     # Beta(3 / 2, 17 / 2).
     assert share.mean() == pytest.approx(3 / 20, abs=4 * stats.beta(1.5, 8.5).std() / math.sqrt(4000))
-
-
-def test_pairs_differ_and_use_no_image_twice():
-    labels = np.random.default_rng(0).integers(0, 10, 501)
-    pairs = different_pairs(labels, 1000)
-    assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
-    assert len(np.unique(pairs)) == pairs.size
-    # All neighbours with different labels.
-    assert len(pairs) == sum(labels[i] != labels[i + 1] for i in range(0, 500, 2))
-    assert different_pairs(labels, 7).tolist() == pairs[:7].tolist()
-    assert different_pairs(np.zeros(9, int), 4).shape == (0, 2)
 
 
 def test_probabilities_along_a_line_are_the_softmax_of_its_logits(ends):

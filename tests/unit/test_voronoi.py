@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from sklearn.neighbors import KNeighborsClassifier
 
 from neighborhoods.boundary_angles import compare_angles, crossing_angles
+from neighborhoods.boundary_lines import pairs_of_classes
 from neighborhoods.delaunay import DelaunayWeights, plane_boundary
 from neighborhoods.normals import degrees_between, skewness
 from neighborhoods.voronoi import (
@@ -15,7 +16,6 @@ from neighborhoods.voronoi import (
     delaunay_neighbours,
     first_change,
     gabriel_neighbours,
-    opposite_pairs,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -158,7 +158,7 @@ def test_gabriel_neighbours_cross_their_face_orthogonally_in_784_dimensions():
     points = torch.randn(600, 9, generator=generator) @ torch.randn(9, 784, generator=generator)
     points = (points + 0.1 * torch.randn(600, 784, generator=generator)).double()
     labels = torch.randint(3, (600,), generator=generator)
-    pairs = opposite_pairs(labels, 200)
+    pairs = pairs_of_classes(labels, 200)
     neighbours = gabriel_neighbours(points, pairs)
     assert 10 < int(neighbours.sum()) < len(pairs) - 10
     start, end = points[pairs[:, 0]], points[pairs[:, 1]]
@@ -180,14 +180,6 @@ def test_a_third_of_the_delaunay_edges_of_the_plane_are_not_gabriel():
     share = 1 - gabriel_neighbours(points, edges).double().mean()
     # Mean numbers of neighbours are 6 and 4; 2000 edges have a standard error of 1.05 %.
     assert float(share) == pytest.approx(1 / 3, abs=3 * 0.0105)
-
-
-def test_pairs_in_random_order_use_no_sample_twice():
-    labels = torch.randint(10, (101,), generator=torch.Generator().manual_seed(0))
-    pairs = opposite_pairs(labels, 30)
-    assert pairs.shape == (30, 2)
-    assert len(pairs.unique()) == 60
-    assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 4])
@@ -282,7 +274,7 @@ def test_the_network_of_nearest_points_has_the_angles_of_the_walk():
     points = scattered(60, 3, 1)[0]
     labels = (points[:, 0] > 0.5).long()
     model = NearestPoint(points, labels)
-    pairs = opposite_pairs(labels, 25)
+    pairs = pairs_of_classes(labels, 25)
     start, end = points[pairs[:, 0]], points[pairs[:, 1]]
     walked, scanned = first_change(model, start, end), skewness(model, start, end)
     # The scan does not see a class that a segment leaves within a 64th of its length.

@@ -130,7 +130,7 @@ def files(tmp_path_factory):
 
 def measure(found, traced, compared):
     trace(data=found["data"], model=found["dropout"], attack=found["attack"], output=traced, lines=3, masks=30,
-          points=17, batch_size=100, confidence=0.95, **COMMON)  # fmt: skip
+          points=17, batch_size=100, confidence=0.95, line_seed=4, **COMMON)  # fmt: skip
     compare(data=found["data"], models=[found[name] for name in NETWORKS], output=compared, networks=list(NETWORKS),
             reference="plain", images=10, epsilon=0.4, step_size=0.1, steps=6, confidence=0.95, gamma=0.7, samples=50,
             **COMMON)  # fmt: skip
