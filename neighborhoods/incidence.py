@@ -169,23 +169,6 @@ def probabilities_along(
     return logits.softmax(1).unflatten(0, images.shape[:2]), images
 
 
-def principal_directions(x: Tensor, count: int) -> Tensor:
-    """Leading eigenvectors of the covariance of images [n, ...]: orthonormal [count, dimension], float64.
-
-    Raises:
-        ValueError: as many directions as images or more, or more than dimensions.
-    """
-    points = x.flatten(1).double()
-    if not 1 <= count <= min(len(points) - 1, points.shape[1]):
-        raise ValueError(
-            f"expected between 1 and {min(len(points) - 1, points.shape[1])} principal directions of {len(points)} "
-            f"training images of {points.shape[1]} values, found {count}"
-        )
-    centred = points - points.mean(0)
-    # Ascending eigenvalues.
-    return torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -count:].flip(1).T
-
-
 @dataclass(frozen=True)
 class RandomAngle:
     """Angle between a fixed line and a random direction, 0 to 90 degrees: its mean and a central range."""

@@ -16,13 +16,13 @@ from neighborhoods.incidence import (
     correlate_lines,
     direction_names,
     incidence,
-    principal_directions,
     probabilities_along,
     random_angle,
     summarize_lines,
 )
 from neighborhoods.networks import restore
 from neighborhoods.normals import energy_share, turning, turning_radius
+from neighborhoods.principal import principal_directions
 from pipeline.boundary_results import COLUMNS, no_lines, put_differences, put_lines, put_trace
 from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, reading, writing

@@ -9,11 +9,11 @@ from sklearn.decomposition import PCA
 from neighborhoods.incidence import (
     compare_normals,
     incidence,
-    principal_directions,
     probabilities_along,
     random_angle,
 )
 from neighborhoods.normals import energy_share
+from neighborhoods.principal import principal_directions
 from neighborhoods.statistics import NO_VALUES, rank_correlation, summarize, summarize_columns
 
 W = torch.tensor([[0.3, -0.5, 0.2, 0.0, 0.7, 0.1], [-0.4, 0.1, 0.2, 0.6, -0.2, 0.3]]).double()
