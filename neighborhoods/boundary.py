@@ -44,8 +44,8 @@ class BoundaryPoints:
     third: Tensor
     found: Tensor
 
-    def at(self, rows: Tensor) -> "BoundaryPoints":
-        """Some of the points, by positions or by a mask [n]."""
+    def at(self, rows: Tensor | slice) -> "BoundaryPoints":
+        """Some of the points, by positions, by a mask [n] or by a slice."""
         columns = (self.point, self.pair, self.gap, self.level, self.third, self.found)
         return BoundaryPoints(*(column[rows] for column in columns))
 

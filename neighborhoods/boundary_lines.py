@@ -1,26 +1,38 @@
-"""Lines that are to cross decision boundaries: between natural images, and from these to adversarial ones."""
+"""Lines between natural images of different classes, which cross decision boundaries."""
 
-from torch import Tensor
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
-from neighborhoods.boundary import logits_in_batches
-from neighborhoods.sampling import Classifier
+from neighborhoods.training import predict
+
+
+def pairs_of_classes(label: Tensor, count: int) -> Tensor:
+    """Pairs of positions with different classes, none used twice: neighbours of a random order, int64 [pairs, 2].
+
+    Neighbours of one class are left out, so that a pair is a random one given that its classes differ. A larger `count`
+    only adds pairs behind the others.
+
+    Args:
+        label: classes in random order [n]. count: of pairs at most.
+    """
+    pairs = torch.arange(len(label) // 2 * 2, device=label.device).reshape(-1, 2)
+    return pairs[label[pairs[:, 0]] != label[pairs[:, 1]]][:count]
 
 
 def natural_lines(
-    model: Classifier, x: Tensor, label: Tensor, lines: int, *, batch_size: int = 4096
-) -> tuple[Tensor, Tensor]:
-    """Lines between correctly classified images of different classes, each image in one line only.
+    model: nn.Module, x: Tensor, label: ArrayLike, order: ArrayLike, attacked: ArrayLike, count: int
+) -> Tensor:
+    """Lines between images of different classes, each image in one line only: positions of both ends [lines, 2], int64.
+
+    Their images are classified correctly. Attacked ones are left out, so that these lines are independent of those to
+    adversarial images. Which lines there are depends on nothing else: `count` says how many of the first are taken.
 
     Args:
-        model: images [B, ...] to logits [B, classes]. x: images in random order [n, ...]. label: true classes [n].
-        lines: at most.
-
-    Returns:
-        Start and end of each line [lines, ...]; images of which the model errs are left out.
+        model: images [B, ...] to logits [B, classes]. x: images [n, ...]. label: true classes [n].
+        order: positions in random order [m]. attacked: positions to leave out [k]. count: of lines at most.
     """
-    right = logits_in_batches(model, x, batch_size).argmax(1) == label.to(x.device)
-    rows = right.nonzero()[:, 0]
-    half = len(rows) // 2
-    first, second = rows[:half], rows[half : 2 * half]
-    differ = (label.to(x.device)[first] != label.to(x.device)[second]).nonzero()[:lines, 0]
-    return x[first[differ]], x[second[differ]]
+    classes, places, taken = (torch.as_tensor(part, device=x.device) for part in (label, order, attacked))
+    left = places[~torch.isin(places, taken)]
+    right = left[predict(model, x[left]) == classes[left]]
+    return right[pairs_of_classes(classes[right], count)]

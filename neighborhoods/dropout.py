@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from neighborhoods.statistics import NO_VALUES, Summary, clopper_pearson, summarize
+from neighborhoods.statistics import Summary, summarize_finite
 
 # Halvings of the step that holds a change of class.
 HALVINGS = 14
@@ -211,7 +211,7 @@ def normality(places: ArrayLike, masks: ArrayLike | None = None, confidence: flo
         ValueError: places that are not finite.
     """
     x = np.asarray(places, float)
-    summary = summarize(x, masks, confidence, seed) if len(x) else NO_VALUES
+    summary = summarize_finite(x, masks, confidence, seed)
     nan = float("nan")
     if len(x) < FEWEST_FOR_TESTS or np.ptp(x) == 0:
         deviation = float(x.std(ddof=1)) if len(x) > 1 else nan
@@ -238,35 +238,3 @@ def fitted_density(found: Normality, points: int = 200) -> tuple[NDArray[np.floa
     if not found.deviation > 0:
         return at, np.full(points, np.nan)
     return at, stats.norm.pdf(at, found.summary.mean, found.deviation)
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of masks with its Clopper-Pearson interval; arrays [lines], and how many masks there are."""
-
-    share: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    n: int
-
-
-def share_of_masks(hit: Tensor, confidence: float = 0.95) -> Share:
-    """Share of masks [lines] for which something holds [lines, masks]."""
-    hits, n = hit.sum(1).numpy(), hit.shape[1]
-    low, high = clopper_pearson(hits, n, confidence)
-    return Share(hits / n, low, high, n)
-
-
-def pairs_of_classes(label: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of images of different classes: each of the first `count` with the next of another class.
-
-    Images without a later one of another class are left out.
-
-    Args:
-        label: classes [n]. count: pairs at most.
-    """
-    labels = np.asarray(label)
-    first = np.arange(min(count, len(labels)))
-    other = (labels[None] != labels[first, None]) & (np.arange(len(labels))[None] > first[:, None])
-    found = other.any(1)
-    return first[found], other.argmax(1)[found]

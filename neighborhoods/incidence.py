@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from scipy import integrate, special
 from torch import Tensor
 
-from neighborhoods.boundary import BoundaryPoints, logits_in_batches
+from neighborhoods.boundary import logits_in_batches
 from neighborhoods.distance import boundary_distance
 from neighborhoods.normals import Skewness, degrees_between, sampled_normals, skewness
 from neighborhoods.sampling import Classifier
 from neighborhoods.statistics import (
-    Correlation,
     Difference,
+    Estimate,
     Summary,
     difference,
     rank_correlation,
@@ -133,7 +133,7 @@ def compare_normals(
     Raises:
         ValueError: as for `sampled_normals`.
     """
-    points = first_points(measured.lines.crossing, count)
+    points = measured.lines.crossing.at(slice(count))
     samples = samples_per_dimension * measured.direction[0].numel()
     samples += samples % 2
     fits = [sampled_normals(model, points, radius, samples, seed=seed, batch_size=batch_size) for radius in radii]
@@ -152,12 +152,6 @@ def direction_names(radii: Sequence[float]) -> list[str]:
     return ["gradient", *(f"least squares, radius {radius:g}" for radius in radii), "line", "nearest boundary"]
 
 
-def first_points(points: BoundaryPoints, count: int) -> BoundaryPoints:
-    """The first of some points of a boundary."""
-    names = ("point", "pair", "gap", "level", "third", "found")
-    return BoundaryPoints(**{name: getattr(points, name)[:count] for name in names})
-
-
 def probabilities_along(
     model: Classifier, start: Tensor, end: Tensor, t: Tensor, *, batch_size: int = 4096
 ) -> tuple[Tensor, Tensor]:
@@ -173,35 +167,6 @@ def probabilities_along(
     images = ((1 - share) * start[:, None].double() + share * end[:, None].double()).to(start.dtype)
     logits = logits_in_batches(model, images.flatten(0, 1), batch_size).double()
     return logits.softmax(1).unflatten(0, images.shape[:2]), images
-
-
-def different_pairs(labels: NDArray[np.integer], count: int) -> NDArray[np.intp]:
-    """Pairs of positions with different labels, none used twice: neighbours of a random order [pairs, 2].
-
-    Neighbours of one label are left out, so that a pair is a random one given that its labels differ.
-
-    Args:
-        labels: in random order [n]. count: of pairs at most.
-    """
-    pairs = np.arange(len(labels) // 2 * 2).reshape(-1, 2)
-    return pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]][:count]
-
-
-def principal_directions(x: Tensor, count: int) -> Tensor:
-    """Leading eigenvectors of the covariance of images [n, ...]: orthonormal [count, dimension], float64.
-
-    Raises:
-        ValueError: as many directions as images or more, or more than dimensions.
-    """
-    points = x.flatten(1).double()
-    if not 1 <= count <= min(len(points) - 1, points.shape[1]):
-        raise ValueError(
-            f"expected between 1 and {min(len(points) - 1, points.shape[1])} principal directions of {len(points)} "
-            f"training images of {points.shape[1]} values, found {count}"
-        )
-    centred = points - points.mean(0)
-    # Ascending eigenvalues.
-    return torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -count:].flip(1).T
 
 
 @dataclass(frozen=True)
@@ -249,13 +214,9 @@ def summarize_lines(
     return found
 
 
-def correlate_lines(lines: Columns, confidence: float = 0.95) -> dict[str, Correlation]:
+def correlate_lines(lines: Columns, confidence: float = 0.95) -> dict[str, Estimate]:
     """Rank correlations of skewness with each of CORRELATED, over lines of one kind whose both values are finite."""
-    found = {}
-    for name in CORRELATED:
-        known = np.isfinite(lines["skewness"]) & np.isfinite(lines[name])
-        found[name] = rank_correlation(lines["skewness"][known], lines[name][known], confidence)
-    return found
+    return {name: rank_correlation(lines["skewness"], lines[name], confidence) for name in CORRELATED}
 
 
 def compare_lines(

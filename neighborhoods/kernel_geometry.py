@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from scipy import stats
 from torch import Tensor
 
+from neighborhoods.statistics import Estimate
+
 REPLICATES = 2000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval and the number of values behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def cosines(values: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -95,25 +85,6 @@ def variation(values: ArrayLike, confidence: float = 0.95, seed: int = 0) -> Est
         (x,), ratio, n_resamples=REPLICATES, confidence_level=confidence, rng=np.random.default_rng(seed)
     ).confidence_interval
     return Estimate(value, float(found.low), float(found.high), len(x))
-
-
-def rank_correlation(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Estimate:
-    """Spearman's correlation; interval by Fisher's z with variance (1 + rho^2 / 2) / (n - 3) (Bonett and Wright 2000).
-
-    Raises:
-        ValueError: fewer than four pairs, or lengths that differ.
-    """
-    first, second = np.asarray(x, float), np.asarray(y, float)
-    if first.ndim != 1 or first.shape != second.shape or len(first) < 4:
-        raise ValueError(f"expected at least four pairs, found {first.shape} and {second.shape}")
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return Estimate(float("nan"), -1.0, 1.0, len(first))
-    rho = float(stats.spearmanr(first, second).statistic)
-    if abs(rho) >= 1:
-        return Estimate(rho, rho, rho, len(first))
-    half = float(stats.norm.ppf((1 + confidence) / 2)) * np.sqrt((1 + rho**2 / 2) / (len(first) - 3))
-    low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
-    return Estimate(rho, float(low), float(high), len(first))
 
 
 def places(x: Tensor, count: int, margin: float = 0.5) -> tuple[tuple[Tensor, Tensor], Tensor]:

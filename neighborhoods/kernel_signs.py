@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.kernel_geometry import Estimate
 from neighborhoods.path import Path, train_path
 from neighborhoods.path_kernel import coefficients, path_kernel
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.statistics import Estimate, share
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,8 @@ def signs(coefficients: Tensor, confidence: float = 0.95) -> Signs:
     if coefficients.ndim != 3 or 0 in coefficients.shape:
         raise ValueError(f"expected coefficients [S, N, K] of steps and points, found {tuple(coefficients.shape)}")
     both = ((coefficients > 0).any(0) & (coefficients < 0).any(0)).any(1)
-    n, count = len(both), int(both.sum())
-    low, high = clopper_pearson(count, n, confidence)
     drift = (coefficients - coefficients[0]).abs().max() / coefficients[0].abs().max()
-    return Signs(Estimate(count / n, float(low), float(high), n), float(torch.nan_to_num(drift)))
+    return Signs(share(both.cpu().numpy(), confidence), float(torch.nan_to_num(drift)))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,30 @@
-"""Projection of images onto the leading principal directions of the training images, as a network's first layer."""
+"""Leading principal directions of images, and projection onto them as a network's first layer."""
 
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+
+def principal_directions(x: Tensor, count: int) -> Tensor:
+    """Leading eigenvectors of the covariance of images [N, ...]: orthonormal rows [count, pixels], float64.
+
+    Takes memory for pixels^2 numbers.
+
+    Raises:
+        ValueError: as many directions as images, which their covariance then does not have, or more than pixels.
+    """
+    points = x.flatten(1).double()
+    most = min(len(points) - 1, points.shape[1])
+    if not 1 <= count <= most:
+        raise ValueError(
+            f"expected between 1 and {most} principal directions of {len(points)} images of {points.shape[1]} values, "
+            f"found {count}"
+        )
+    centred = points - points.mean(0)
+    # Ascending eigenvalues.
+    return torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -count:].flip(1).T
 
 
 class PrincipalProjection(nn.Module):
@@ -34,22 +54,13 @@ class PrincipalProjection(nn.Module):
         self.register_buffer("directions", torch.zeros(components, pixels))
 
     def fit(self, x: Tensor) -> None:
-        """Take mean and leading eigenvectors of the covariance of images [N, *shape], computed in float64.
-
-        Takes memory for pixels^2 numbers.
+        """Take mean and `principal_directions` of images [N, *shape].
 
         Raises:
-            ValueError: no more images than directions asked for, which their covariance then does not have.
+            ValueError: as for `principal_directions`.
         """
-        components = len(self.directions)
-        if len(x) <= components:
-            raise ValueError(f"expected more than {components} images for as many principal directions, found {len(x)}")
-        points = x.flatten(1).double()
-        mean = points.mean(0)
-        # Ascending eigenvalues.
-        _, vectors = torch.linalg.eigh((points - mean).T @ (points - mean))
-        self.mean.copy_(mean)
-        self.directions.copy_(vectors[:, -components:].flip(1).T)
+        self.directions.copy_(principal_directions(x, len(self.directions)))
+        self.mean.copy_(x.flatten(1).double().mean(0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Projected images, of the shape of `x`."""

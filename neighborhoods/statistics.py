@@ -39,6 +39,26 @@ def clopper_pearson(
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A number with its interval and the number of values behind it; nan where there is none."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def share(hits: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """Share of hits [n] with the interval of `clopper_pearson`; nan of none."""
+    successes = np.asarray(hits, bool)
+    n = len(successes)
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, n)
+    low, high = clopper_pearson(successes.sum(), n, confidence)
+    return Estimate(float(successes.mean()), float(low), float(high), n)
+
+
+@dataclass(frozen=True)
 class Summary:
     """Mean and median of a sample, each with its uncertainty.
 
@@ -200,38 +220,46 @@ def ratio(
     return Ratio(value, value / float(reach), value * float(reach), error, len(groups))
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """Rank correlation of n pairs with its interval."""
-
-    n: int
-    value: float
-    low: float
-    high: float
-
-
-def rank_correlation(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Correlation:
+def rank_correlation(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Estimate:
     """Spearman's rank correlation; its interval by Fisher's z with the standard error of Bonett and Wright (2000).
 
-    That error is sqrt((1 + r^2 / 2) / (n - 3)). Pairs are independent. nan where one side is constant or n < 4.
+    That error is sqrt((1 + r^2 / 2) / (n - 3)). Pairs are independent; the n pairs of which both values are finite
+    count. nan where one side is constant or n < 4.
 
     Args:
-        x, y: finite numbers [n]. confidence: level of the interval.
+        x, y: numbers, one pair each [pairs]. confidence: level of the interval.
 
     Raises:
-        ValueError: lengths that differ, or values that are not finite.
+        ValueError: lengths that differ.
     """
     a, b = np.asarray(x, float), np.asarray(y, float)
-    if a.ndim != 1 or a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError(f"expected two samples of equally many finite values, found shapes {a.shape} and {b.shape}")
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"expected two samples of equally many values, found shapes {a.shape} and {b.shape}")
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
     n = len(a)
     if n < 4 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return Correlation(n, *[float("nan")] * 3)
+        return Estimate(math.nan, math.nan, math.nan, n)
     value = float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
     # A perfect correlation has no finite z, and its interval the width zero.
     centre = np.arctanh(value) if abs(value) < 1 else np.copysign(np.inf, value)
     half = float(stats.norm.ppf((1 + confidence) / 2)) * np.sqrt((1 + value**2 / 2) / (n - 3))
-    return Correlation(n, value, float(np.tanh(centre - half)), float(np.tanh(centre + half)))
+    return Estimate(value, float(np.tanh(centre - half)), float(np.tanh(centre + half)), n)
+
+
+def summarize_finite(
+    values: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95, seed: int = 0
+) -> Summary:
+    """`summarize` of the finite ones of values [n]; `NO_VALUES` where there is none.
+
+    Args:
+        clusters: a label for each value, finite or not [n].
+    """
+    x = np.asarray(values, float)
+    finite = np.isfinite(x)
+    if not finite.any():
+        return NO_VALUES
+    return summarize(x[finite], None if clusters is None else np.asarray(clusters)[finite], confidence, seed)
 
 
 def summarize_columns(
@@ -243,11 +271,8 @@ def summarize_columns(
         clusters: a label for each row [n].
     """
     x = np.asarray(values, float)
-    labels = np.arange(len(x)) if clusters is None else np.asarray(clusters)
-    found = []
-    for column in x.reshape(len(x), math.prod(x.shape[1:])).T:
-        finite = np.isfinite(column)
-        found.append(summarize(column[finite], labels[finite], confidence, seed) if finite.any() else NO_VALUES)
+    columns = x.reshape(len(x), math.prod(x.shape[1:])).T
+    found = [summarize_finite(column, clusters, confidence, seed) for column in columns]
     return {name: np.array([getattr(one, name) for one in found]).reshape(x.shape[1:]) for name in vars(NO_VALUES)}
 
 

@@ -1,7 +1,7 @@
-"""The classifier of the nearest training point, and exactly where segments cross its boundary (Bell, section 30.1).
+"""The classifier of the nearest training point, and exactly where lines cross its boundary (Bell, section 30.1).
 
 Its regions are unions of Voronoi cells. Along a segment x(t) the squared distance to a training point p, less
-||x(t)||^2, is ||p||^2 - 2 <p, x(t)>: linear in t. The cells that the segment meets are therefore the pieces of the
+||x(t)||^2, is ||p||^2 - 2 <p, x(t)>: linear in t. The cells that the line meets are therefore the pieces of the
 lower envelope of N lines, whatever the dimension.
 
 Bell says that the segment between two Delaunay neighbours crosses their common face orthogonally. Any segment between
@@ -22,7 +22,7 @@ import torch
 from scipy import optimize
 from torch import Tensor, nn
 
-from neighborhoods.incidence import Incidence, angle_of_incidence
+from neighborhoods.normals import degrees_between
 
 # Distances held at once: 128 MiB.
 HELD = 2**24
@@ -99,28 +99,35 @@ class NearestPoint(nn.Module):
 
 
 @dataclass(frozen=True)
-class FirstChange(Incidence):
-    """First changes of class along segments through Voronoi cells [S]; nan and -1 where the class never changes.
+class FirstChange:
+    """First changes of class along lines through Voronoi cells; nan and -1 where the class never changes.
 
     Attributes:
-        inner, outer: training points whose common face is crossed, on the side of the start and beyond it [S].
-        faces: faces of Voronoi cells crossed until then, this one included; all of the segment's where the class never
-            changes [S].
+        t: share of the way from the start [n], float64. point: where that is [n, ...], float64.
+        normal: of the face there, into the new class, of any length [n, ...], float64.
+        angle: between line and normal in degrees, 0 to 90 [n], float64.
+        inner, outer: training points whose common face is crossed, on the side of the start and beyond it [n].
+        faces: faces of Voronoi cells crossed until then, this one included; all of the line's where the class never
+            changes [n].
     """
 
+    t: Tensor
+    point: Tensor
+    normal: Tensor
+    angle: Tensor
     inner: Tensor
     outer: Tensor
     faces: Tensor
 
 
 def first_change(classifier: NearestPoint, start: Tensor, end: Tensor) -> FirstChange:
-    """Follow segments through the Voronoi cells of the training points to the first face between two classes.
+    """Follow lines through the Voronoi cells of the training points to the first face between two classes.
 
-    Exact up to rounding, for all segments at once; one round for each face that the longest walk crosses. Where a
-    segment meets several faces at one place it goes straight into the cell beyond.
+    Exact up to rounding, for all lines at once; one round for each face that the longest walk crosses. Where a line
+    meets several faces at one place it goes straight into the cell beyond.
 
     Args:
-        classifier: holds the training points. start, end: [S, ...].
+        classifier: holds the training points. start, end: [n, ...].
 
     Raises:
         ValueError: shapes that differ, or another number of coordinates than the training points have.
@@ -137,7 +144,7 @@ def first_change(classifier: NearestPoint, start: Tensor, end: Tensor) -> FirstC
         t=t,
         point=(start.double().flatten(1) + t[:, None] * line).reshape(start.shape),
         normal=normal.reshape(start.shape),
-        angle=angle_of_incidence(line, normal),
+        angle=degrees_between(line, normal),
         inner=classifier.order[inner].where(inner >= 0, -1),
         outer=classifier.order[outer].where(outer >= 0, -1),
         faces=faces,
@@ -249,17 +256,6 @@ def _check_pairs(points: Tensor, pairs: Tensor) -> None:
 
 def _shown(pairs: Tensor) -> str:
     return f"shape {tuple(pairs.shape)}" if pairs.ndim != 2 or len(pairs) > 4 else str(pairs.tolist())
-
-
-def opposite_pairs(labels: Tensor, count: int) -> Tensor:
-    """Pairs of different classes in which no index occurs twice: at most `count` rows of two indices [P, 2].
-
-    Taken in the given order, the first half of the indices against the second, so that pairs of samples in random order
-    are random, and independent of each other.
-    """
-    half = len(labels) // 2
-    pairs = torch.arange(2 * half, device=labels.device).reshape(2, half).T
-    return pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]][:count]
 
 
 def held_rows(points: int) -> int:

@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.results import PIXELS, put_summary
+from pipeline.results import DEGREES, PIXELS, put_summary
 from pipeline.store import Writer
-
-DEGREES = "degrees"
 
 # What is known of lines: description, units, axes. Normals are fitted and turned at the first lines only, since each
 # takes thousands of forward passes.

@@ -76,9 +76,3 @@ def put_hull(file: Writer, columns: Mapping[str, np.ndarray]) -> None:
     }
     for name, (text, units) in texts.items():
         file.put(f"hull/{name}", columns[name], text, ("point",), units)
-
-
-def put_estimate(file: Writer, name: str, estimate: Mapping[str, float], what: str) -> None:
-    """Store a number with its interval and n."""
-    for key, value in estimate.items():
-        file.put(f"{name}/{key}", value, f"{key} of {what}", ())

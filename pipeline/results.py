@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.store import Reader, StoreError, Writer, publishing, reading
 
 IMAGE_DIMS = ("image", "channel", "row", "column")
+DEGREES = "degree"
 PIXELS = "1, pixel range [0, 1]"
 
 
@@ -31,6 +32,22 @@ class StoredNetwork:
 
     settings: dict[str, Any]
     weights: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Successes:
+    """Lines from attacked to adversarial images, possibly none.
+
+    Attributes:
+        rows: of the attack [n]. x, x_adv: images [n, ...]. index: position of each x in the test split [n].
+        attacked: positions of all attacked images, with or without success, once or more.
+    """
+
+    rows: NDArray[np.intp]
+    x: np.ndarray
+    x_adv: np.ndarray
+    index: NDArray[np.int64]
+    attacked: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -124,6 +141,14 @@ def put_summary(
         file.put(f"{group}/{key}", value, f"{key} of {what}", dims, "1" if counted else units)
 
 
+def put_summaries(
+    file: Writer, group: str, summaries: Sequence[Mapping[str, Any]], what: str, units: str, dims: Sequence[str]
+) -> None:
+    """Store the fields of one summary or more, of equal fields, as arrays with one axis."""
+    columns = {key: np.array([one[key] for one in summaries]) for key in summaries[0]}
+    put_summary(file, group, columns, what, units, dims)
+
+
 def put_persistence(file: Writer, group: str, result: Any, index: np.ndarray, label: np.ndarray) -> None:
     """Store a `Persistence` of test images, or of adversarial images made from them, and how it was measured.
 
@@ -204,16 +229,16 @@ def one_success_each(success: NDArray[np.bool_], origin: NDArray[np.int64], seed
     return works[np.unique(origin[works], return_index=True)[1]]
 
 
-def read_successes(path: str | Path, images: int, seed: int) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """Images and adversarial images of an attack, a random success of each origin (`one_success_each`); possibly none.
+def read_successes(path: str | Path, lines: int, seed: int) -> Successes:
+    """A random success of each origin of an attack (`one_success_each`): the first of them in the attack's order.
 
     Raises:
         StoreError: a part is missing or damaged.
     """
     with reading(path) as file:
         x, x_adv, success, index = (file.read(name) for name in ("x", "x_adv", "success", "index"))
-    rows = one_success_each(success, index, seed)[:images]
-    return x[rows], x_adv[rows]
+    rows = np.sort(one_success_each(success, index, seed))[:lines]
+    return Successes(rows, x[rows], x_adv[rows], index[rows], attacked=index)
 
 
 def read_path(path: str | Path) -> StoredPath:

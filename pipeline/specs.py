@@ -61,7 +61,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             extra = own_files(root, settings["method"])
         case "natural", (dataset, _, images):
             settings = section_for(config, "persistence", dataset) | {"natural_images": int(images)}
-        case (("persistence" | "stability" | "spectra" | "level_sets"), (dataset, _, _)):
+        case (("persistence" | "stability"), (dataset, _, _)):
             settings = section_for(config, stage, dataset)
         case "paths", (network,):
             names_of = ("learning_rate", "steps", "loss", "train_samples")
@@ -81,19 +81,15 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             extra = own_files(root, settings["network"].get("factory", ""))
         case "asymmetry", (dataset, _, _):
             settings = section_for(config, "persistence", dataset) | section_for(config, "asymmetry", dataset)
-        case "voronoi", (dataset, _, _):
-            settings = section_for(config, "voronoi", dataset)
         case "plane", (_, _):
             settings = dict(config["plane"])
-        case "boundary", (dataset, _, _):
-            # Follows the lines that `interpolation` follows.
+        case (("boundary" | "voronoi" | "spectra" | "level_sets" | "dropout"), (dataset, _, _)):
+            # All follow the lines that `interpolation` follows.
             line_seed = seed_for(config["seed"], "interpolation", *names)
-            settings = section_for(config, "boundary", dataset) | {"line_seed": line_seed}
+            settings = section_for(config, stage, dataset) | {"line_seed": line_seed}
         case "sensitivity", (dataset, _, _):
             sampling = section_for(config, "persistence", dataset, without=("noise",))
             settings = sampling | section_for(config, "sensitivity", dataset)
-        case "dropout", (dataset, _, _):
-            settings = section_for(config, "dropout", dataset)
         case "zoo", (dataset,):
             zoo = {key: value for key, value in config["zoo"].items() if key not in ("dataset", "models")}
             settings = section_for(config, "persistence", dataset) | zoo | {"networks": list(config["zoo"]["models"])}

@@ -4,23 +4,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from neighborhoods.images import to_unit_interval
-from neighborhoods.kernel_geometry import Estimate
 from neighborhoods.networks import restore
-from neighborhoods.statistics import clopper_pearson
-from neighborhoods.zoo import correlation_of, measures, right_for_all, robustness, summary_of
-from pipeline.results import PIXELS, put_persistence, put_summary, read_network, read_split
-from pipeline.store import Provenance, StoreError, Writer, reading, writing
+from neighborhoods.statistics import rank_correlation, share, summarize_finite
+from neighborhoods.zoo import measures, right_for_all, robustness
+from pipeline.results import DEGREES, PIXELS, put_persistence, put_summary, read_network, read_split
+from pipeline.store import Provenance, StoreError, reading, writing
 
 COLUMNS = {
     "attack_size": ("L2 norm of the smallest perturbation that DeepFool finds", PIXELS),
     "distance": ("distance to the nearest boundary found", PIXELS),
-    "skew": ("angle between the line to an adversarial example and the boundary's normal", "degree"),
+    "skewness": ("angle between the line to an adversarial example and the boundary's normal", DEGREES),
     "persistence": ("persistence", PIXELS),
 }
+CORRELATION = "Spearman's rank correlation of skewness with attack size"
 FEWEST_IMAGES = 4
 
 
@@ -59,7 +58,7 @@ def compare(
     with writing(output, provenance) as file:
         file.put("networks", list(networks), "name of each network", ("network",))
         file.put("reference", list(networks).index(reference), "position of the one that others are compared with", ())
-        file.put("epsilon", epsilon, "largest change of a pixel by the attack whose skew is measured", (), PIXELS)
+        file.put("epsilon", epsilon, "largest change of a pixel by the attack whose skewness is measured", (), PIXELS)
         for name, path in zip(networks, models, strict=True):
             settings: dict[str, Any] = {**steps_of, "confidence": confidence, "seed": seed, **sampling}
             found = robustness(restored[name], x, label, **settings)
@@ -68,31 +67,27 @@ def compare(
                 file.put(f"{name}/{key}", values[name][key], text, ("image",), units)
             put_persistence(file, f"{name}/interval", found.persistence, index, label.cpu().numpy())
             file.put(f"{name}/attacked", found.attacked, "whether the attack succeeds", ("image",))
-            low, high = clopper_pearson(found.attacked.sum(), len(rows), confidence)
-            for part, value in (("share", found.attacked.mean()), ("low", low), ("high", high)):
-                file.put(f"{name}/success/{part}", value, f"{part} of the attack's successes", ())
+            success = share(found.attacked, confidence)
+            put_summary(file, f"{name}/success", asdict(success), "the attack's share of successes", "1")
             with reading(path) as other:
                 accuracy = other.attribute("test_accuracy")
             file.put(f"{name}/accuracy", accuracy, "share of test images classified right", ())
         for key, (text, units) in COLUMNS.items():
             for name in networks:
-                mean = summary_of(values[name][key], confidence, seed)
-                apart = summary_of(values[name][key] - values[reference][key], confidence, seed)
+                mean = summarize_finite(values[name][key], None, confidence, seed)
+                apart = summarize_finite(values[name][key] - values[reference][key], None, confidence, seed)
                 put_summary(file, f"{name}/summary/{key}", asdict(mean), text, units)
                 put_summary(file, f"{name}/difference/{key}", asdict(apart), f"paired difference of the {text}", units)
         for name in networks:
-            paired = correlation_of(values[name]["skew"], values[name]["attack_size"], confidence)
-            _put_correlation(file, f"{name}/correlation", paired, "over images")
-        skews, sizes = ([summary_of(values[name][key]).mean for name in networks] for key in ("skew", "attack_size"))
-        _put_correlation(file, "correlation", correlation_of(skews, sizes, confidence), "of means, over networks")
+            paired = rank_correlation(values[name]["skewness"], values[name]["attack_size"], confidence)
+            put_summary(file, f"{name}/correlation", asdict(paired), f"{CORRELATION}, over images", "1")
+        skews, sizes = (
+            [summarize_finite(values[name][key]).mean for name in networks] for key in ("skewness", "attack_size")
+        )
+        ranked = rank_correlation(skews, sizes, confidence)
+        put_summary(file, "correlation", asdict(ranked), f"{CORRELATION}, of means over networks", "1")
         file.put("index", index, "position of each image in the test split", ("image",))
         file.put("confidence", confidence, "level of each interval", ())
-
-
-def _put_correlation(file: Writer, group: str, found: Estimate, where: str) -> None:
-    for key, value in asdict(found).items():
-        text = f"{key} of Spearman's correlation of skew with attack size, {where}"
-        file.put(f"{group}/{key}", np.asarray(value), text, ())
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""Measure at which angles segments cross the boundary of a network and that of the nearest training image."""
+"""Measure at which angles lines cross the boundary of a network and that of the nearest training image."""
 
 from dataclasses import asdict
 
@@ -10,20 +10,19 @@ from neighborhoods.boundary_angles import (
     Comparison,
     compare_angles,
     crossing_angles,
-    right_on_both,
-    share,
     training_pairs,
 )
+from neighborhoods.boundary_lines import natural_lines
 from neighborhoods.images import to_inputs
 from neighborhoods.incidence import random_angle
-from neighborhoods.kernel_geometry import Estimate
 from neighborhoods.networks import restore
+from neighborhoods.statistics import share
 from neighborhoods.training import predict
-from neighborhoods.voronoi import NearestPoint, delaunay_neighbours, opposite_pairs
-from pipeline.results import one_success_each, put_summary, read_network, read_split
-from pipeline.store import Provenance, StoreError, Writer, reading, writing
+from neighborhoods.voronoi import NearestPoint, delaunay_neighbours
+from pipeline.results import DEGREES, put_summary, read_network, read_split, read_successes
+from pipeline.store import Provenance, Writer, writing
 
-ANGLE = "angle between segment and normal of the boundary"
+SKEWNESS = "angle between line and normal of the boundary"
 
 
 def compare(
@@ -35,48 +34,42 @@ def compare(
     pairs: int,
     programmes: int,
     confidence: float,
+    line_seed: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
-    """Write places and angles of first changes of class for groups of segments; no image is in two of one group.
+    """Write places and angles of first changes of class for groups of lines; no image is in two of one group.
 
-    natural/ (test images of different classes, classified right by both), adversarial/ (from a natural image to a
-    random success of its), neighbours/ and others/ (training images of different classes that the network classifies
-    right, Gabriel neighbours or not).
+    natural/ and adversarial/ are the lines of the stage `boundary`: between test images of different classes that the
+    network classifies right, and from attacked to adversarial images. neighbours/ and others/ join training images of
+    different classes that the network classifies right, Gabriel neighbours or not.
     """
     train, test = read_split(data, "train"), read_split(data, "test")
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    with reading(attack) as file:
-        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index")}
-    rows = one_success_each(columns["success"], columns["index"], seed)[:pairs]
+    found = read_successes(attack, pairs, line_seed)
     points, tests = to_inputs(train.images, device), to_inputs(test.images, device)
-    labels, expected = (torch.tensor(split.labels).to(device) for split in (train, test))
+    labels = torch.tensor(train.labels).to(device)
     classifier = NearestPoint(points, labels).to(device)
-    order, known = (torch.tensor(split.order).to(device) for split in (train, test))
+    order = torch.tensor(train.order).to(device)
     order = order[(predict(network, points) == labels)[order]]
-    known = known[right_on_both(network, classifier, tests, expected)[known]]
-    natural = known[opposite_pairs(expected[known], pairs)]
-    if not len(natural):
-        raise StoreError(f"{model}: expected test images of two classes that are classified right, found none")
+    natural = natural_lines(network, tests, test.labels, test.order, found.attacked, pairs)
     drawn = training_pairs(points, labels, order, pairs, confidence)
-    attacked = [to_inputs(columns[name], device)[rows] for name in ("x", "x_adv")]
-    origin = torch.tensor(columns["index"][rows])[:, None].expand(-1, 2)
     groups = {
         "natural": (natural, tests[natural[:, 0]], tests[natural[:, 1]]),
-        "adversarial": (origin, attacked[0], attacked[1]),
+        "adversarial": (torch.from_numpy(found.index), to_inputs(found.x, device), to_inputs(found.x_adv, device)),
         "neighbours": (drawn.neighbours, points[drawn.neighbours[:, 0]], points[drawn.neighbours[:, 1]]),
         "others": (drawn.others, points[drawn.others[:, 0]], points[drawn.others[:, 1]]),
     }
     tested = delaunay_neighbours(points, drawn.others[:programmes])
     with writing(output, provenance) as file:
         file.put("confidence", confidence, "level of each interval", ())
-        text = "median angle of a random direction to a normal"
-        file.put("random_angle", random_angle(classifier.points.shape[1]), text, (), "rad")
-        _put_estimate(file, "gabriel", drawn.share, "share of training pairs that are Gabriel neighbours")
+        null = random_angle(classifier.points.shape[1], confidence)
+        put_summary(file, "null/skewness", asdict(null), "angle of random directions to a normal", DEGREES)
+        put_summary(file, "gabriel", asdict(drawn.share), "share of training pairs that are Gabriel neighbours", "1")
         text = "share of Delaunay neighbours among training pairs that are not Gabriel neighbours"
-        _put_estimate(file, "delaunay", share(tested.numpy(), confidence), text)
+        put_summary(file, "delaunay", asdict(share(tested.numpy(), confidence)), text, "1")
         for name, (index, start, end) in groups.items():
             angles = crossing_angles(network, classifier, start, end)
             _put_angles(file, name, index, angles)
@@ -85,31 +78,31 @@ def compare(
 
 def _put_angles(file: Writer, group: str, index: Tensor, angles: Angles) -> None:
     split = "train" if group in ("neighbours", "others") else "test"
-    text = f"positions in the {split} split of both ends, or of their origin"
-    file.put(f"{group}/index", index.cpu(), text, ("segment", "end"))
-    for name, found in (("network", angles.network), ("voronoi", angles.voronoi)):
-        file.put(f"{group}/{name}/t", found.t.cpu(), "place of the first change of class, 0 to 1", ("segment",))
-        file.put(f"{group}/{name}/angle", found.angle.cpu(), f"{ANGLE}, 0 if orthogonal", ("segment",), "rad")
+    text, dims = ("both ends", ("line", "end")) if index.ndim == 2 else ("the start", ("line",))
+    file.put(f"{group}/index", index.cpu(), f"position in the {split} split of {text}", dims)
+    network, voronoi = angles.network, angles.voronoi
+    for name, t, angle in (("network", network.crossing.t, network.angle), ("voronoi", voronoi.t, voronoi.angle)):
+        text = "share of the way at which the class first changes, nan where it never does"
+        file.put(f"{group}/{name}/t", t.cpu(), text, ("line",))
+        file.put(f"{group}/{name}/skewness", angle.cpu(), f"{SKEWNESS}, 0 if orthogonal", ("line",), DEGREES)
     columns = {
         "inner": "training image whose cell is left at the first change of class, -1 without one",
         "outer": "training image whose cell is entered there, -1 without one",
         "faces": "faces of Voronoi cells crossed until then, or all",
     }
     for name, description in columns.items():
-        file.put(f"{group}/voronoi/{name}", getattr(angles.voronoi, name).cpu(), description, ("segment",))
+        file.put(f"{group}/voronoi/{name}", getattr(voronoi, name).cpu(), description, ("line",))
 
 
 def _put_comparison(file: Writer, group: str, found: Comparison) -> None:
     for name in ("network", "voronoi", "difference"):
-        what = f"{ANGLE}, {name}" if name != "difference" else "the network's angle less the Voronoi classifier's"
-        put_summary(file, f"{group}/summary/{name}", asdict(getattr(found, name)), what, "rad")
-    _put_estimate(file, f"{group}/correlation", found.correlation, "rank correlation of both angles over segments")
-    _put_estimate(file, f"{group}/changed", found.changed, "share of segments on which the Voronoi class changes")
-
-
-def _put_estimate(file: Writer, group: str, found: Estimate, what: str) -> None:
-    for name, value in asdict(found).items():
-        file.put(f"{group}/{name}", value, f"{name} of the {what}", ())
+        what = f"{SKEWNESS}, {name}" if name != "difference" else "the network's angle less the Voronoi classifier's"
+        put_summary(file, f"{group}/summary/{name}", asdict(getattr(found, name)), what, DEGREES)
+    text = "Spearman's rank correlation of both angles over lines"
+    put_summary(file, f"{group}/correlation", asdict(found.correlation), text, "1")
+    for name, changed in (("network", found.network_changed), ("voronoi", found.voronoi_changed)):
+        text = f"share of lines on which the class changes, {name}"
+        put_summary(file, f"{group}/changed/{name}", asdict(changed), text, "1")
 
 
 if "snakemake" in globals():

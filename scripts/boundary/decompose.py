@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
-import torch
 
 from neighborhoods.boundary import cross
 from neighborhoods.boundary_lines import natural_lines
 from neighborhoods.boundary_spectra import (
-    PROJECTIONS,
     SAMPLES,
     Spectrum,
     offsets,
@@ -19,8 +17,8 @@ from neighborhoods.boundary_spectra import (
 )
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
-from neighborhoods.statistics import NO_VALUES, summarize
-from pipeline.results import PIXELS, put_summary, read_network, read_split, read_successes
+from neighborhoods.statistics import summarize_finite
+from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
 DIMS = ("crossing", "radius", "sample", "projection")
@@ -41,7 +39,7 @@ NUMBERS = {
     "normal_share": "share of the normal's squared length in the dropped directions",
     "attack_share": "share of the squared length of the ends' difference in the dropped directions",
 }
-UNITS = {"raw": PIXELS, "centred": PIXELS, "removed": PIXELS, "smallest": "degree"}
+UNITS = {"raw": PIXELS, "centred": PIXELS, "removed": PIXELS, "smallest": DEGREES}
 
 
 def decompose(
@@ -53,33 +51,39 @@ def decompose(
     crossings: int,
     radii: Sequence[float],
     points_per_dimension: float,
+    projections: Sequence[str],
     confidence: float,
     batch_size: int,
+    line_seed: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
     """Write singular values {group}/{kind} [crossing, radius, sample, projection, value] and what directions they have.
 
-    Groups are natural (lines between correctly classified test images of different classes) and adversarial (lines from
-    images to adversarial ones made from them).
+    Groups are natural and adversarial, where the first lines of the stage `boundary` cross: between correctly
+    classified test images of different classes, and from attacked to adversarial images.
     """
-    split = read_split(data, "test")
+    split, successes = read_split(data, "test"), read_successes(attack, crossings, line_seed)
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    # Some lines cross no boundary of the model, and some images are misclassified.
-    some = split.order[: 8 * crossings]
-    natural = natural_lines(
-        network, to_unit_interval(split.images[some], device), torch.from_numpy(split.labels[some]), 2 * crossings
-    )
-    adversarial = tuple(to_unit_interval(part, device) for part in read_successes(attack, crossings, seed))
+    images = to_unit_interval(split.images, device)
+    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, crossings)
+    attacked, adversarial = (to_unit_interval(part, device) for part in (successes.x, successes.x_adv))
+    groups = {
+        "natural": (natural.cpu().numpy(), images[natural[:, 0]], images[natural[:, 1]]),
+        "adversarial": (successes.index, attacked, adversarial),
+    }
     dimension = int(np.prod(split.images.shape[1:]))
     samples = int(points_per_dimension * dimension)
     clouds = {kind: offsets(kind, samples, dimension, seed) for kind in SAMPLES}
+    names = [f"{i}/{kind}/{way}" for i in range(len(radii)) for kind in SAMPLES for way in projections]
     with writing(output, provenance) as file:
-        for group, (start, end) in (("natural", natural), ("adversarial", adversarial)):
+        for group, (index, start, end) in groups.items():
             crossing = cross(network, start, end, batch_size=batch_size)
-            rows = crossing.found.nonzero()[:crossings, 0].tolist()
+            rows = crossing.found.nonzero()[:, 0].tolist()
+            text = "position in the test split of the start, or of both ends"
+            file.put(f"{group}/index", index[rows], text, ("crossing", "end")[: index.ndim])
             found = [
                 spectrum(
                     network,
@@ -93,13 +97,13 @@ def decompose(
                 for row in rows
                 for radius in radii
                 for kind in SAMPLES
-                for projection in PROJECTIONS
+                for projection in projections
             ]
-            _put(file, group, found, (len(rows), len(radii), len(SAMPLES), len(PROJECTIONS)), dimension)
-            _put_summaries(file, group, found, len(radii), confidence, seed)
+            _put(file, group, found, (len(rows), len(radii), len(SAMPLES), len(projections)), dimension)
+            _put_summaries(file, group, found, names, confidence, seed)
         file.put("radii", radii, "standard deviation of a coordinate of the samples", ("radius",), PIXELS)
         file.put("samples", SAMPLES, "kinds of samples", ("sample",))
-        file.put("projections", PROJECTIONS, "ways onto the boundary", ("projection",))
+        file.put("projections", projections, "ways onto the boundary", ("projection",))
         file.put("points", samples, "points of a sample", ())
         file.put("dimension", dimension, "values of an image", ())
         file.put("random_cosine", random_cosine(dimension), "mean |cosine| of random directions", ())
@@ -120,13 +124,11 @@ def _put(file: Writer, group: str, found: Sequence[Spectrum], shape: tuple[int, 
 
 
 def _put_summaries(
-    file: Writer, group: str, found: Sequence[Spectrum], radii: int, confidence: float, seed: int
+    file: Writer, group: str, found: Sequence[Spectrum], names: Sequence[str], confidence: float, seed: int
 ) -> None:
-    names = [f"{i}/{kind}/{way}" for i in range(radii) for kind in SAMPLES for way in PROJECTIONS]
     for position, name in enumerate(names):
         values = np.array([one.attack for one in found[position :: len(names)]])
-        values = values[np.isfinite(values)]
-        summary = summarize(values, confidence=confidence, seed=seed) if len(values) else NO_VALUES
+        summary = summarize_finite(values, confidence=confidence, seed=seed)
         put_summary(file, f"{group}/summary/{name}", asdict(summary), NUMBERS["attack"], "1")
 
 

@@ -3,12 +3,14 @@
 import torch
 
 from neighborhoods.boundary_angles import crossing_angles, right_on_both
+from neighborhoods.boundary_lines import pairs_of_classes
 from neighborhoods.delaunay import DelaunayWeights, plane_boundary
 from neighborhoods.images import to_inputs
 from neighborhoods.kernel_geometry import places
 from neighborhoods.networks import restore
-from neighborhoods.voronoi import NearestPoint, opposite_pairs
-from pipeline.results import read_network, read_split
+from neighborhoods.normals import unit
+from neighborhoods.voronoi import NearestPoint
+from pipeline.results import DEGREES, read_network, read_split
 from pipeline.store import Provenance, StoreError, writing
 
 GRID = ("row", "column")
@@ -26,7 +28,7 @@ def map_plane(
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
-    """Write classes over a grid by each classifier, and crossings with normals of segments between test points.
+    """Write classes over a grid by each classifier, and crossings with normals of lines between test points.
 
     The Voronoi and Delaunay classifiers hold the first `train_points` training points, in random order; the network was
     trained on all.
@@ -46,7 +48,7 @@ def map_plane(
         level, leading = network(everywhere).softmax(1).max(1)
     tests, expected = to_inputs(test.images[test.order], device), torch.tensor(test.labels[test.order]).to(device)
     known = right_on_both(network, classifier, tests, expected).nonzero()[:, 0]
-    pairs = known[opposite_pairs(expected[known], segments)]
+    pairs = known[pairs_of_classes(expected[known], segments)]
     start, end = tests[pairs[:, 0]], tests[pairs[:, 1]]
     angles = crossing_angles(network, classifier, start, end)
     with writing(output, provenance) as file:
@@ -59,18 +61,22 @@ def map_plane(
         weighed = weights(everywhere).reshape(grid, grid, -1)
         file.put("delaunay/weight", weighed, "Delaunay weight, nan outside the hull", (*GRID, "class"))
         file.put("delaunay/epsilon", weights.longest_edge, "longest edge of the triangulation", ())
-        ends = ("segment", "end", "coordinate")
-        file.put("delaunay/boundary", boundary.segments, "where the two largest weights tie", ends)
-        file.put("delaunay/boundary_level", boundary.level, "that weight at the ends", ("segment", "end"))
+        pieces = ("piece", "end", "coordinate")
+        file.put("delaunay/boundary", boundary.segments, "where the two largest weights tie", pieces)
+        file.put("delaunay/boundary_level", boundary.level, "that weight at the ends", pieces[:2])
         file.put("train/x", points.cpu(), "training points of Voronoi and Delaunay", ("sample", "coordinate"))
         file.put("train/label", labels.cpu(), "their classes", ("sample",))
         both = torch.stack([start, end], 1).cpu()
-        file.put("segments/ends", both, "test points, classified right by both", ends)
-        for name, found in (("network", angles.network), ("voronoi", angles.voronoi)):
-            columns = {"point": "first change of class", "normal": "normal of the boundary there, into the new class"}
-            for key, text in columns.items():
-                file.put(f"segments/{name}/{key}", getattr(found, key).cpu(), text, ("segment", "coordinate"))
-            file.put(f"segments/{name}/angle", found.angle.cpu(), "angle to the normal", ("segment",), "rad")
+        file.put("lines/ends", both, "test points, classified right by both", ("line", "end", "coordinate"))
+        for name, point, found in (
+            ("network", angles.network.crossing.point, angles.network),
+            ("voronoi", angles.voronoi.point, angles.voronoi),
+        ):
+            place = ("line", "coordinate")
+            file.put(f"lines/{name}/point", point.cpu(), "first change of class", place)
+            text = "unit normal of the boundary there, into the new class"
+            file.put(f"lines/{name}/normal", unit(found.normal).cpu(), text, place)
+            file.put(f"lines/{name}/skewness", found.angle.cpu(), "angle between line and normal", ("line",), DEGREES)
 
 
 if "snakemake" in globals():

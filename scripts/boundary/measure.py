@@ -4,30 +4,27 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from neighborhoods.boundary_lines import natural_lines
 from neighborhoods.images import to_unit_interval
 from neighborhoods.incidence import (
     compare_lines,
     compare_normals,
     correlate_lines,
-    different_pairs,
     direction_names,
-    first_points,
     incidence,
-    principal_directions,
     probabilities_along,
     random_angle,
     summarize_lines,
 )
 from neighborhoods.networks import restore
 from neighborhoods.normals import energy_share, turning, turning_radius
-from neighborhoods.training import predict
-from pipeline.boundary_results import COLUMNS, DEGREES, no_lines, put_differences, put_lines, put_trace
-from pipeline.results import PIXELS, Split, one_success_each, put_summary, read_network, read_split
+from neighborhoods.principal import principal_directions
+from pipeline.boundary_results import COLUMNS, no_lines, put_differences, put_lines, put_trace
+from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, reading, writing
 
 
@@ -63,11 +60,12 @@ def measure(
     """
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
+    test, successes = read_split(data, "test"), read_successes(attack, pairs, line_seed)
     with reading(attack) as file:
-        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index", "target", "classes")}
-    rows = np.sort(one_success_each(columns["success"], columns["index"], line_seed))[:pairs]
-    start, end = (to_unit_interval(columns[name], device)[rows] for name in ("x", "x_adv"))
-    others, index = _natural_lines(network, read_split(data, "test"), columns["index"], pairs, device)
+        target = file.read("target")[successes.rows]
+    start, end = (to_unit_interval(part, device) for part in (successes.x, successes.x_adv))
+    x = to_unit_interval(test.images, device)
+    natural = natural_lines(network, x, test.labels, test.order, successes.attacked, pairs)
     basis = principal_directions(to_unit_interval(read_split(data, "train").images, device), directions)
     sizes = {"side": 2, "radius": len(radii), "fit": len(fit_radii)}
     sizes |= dict.fromkeys(("direction", "other direction"), len(direction_names(fit_radii)))
@@ -76,7 +74,7 @@ def measure(
         if len(one) == 0:
             return no_lines(sizes)
         found = incidence(network, one, two, batch_size=batch_size)
-        crossing, at = found.lines.crossing, first_points(found.lines.crossing, turned)
+        crossing, at = found.lines.crossing, found.lines.crossing.at(slice(turned))
         fits = compare_normals(network, found, fitted, fit_radii, fit_samples, seed=seed, batch_size=batch_size)
         lengths = torch.tensor(radii, dtype=torch.float64, device=device)
         turns = turning(network, at, lengths, walks, seed=seed, batch_size=batch_size)
@@ -89,7 +87,7 @@ def measure(
         tensors["energy_line"] = energy_share(found.direction, basis)
         return {name: tensors[name].cpu().numpy() for name in COLUMNS}
 
-    lines = {"natural": measured(*others), "adversarial": measured(start, end)}
+    lines = {"natural": measured(x[natural[:, 0]], x[natural[:, 1]]), "adversarial": measured(start, end)}
     summaries = {kind: summarize_lines(found, radii[-1], confidence, seed) for kind, found in lines.items()}
     t, places = torch.linspace(0, 1, points), torch.linspace(0, 1, images)
     probability = probabilities_along(network, start[:traced], end[:traced], t)[0]
@@ -100,9 +98,9 @@ def measure(
             put_lines(result, kind, found, summaries[kind], correlations)
         differences = compare_lines(summaries["natural"], summaries["adversarial"], confidence)
         put_differences(result, {name: asdict(value) for name, value in differences.items()})
-        result.put("natural/index", index, "position in the test split of both ends", ("line", "end"))
-        result.put("adversarial/index", columns["index"][rows], "position in the test split of the start", ("line",))
-        result.put("adversarial/target", columns["target"][rows], "class that the attack aimed at", ("line",))
+        result.put("natural/index", natural.cpu(), "position in the test split of both ends", ("line", "end"))
+        result.put("adversarial/index", successes.index, "position in the test split of the start", ("line",))
+        result.put("adversarial/target", target, "class that the attack aimed at", ("line",))
         null = random_angle(basis.shape[1], confidence)
         put_summary(result, "null/skewness", asdict(null), "angle of random directions to a normal", DEGREES)
         result.put("null/energy", directions / basis.shape[1], "mean share of random directions", ())
@@ -113,19 +111,8 @@ def measure(
         result.put("threshold", threshold, "angle that counts as turned", (), DEGREES)
         result.put("fit_radii", fit_radii, "standard deviation of the samples around a point", ("fit",), PIXELS)
         result.put("fit_samples", fit_samples, "samples of a fitted normal for each dimension", ())
-        result.put("classes", columns["classes"], "name of each class", ("class",))
+        result.put("classes", test.classes, "name of each class", ("class",))
         put_trace(result, t.numpy(), probability.cpu().numpy(), places.numpy(), seen.cpu().numpy())
-
-
-def _natural_lines(
-    network: nn.Module, test: Split, attacked: NDArray[np.int64], pairs: int, device: str
-) -> tuple[tuple[Tensor, Tensor], NDArray[np.int64]]:
-    """Ends of lines between correctly classified images that were not attacked, and their positions [lines, 2]."""
-    left = test.order[~np.isin(test.order, attacked)]
-    x = to_unit_interval(test.images[left], device)
-    right = (predict(network, x).cpu().numpy() == test.labels[left]).nonzero()[0]
-    chosen = right[different_pairs(test.labels[left[right]], pairs)]
-    return (x[chosen[:, 0]], x[chosen[:, 1]]), left[chosen]
 
 
 if "snakemake" in globals():

@@ -1,6 +1,7 @@
 """Classes that meet near the boundary, dimensions of level sets, probability space, and paths on the boundary."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from neighborhoods.junctions import class_distances, classes_within, sampled_cla
 from neighborhoods.level_sets import along_lines, constraint_rank, local_dimensions, probability_images, simplex
 from neighborhoods.networks import restore
 from neighborhoods.sampling import Classifier
-from neighborhoods.statistics import clopper_pearson
-from pipeline.results import PIXELS, read_network, read_split, read_successes
+from neighborhoods.statistics import share
+from pipeline.results import PIXELS, put_summaries, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
 DIMENSIONS = (
@@ -44,28 +45,33 @@ def measure_level_sets(
     rounds: int,
     confidence: float,
     batch_size: int,
+    line_seed: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
     """Write groups natural/ and adversarial/ of boundary points, and paths between points of equal classes.
 
-    natural: where lines between correctly classified test images of different classes first change class; adversarial:
-    where lines from images to adversarial ones made from them do. paths/between joins a point of each.
+    Their points are those where the lines of the stage `boundary` first change class: natural, between correctly
+    classified test images of different classes; adversarial, from attacked to adversarial images. paths/between joins
+    one of each.
     """
-    split = read_split(data, "test")
+    split, successes = read_split(data, "test"), read_successes(attack, pairs, line_seed)
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    some = split.order[: 3 * pairs]
-    natural = natural_lines(
-        network, to_unit_interval(split.images[some], device), torch.from_numpy(split.labels[some]), pairs
-    )
-    adversarial = tuple(to_unit_interval(part, device) for part in read_successes(attack, pairs, seed))
-    groups = {"natural": natural, "adversarial": adversarial}
+    images = to_unit_interval(split.images, device)
+    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, pairs)
+    groups = {
+        "natural": (images[natural[:, 0]], images[natural[:, 1]]),
+        "adversarial": tuple(to_unit_interval(part, device) for part in (successes.x, successes.x_adv)),
+    }
     crossings = {name: cross(network, *ends, batch_size=batch_size) for name, ends in groups.items()}
     dimension = int(np.prod(split.images.shape[1:]))
     cloud = offsets("flat", int(points_per_dimension * dimension), dimension, seed) if dimension_points else None
     with writing(output, provenance) as file:
+        text = "position in the test split of both ends of the lines looked at"
+        file.put("natural/index", natural.cpu(), text, ("line", "end"))
+        file.put("adversarial/index", successes.index, "position in the test split of the start", ("line",))
         for name, points in crossings.items():
             found = points.at(points.found)
             file.put(f"{name}/lines", len(points.found), "lines looked at", ())
@@ -89,7 +95,7 @@ def measure_level_sets(
             file.put(f"{name}/curves", curves, "probabilities along the first lines", ("line", "place", "part"))
             file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("line", "place", "axis"))
             if cloud is not None:
-                chosen = found.at(torch.arange(min(dimension_points, len(found.found)), device=found.point.device))
+                chosen = found.at(slice(dimension_points))
                 local = local_dimensions(network, chosen, torch.tensor(dimension_radii), cloud, batch_size=batch_size)
                 for key, which in (("boundary", "boundary"), ("level", "level set")):
                     for suffix, text, dims in DIMENSIONS:
@@ -106,13 +112,9 @@ def measure_level_sets(
 def _put_counts(file: Writer, group: str, count: torch.Tensor, confidence: float, how: str) -> None:
     """Classes within each radius, and the share of points with three or more, which are lower bounds."""
     values = count.cpu().numpy()
-    three = (values >= 3).sum(0)
-    n = len(values)
-    low, high = clopper_pearson(three, n, confidence) if n else (np.full(len(three), np.nan),) * 2
     file.put(f"{group}/count", values, f"classes {how}", ("point", "radius"))
-    file.put(f"{group}/share", three / n if n else low, f"share with three classes or more {how}", ("radius",))
-    file.put(f"{group}/low", low, "lower limit of the share", ("radius",))
-    file.put(f"{group}/high", high, "upper limit of the share", ("radius",))
+    three = [asdict(share(column, confidence)) for column in (values >= 3).T]
+    put_summaries(file, f"{group}/share", three, f"share of points with three classes or more {how}", "1", ("radius",))
 
 
 def _put_paths(
@@ -132,17 +134,14 @@ def _put_paths(
         rows = pairs_of_equal_classes(of_group, origin if group is None else None)
         ends = (point[rows[:, 0]], point[rows[:, 1]])
         paths = connect(network, *ends, pair[rows[:, 0]], tolerance, rounds=rounds, batch_size=batch_size)
-        n, connected = len(rows), paths.status.count("connected")
-        low, high = clopper_pearson(connected, n, confidence) if n else (np.nan, np.nan)
         text = "connected, or not by this path (other class, gap), or unresolved"
         file.put(f"paths/{name}/status", np.array(paths.status, dtype=str), text, ("path",))
         chord = (ends[0] - ends[1]).flatten(1).norm(dim=1)
         for key, values, text in (("longest", paths.longest, "longest step left"), ("chord", chord, "ends' distance")):
             file.put(f"paths/{name}/{key}", values, text, ("path",), PIXELS)
         file.put(f"paths/{name}/steps", paths.steps, "steps", ("path",))
-        share = connected / n if n else np.nan
-        for key, value in (("n", n), ("share", share), ("low", low), ("high", high)):
-            file.put(f"paths/{name}/{key}", value, f"{key}: paths, share that is connected, its limits", ())
+        connected = share([status == "connected" for status in paths.status], confidence)
+        put_summary(file, f"paths/{name}/connected", asdict(connected), "share of paths that are connected", "1")
 
 
 if "snakemake" in globals():

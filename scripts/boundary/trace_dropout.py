@@ -4,23 +4,20 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from neighborhoods.boundary_lines import natural_lines
 from neighborhoods.dropout import (
     Lines,
     Normality,
     fitted_density,
     normality,
-    pairs_of_classes,
-    share_of_masks,
     trace_lines,
 )
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
-from neighborhoods.statistics import summarize
-from neighborhoods.training import predict
-from pipeline.results import one_success_each, read_network, read_split
-from pipeline.store import Provenance, StoreError, Writer, reading, writing
+from neighborhoods.statistics import share, summarize
+from pipeline.results import put_summaries, read_network, read_split, read_successes
+from pipeline.store import Provenance, StoreError, Writer, writing
 
 CHANGES = {
     "line": "line of each change of class",
@@ -47,42 +44,37 @@ def trace(
     points: int,
     batch_size: int,
     confidence: float,
+    line_seed: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
 ) -> None:
     """Write natural/ and adversarial/: classes [line, mask, point], places of their changes, shares and normality.
 
-    natural/ are lines between correctly classified test images of two classes, adversarial/ those to successful
-    adversarial images, a random one of each origin.
+    They follow the first lines of the stage `boundary`: between correctly classified test images of different classes,
+    and from attacked to adversarial images.
     """
-    split = read_split(data, "test")
+    split, successes = read_split(data, "test"), read_successes(attack, lines, line_seed)
+    if not len(successes.rows):
+        raise StoreError(f"{attack}: no attack succeeded, so there is no line to follow")
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    with reading(attack) as file:
-        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index")}
-    rows = np.sort(one_success_each(columns["success"], columns["index"], seed))[:lines]
-    if not len(rows):
-        raise StoreError(f"{attack}: no attack succeeded, so there is no line to follow")
-    # Each may need a few to find another class.
-    others = split.order[: 4 * lines + 20]
-    found = predict(network, to_unit_interval(split.images[others], device)).cpu().numpy()
-    others = others[found == split.labels[others]]
-    start, end = pairs_of_classes(split.labels[others], lines)
-    if not len(start):
-        raise StoreError(f"{model}: classifies no two test images of different classes right, so there is no line")
-    ends: dict[str, tuple[Tensor, Tensor]] = {
-        "natural": tuple(to_unit_interval(split.images[others[i]], device) for i in (start, end)),  # type: ignore[dict-item]
-        "adversarial": tuple(to_unit_interval(columns[name][rows], device) for name in ("x", "x_adv")),  # type: ignore[dict-item]
+    images = to_unit_interval(split.images, device)
+    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, lines)
+    if not len(natural):
+        raise StoreError(f"{model}: expected two test images of different classes that it gets right, found none")
+    attacked, adversarial = (to_unit_interval(part, device) for part in (successes.x, successes.x_adv))
+    groups = {
+        "natural": (natural.cpu().numpy(), images[natural[:, 0]], images[natural[:, 1]]),
+        "adversarial": (successes.index, attacked, adversarial),
     }
-    origins = {"natural": others[start], "adversarial": columns["index"][rows]}
     with writing(output, provenance) as file:
         file.put("classes", split.classes, "name of each class", ("class",))
         file.put("masks", masks, "masks, the same for every line", ())
-        file.put("natural/end_index", others[end], "position of the other end in the test split", ("line",))
-        for name, (first, last) in ends.items():
+        for name, (index, first, last) in groups.items():
             traced = trace_lines(network, first, last, masks=masks, points=points, batch_size=batch_size, seed=seed)
-            file.put(f"{name}/index", origins[name], "position of the start in the test split", ("line",))
+            text = "position in the test split of the start, or of both ends"
+            file.put(f"{name}/index", index, text, ("line", "end")[: index.ndim])
             _put(file, name, traced, confidence, seed)
 
 
@@ -95,14 +87,10 @@ def _put(file: Writer, group: str, traced: Lines, confidence: float, seed: int) 
     for name, text in CHANGES.items():
         file.put(f"{group}/{name}", getattr(traced, name), text, ("change",))
     for name, text in SHARES.items():
-        share = share_of_masks(getattr(traced, name), confidence)
-        for part in ("share", "low", "high"):
-            what = text if part == "share" else f"{'lower' if part == 'low' else 'upper'} limit of the {text}"
-            file.put(f"{group}/{name}/{part}", getattr(share, part), what, ("line",))
-        file.put(f"{group}/{name}/n", share.n, "masks", ())
+        shares = [asdict(share(hits, confidence)) for hits in getattr(traced, name).numpy()]
+        put_summaries(file, f"{group}/{name}", shares, text, "1", ("line",))
     counts = [asdict(summarize(row, None, confidence, seed)) for row in traced.changes_per_mask().numpy()]
-    for key in counts[0]:
-        file.put(f"{group}/changes/{key}", [row[key] for row in counts], f"{key} of changes of a mask", ("line",))
+    put_summaries(file, f"{group}/changes", counts, "changes of a mask", "1", ("line",))
     for kind in ("first", "all"):
         tests = []
         for line in range(len(traced.plain)):
@@ -114,8 +102,7 @@ def _put(file: Writer, group: str, traced: Lines, confidence: float, seed: int) 
 def _put_tests(file: Writer, group: str, tests: list[Normality], what: str) -> None:
     rows = [asdict(test) for test in tests]
     rows = [row.pop("summary") | row for row in rows]
-    for key in rows[0]:
-        file.put(f"{group}/{key}", [row[key] for row in rows], f"{key} of {what}", ("line",))
+    put_summaries(file, group, rows, what, "1", ("line",))
     curves = [fitted_density(test) for test in tests]
     file.put(f"{group}/at", curves[0][0], "places of the density", ("curve",))
     file.put(f"{group}/density", np.stack([curve for _, curve in curves]), "fitted normal density", ("line", "curve"))

@@ -39,7 +39,7 @@ def draw(*, level_sets: str, outputs: Sequence[str], style: str) -> None:
 
 
 def _read(file: Reader, name: str) -> dict[str, Any]:
-    shares = {way: [file.read(f"{name}/{way}/{key}") for key in ("share", "low", "high")] for way in WAYS}
+    shares = {way: [file.read(f"{name}/{way}/share/{key}") for key in ("value", "low", "high")] for way in WAYS}
     places = {key: file.read(f"{name}/{key}") for key in ("simplex", "curves_simplex", "rank")}
     missing = {key: file.read(f"{name}/dimension/{key}_dropped") for key in SETS if f"{name}/dimension" in file}
     return {"n": int(file.read(f"{name}/n")), **shares, **places, "missing": missing}
@@ -102,13 +102,13 @@ def _dimensions(groups: Mapping[str, Mapping[str, Any]], spreads: np.ndarray) ->
 def _outcomes(axes: Axes, paths: Mapping[str, Mapping[str, np.ndarray]], step: float) -> None:
     labels = []
     for place, (name, text) in enumerate(PATHS.items()):
-        status, n = paths[name]["status"], int(paths[name]["n"])
+        status, n = paths[name]["status"], int(paths[name]["connected/n"])
         left = 0.0
         for outcome, colour in OUTCOMES.items():
             share = float(np.mean(status == outcome)) if n else 0.0
             axes.barh(place, share, left=left, color=colour, height=0.6, label=outcome if place == 0 else None)
             left += share
-        share, low, high = (float(paths[name][key]) for key in ("share", "low", "high"))
+        share, low, high = (float(paths[name][f"connected/{key}"]) for key in ("value", "low", "high"))
         if n:
             axes.errorbar(share, place, xerr=[[share - low], [high - share]], color="k", capsize=2, linewidth=0.8)
         note = with_interval(share, low, high) if n else "no pairs"

@@ -1,4 +1,4 @@
-"""Draw decision boundaries in the plane, with segments that cross them and the normals there."""
+"""Draw decision boundaries in the plane, with lines that cross them and the normals there."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
             axes.pcolormesh(x, y, classes, alpha=0.35, linewidth=0, **look)
             first, second = stored["train/x"].T
             axes.scatter(first, second, c=stored["train/label"], s=6, linewidths=0, **look)
-            _segments(axes, stored, name, ARROW * (x[-1] - x[0]))
+            _lines(axes, stored, name, ARROW * (x[-1] - x[0]))
             axes.set_title(title)
             axes.set(aspect="equal", ylabel="second coordinate", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
         panels[0].contour(x, y, stored["network/level"], LEVELS, colors="k", linewidths=0.4)
@@ -49,18 +49,17 @@ def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
         save(figure, outputs)
 
 
-def _segments(axes: Axes, stored: Mapping[str, np.ndarray], name: str, arrow: float) -> None:
-    ends = stored["segments/ends"]
+def _lines(axes: Axes, stored: Mapping[str, np.ndarray], name: str, arrow: float) -> None:
+    ends = stored["lines/ends"]
     axes.add_collection(LineCollection(ends.tolist(), colors="k", linewidths=0.6, linestyles="--"))
-    points, normals = (stored[f"segments/{name}/{key}"] for key in ("point", "normal"))
-    (x, y), (across, up) = points.T, arrow * (normals / np.linalg.norm(normals, axis=1, keepdims=True)).T
+    (x, y), (across, up) = stored[f"lines/{name}/point"].T, arrow * stored[f"lines/{name}/normal"].T
     axes.quiver(x, y, across, up, angles="xy", scale_units="xy", scale=1, width=0.007, zorder=4)
     axes.scatter(x, y, s=7, color="k", linewidths=0, zorder=5)
     # Beside the start, where labels have more room than at the boundary.
     along = np.diff(ends, axis=1)[:, 0]
     places = ends[:, 0] - 0.5 * arrow * along / np.linalg.norm(along, axis=1, keepdims=True)
-    for (left, bottom), angle in zip(places.tolist(), stored[f"segments/{name}/angle"], strict=True):
-        text = axes.text(left, bottom, f"{np.degrees(angle):.0f}°", size=7, ha="center", va="center", zorder=6)
+    for (left, bottom), angle in zip(places.tolist(), stored[f"lines/{name}/skewness"], strict=True):
+        text = axes.text(left, bottom, f"{angle:.0f}°", size=7, ha="center", va="center", zorder=6)
         text.set_path_effects([withStroke(linewidth=1.5, foreground="w")])
 
 

@@ -98,12 +98,12 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     for name, colour in zip(GROUPS, (NATURAL, ADVERSARIAL), strict=True):
         group = groups[name]
         for part, fill in (("third", colour), ("between", "none")):
-            share, low, high = (group[f"{part}/{key}"] for key in ("share", "low", "high"))
+            share, low, high = (group[f"{part}/{key}"] for key in ("value", "low", "high"))
             places = at + np.arange(len(share)) + (0.15 if part == "between" else -0.15)
             bars = np.stack([share - low, high - share])
             marker: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 3, "capsize": 1.5}
             axes.errorbar(places, share, bars, fmt="o", **marker)
-        at += len(group["third/share"])
+        at += len(group["third/value"])
     axes.set(ylabel="masks that meet\nclasses other", ylim=(0, 1.05))
     axes.set(xlabel="lines, natural to natural and to adversarial")
     axes.set_xticks(range(at), [str(i) for group in groups.values() for i in range(len(group["plain"]))])

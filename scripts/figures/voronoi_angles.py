@@ -1,4 +1,4 @@
-"""Draw the angles at which segments cross the boundary of the nearest training image and that of a network."""
+"""Draw the angles at which lines cross the boundary of the nearest training image and that of a network."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ def draw(*, voronoi: str, outputs: Sequence[str], style: str) -> None:
     with reading(voronoi) as file:
         groups = {name: file.read_group(name) for name in GROUPS}
         gabriel = file.read_group("gabriel")
-        random = float(np.degrees(file.read("random_angle")))
+        random = float(file.read("null/skewness/mean"))
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure, panels = plt.subplots(len(GROUPS), 1, figsize=(width, 2.8 * height), sharex=True)
@@ -49,9 +49,9 @@ def draw(*, voronoi: str, outputs: Sequence[str], style: str) -> None:
 
 
 def _histogram(axes: Axes, group: Mapping[str, np.ndarray], side: str, label: str, colour: str) -> None:
-    angles = np.degrees(group[f"{side}/angle"])
+    angles = group[f"{side}/skewness"]
     crossed = angles[np.isfinite(angles)]
-    mean, low, high = (float(np.degrees(group[f"summary/{side}/{key}"])) for key in ("mean", "mean_low", "mean_high"))
+    mean, low, high = (float(group[f"summary/{side}/{key}"]) for key in ("mean", "mean_low", "mean_high"))
     count = f"{len(crossed)}" if len(crossed) == len(angles) else f"{len(crossed)} of {len(angles)}"
     text = f"{label}: mean {estimated(mean, low, high, 1)}, n = {count}"
     weights = np.full(len(crossed), 1 / max(len(angles), 1))

@@ -1,4 +1,4 @@
-"""Draw how robust networks trained in several ways are, and skew against attack size (Bell, sections 25 and 26)."""
+"""Draw how robust networks trained in several ways are, and skewness against attack size (Bell, sections 25 and 26)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ MEASURES = {
     "attack_size": "smallest attack, L2",
     "distance": "distance to boundary, L2",
     "persistence": "persistence σ*",
-    "skew": "skew (degrees)",
+    "skewness": "skewness (degrees)",
 }
 AGAINST = ("attack_size", "distance", "persistence")
 
 
 def draw(*, zoo: str, outputs: Sequence[str], style: str) -> None:
-    """Top: mean skew against mean attack size, distance and persistence. Below: paired differences to the reference."""
+    """Top: mean skewness against the other means. Below: paired differences to the reference."""
     with reading(zoo) as file:
         names = [str(name) for name in file.read("networks")]
         reference = names[int(file.read("reference"))]
@@ -38,9 +38,9 @@ def draw(*, zoo: str, outputs: Sequence[str], style: str) -> None:
                 found = {part: float(group[f"correlation/{part}"]) for part in ("value", "low", "high")}
                 _point(axes, group, key, f"C{number}", f"{name} {_interval(found)}")
             axes.set_xlabel(MEASURES[key].replace(" ", "\n", 1))
-        panels[0].set_ylabel(MEASURES["skew"])
+        panels[0].set_ylabel(MEASURES["skewness"])
         handles, labels = panels[0].get_legend_handles_labels()
-        title = "rank correlation of skew with smallest attack, over images"
+        title = "rank correlation of skewness with smallest attack, over images"
         title += f"\n(of the means, over networks: {_interval(over)})"
         place: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "columnspacing": 1, "handletextpad": 0.2}
         above.legend(handles, labels, title=title, title_fontsize=plt.rcParams["legend.fontsize"], **place)
@@ -57,7 +57,7 @@ def _interval(found: Mapping[str, float]) -> str:
 
 def _point(axes: Axes, group: Mapping[str, np.ndarray], key: str, colour: str, name: str) -> None:
     ends = []
-    for measure in (key, "skew"):
+    for measure in (key, "skewness"):
         mean, low, high = (float(group[f"summary/{measure}/{part}"]) for part in ("mean", "mean_low", "mean_high"))
         ends.append((mean, [[mean - low], [high - mean]]))
     (x, x_bar), (y, y_bar) = ends

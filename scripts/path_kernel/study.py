@@ -16,13 +16,12 @@ from neighborhoods.kernel_geometry import (
     cosines,
     differences,
     nearest,
-    rank_correlation,
     squared_distances,
 )
 from neighborhoods.networks import build
 from neighborhoods.outliers import Group, groups_around
 from neighborhoods.path import recorded
-from neighborhoods.statistics import summarize
+from neighborhoods.statistics import rank_correlation, summarize
 from neighborhoods.trace_kernel import cross, gram, paired, tangent
 from pipeline import kernel_results as put
 from pipeline.results import put_summary, read_path, read_split
@@ -107,7 +106,7 @@ def study(
             for name in ("value", "cosine"):
                 # Lower limits are exactly 0 within the hull, so that points there are ties.
                 rank = rank_correlation(hull["lower"][:length], hull[name][:length])
-                put.put_estimate(file, f"hull/{part}/{name}", asdict(rank), f"Spearman's correlation with {name}")
+                put_summary(file, f"hull/{part}/{name}", asdict(rank), f"Spearman's correlation with {name}", "1")
 
 
 def _put_score(file: Writer, name: str, values: np.ndarray, names: np.ndarray, groups: dict[str, Group]) -> None:

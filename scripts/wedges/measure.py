@@ -12,6 +12,7 @@ from neighborhoods.crossings import Line, Shape, cross, side_ratio
 from neighborhoods.spectra import Spectrum, gaussian_sample, numerical_rank, singular_values, spectrum
 from neighborhoods.statistics import NO_VALUES, summarize
 from neighborhoods.wedges import nearest_in_orthant, nearest_in_wedge
+from pipeline.results import DEGREES
 from pipeline.store import Provenance, Writer, writing
 
 DTYPE = torch.float32
@@ -64,7 +65,7 @@ def measure(
             ("gamma", gamma, "share of samples that must keep the class"),
         ):
             file.put(name, value, text, ())
-        file.put("skew", skew, "all angles theta of wedge/", (), "degrees")
+        file.put("skew", skew, "all angles theta of wedge/", (), DEGREES)
         drawn = [gaussian_sample(samples, dimension, seed + i, DTYPE) for i in range(repeats)]
         _put_spectra(file, "orthant", drawn, faces, nearest_in_orthant, confidence)
         _put_spectra(file, "wedge", drawn, faces, onto_wedge, confidence)
@@ -112,7 +113,7 @@ def _put_crossings(
     file: Writer, shape: Shape, openings: Sequence[float], faces: Sequence[int], offsets: np.ndarray, gamma: float
 ) -> None:
     """Both lines for each opening and number of faces, with ratios of what lies as far on both sides."""
-    file.put(f"crossings/{shape}/opening", openings, "angle of two faces, x_1 in their plane", ("opening",), "degrees")
+    file.put(f"crossings/{shape}/opening", openings, "angle of two faces, x_1 in their plane", ("opening",), DEGREES)
     dims = ("opening", "faces")
     for line in LINES if openings else ():
         group = f"crossings/{shape}/{line}"

@@ -10,8 +10,6 @@ from neighborhoods.dropout import (
     fitted_density,
     masked,
     normality,
-    pairs_of_classes,
-    share_of_masks,
     trace_lines,
 )
 from neighborhoods.networks import build, fully_connected
@@ -170,9 +168,7 @@ def test_third_classes_are_counted():
     lines = found.order()[0]
     ranked = [float(found.place[(found.mask == mask) & found.first]) for mask in lines]
     assert ranked == sorted(ranked)
-    share = share_of_masks(found.third)
-    low, high = stats.binomtest(int(meets.sum()), 200).proportion_ci(0.95)
-    assert (share.share[0], share.low[0], share.high[0]) == pytest.approx((int(meets.sum()) / 200, low, high))
+    assert int(found.third.sum()) == int(meets.sum())
 
 
 @pytest.mark.parametrize(
@@ -222,10 +218,3 @@ def test_few_or_no_places_have_no_tests():
 def test_a_mask_with_several_places_is_one_cluster():
     summary = normality([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]).summary
     assert (summary.n, summary.clusters) == (4, 2)
-
-
-def test_pairs_are_of_different_classes():
-    first, second = pairs_of_classes([3, 3, 5, 5, 3], 4)
-    assert first.tolist() == [0, 1, 2, 3]
-    assert second.tolist() == [2, 2, 4, 4]
-    assert [len(part) for part in pairs_of_classes([1, 1, 1], 2)] == [0, 0]

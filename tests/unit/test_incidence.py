@@ -8,13 +8,12 @@ from sklearn.decomposition import PCA
 
 from neighborhoods.incidence import (
     compare_normals,
-    different_pairs,
     incidence,
-    principal_directions,
     probabilities_along,
     random_angle,
 )
 from neighborhoods.normals import energy_share
+from neighborhoods.principal import principal_directions
 from neighborhoods.statistics import NO_VALUES, rank_correlation, summarize, summarize_columns
 
 W = torch.tensor([[0.3, -0.5, 0.2, 0.0, 0.7, 0.1], [-0.4, 0.1, 0.2, 0.6, -0.2, 0.3]]).double()
@@ -116,17 +115,6 @@ def test_energy_of_vectors_inside_across_and_at_random():
     assert share.mean() == pytest.approx(3 / 20, abs=4 * stats.beta(1.5, 8.5).std() / math.sqrt(4000))
 
 
-def test_pairs_differ_and_use_no_image_twice():
-    labels = np.random.default_rng(0).integers(0, 10, 501)
-    pairs = different_pairs(labels, 1000)
-    assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
-    assert len(np.unique(pairs)) == pairs.size
-    # All neighbours with different labels.
-    assert len(pairs) == sum(labels[i] != labels[i + 1] for i in range(0, 500, 2))
-    assert different_pairs(labels, 7).tolist() == pairs[:7].tolist()
-    assert different_pairs(np.zeros(9, int), 4).shape == (0, 2)
-
-
 def test_probabilities_along_a_line_are_the_softmax_of_its_logits(ends):
     start, end = (part[:3] for part in ends)
     t = torch.tensor([0.0, 0.25, 1.0])
@@ -158,8 +146,11 @@ def test_rank_correlation_is_scipys_and_its_interval_covers():
     assert hits / trials == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / trials))
     assert rank_correlation([1, 2, 3, 4], [2, 4, 6, 8]).low == 1
     assert math.isnan(rank_correlation([1, 2, 3], [2, 4, 6]).low)
-    with pytest.raises(ValueError, match="equally many finite"):
-        rank_correlation([1, 2], [1, np.nan])
+    assert math.isnan(rank_correlation(x, np.ones(60)).value)
+    known = rank_correlation(np.append(x, [np.nan, 3]), np.append(y, [1, np.inf]))
+    assert known == found, "pairs with both values count"
+    with pytest.raises(ValueError, match="equally many"):
+        rank_correlation([1, 2], [1])
 
 
 def test_columns_are_summarized_one_by_one():

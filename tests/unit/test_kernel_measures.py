@@ -1,7 +1,5 @@
 """Places, neighbours, foreign points, signs and convergence of kernels."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -19,7 +17,6 @@ from neighborhoods.kernel_geometry import (
     differences,
     nearest,
     places,
-    rank_correlation,
     squared_distances,
     variation,
 )
@@ -89,23 +86,6 @@ def test_variation_covers_that_of_the_law():
     assert (variation(np.full(9, 3.0)).low, variation(np.full(9, 3.0)).high) == (0, 0)
     with pytest.raises(ValueError, match="at least three finite values"):
         variation([1.0, 2.0])
-
-
-def test_rank_correlation_has_bonett_and_wrights_interval():
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=50)
-    y = x + generator.normal(size=50)
-    found = rank_correlation(x, y)
-    rho = stats.spearmanr(x, y).statistic
-    half = stats.norm.ppf(0.975) * math.sqrt((1 + rho**2 / 2) / 47)
-    assert (found.value, found.n) == (pytest.approx(rho), 50)
-    assert (found.low, found.high) == pytest.approx(
-        (math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half))
-    )
-    assert rank_correlation(x, np.exp(x)).value == pytest.approx(1)
-    assert math.isnan(rank_correlation(x, np.ones(50)).value)
-    with pytest.raises(ValueError, match="at least four pairs"):
-        rank_correlation(x, y[:3])
 
 
 def test_places_cover_the_points():

@@ -11,7 +11,7 @@ import yaml
 from scipy import optimize
 
 from neighborhoods.boundary import cross, descend
-from neighborhoods.boundary_lines import natural_lines
+from neighborhoods.boundary_lines import natural_lines, pairs_of_classes
 from neighborhoods.boundary_spectra import offsets, random_cosine, spectrum, spread_ratio
 from neighborhoods.connectedness import connect, pairs_of_equal_classes
 from neighborhoods.junctions import class_distances, classes_within, sampled_classes, shortest_offsets
@@ -331,18 +331,30 @@ def test_mean_cosines_of_random_directions():
     assert random_cosine(3) == pytest.approx(1 / 2)
 
 
-def test_natural_lines_join_right_images_of_different_classes():
-    model = sectors()
-    x = gaussian(60, 2)
+def test_pairs_differ_and_use_no_image_twice():
+    labels = torch.randint(10, (501,), generator=torch.Generator().manual_seed(0))
+    pairs = pairs_of_classes(labels, 1000)
+    assert bool((labels[pairs[:, 0]] != labels[pairs[:, 1]]).all())
+    assert len(pairs.unique()) == pairs.numel()
+    # All neighbours with different labels.
+    assert len(pairs) == sum(int(labels[i] != labels[i + 1]) for i in range(0, 500, 2))
+    assert pairs_of_classes(labels, 7).tolist() == pairs[:7].tolist()
+    assert pairs_of_classes(torch.zeros(9), 4).shape == (0, 2)
+
+
+def test_natural_lines_join_right_images_of_different_classes_that_are_not_attacked():
+    model = torch.nn.Linear(2, 3).double()
+    x = gaussian(240, 2)
     label = model(x).argmax(1)
     label[::3] = (label[::3] + 1) % 3
-    start, end = natural_lines(model, x, label, 8)
-    assert len(start) == len(end) == 8
-    assert bool((model(start).argmax(1) != model(end).argmax(1)).all())
-    used = torch.cat([start, end])
-    assert len(used.unique(dim=0)) == 16
-    wrong = x[::3]
-    assert float(torch.cdist(used, wrong).min()) > 0
+    order, attacked = torch.randperm(240, generator=torch.Generator().manual_seed(1)), torch.arange(0, 240, 5)
+    found = natural_lines(model, x, label, order, attacked, 8)
+    assert found.shape == (8, 2)
+    assert len(found.unique()) == 16
+    assert bool((label[found[:, 0]] != label[found[:, 1]]).all())
+    assert bool((model(x[found]).argmax(2) == label[found]).all())
+    assert not bool(torch.isin(found, attacked).any())
+    assert bool((found[:3] == natural_lines(model, x, label, order, attacked, 3)).all())
 
 
 # Stages
@@ -384,7 +396,7 @@ LEVEL_SETS = {
     **{"pairs": 20, "radii": [0.05, 0.5], "samples": 50, "candidates": 8, "dimension_points": 1, "lines": 2},
     **{"dimension_radii": [0.001], "points_per_dimension": 3.0, "line_points": 11, "step": 0.1, "rounds": 12},
 }
-COMMON = {"confidence": 0.95, "batch_size": 512, "seed": 1, "provenance": Provenance()}
+COMMON = {"confidence": 0.95, "batch_size": 512, "line_seed": 2, "seed": 1, "provenance": Provenance()}
 
 
 def test_stage_of_spectra_finds_the_plane_near_the_boundary(files, tmp_path):
@@ -403,21 +415,27 @@ def test_stage_of_spectra_finds_the_plane_near_the_boundary(files, tmp_path):
 
 def test_stage_of_level_sets_counts_what_it_finds(files, tmp_path):
     paths = files(True)
+    decompose(**paths, **SPECTRA, **COMMON)
+    with reading(paths["output"]) as file:
+        crossed = {group: file.read(f"{group}/index") for group in ("natural", "adversarial")}
     measure_level_sets(**paths, **LEVEL_SETS, **COMMON)
     with reading(paths["output"]) as file:
+        for group in ("natural", "adversarial"):
+            assert len(crossed[group]) == 2
+            assert np.array_equal(file.read(f"{group}/index")[:2], crossed[group]), "both stages follow the same lines"
         for group in ("natural", "adversarial"):
             n = int(file.read(f"{group}/n"))
             assert n > 0
             count = file.read(f"{group}/searched/count")
             assert (count >= file.read(f"{group}/sampled/count")).all()
-            assert file.read(f"{group}/searched/share") == pytest.approx((count >= 3).mean(0))
+            assert file.read(f"{group}/searched/share/value") == pytest.approx((count >= 3).mean(0))
             assert set(file.read(f"{group}/rank")) == {2}
             p = file.read(f"{group}/probabilities")
             assert p[:, 0] == pytest.approx(p[:, 1], abs=1e-4)
             assert file.read(f"{group}/dimension/boundary_dropped").tolist() == [[1]]
             assert file.read(f"{group}/dimension/level_dropped").tolist() == [[2]]
         status = file.read("paths/between/status")
-        assert file.read("paths/between/share") == pytest.approx((status == "connected").mean())
+        assert file.read("paths/between/connected/value") == pytest.approx((status == "connected").mean())
     picture = tmp_path / "classes.png"
     boundary_classes.draw(level_sets=paths["output"], outputs=[str(picture)], style="paper")
     assert picture.stat().st_size > 10_000
@@ -433,8 +451,8 @@ def test_an_attack_without_success_leaves_an_empty_group(files, tmp_path):
     measure_level_sets(**paths, **LEVEL_SETS, **COMMON)
     with reading(paths["output"]) as file:
         assert file.read("adversarial/n") == 0
-        assert file.read("paths/adversarial/n") == file.read("paths/between/n") == 0
-        assert np.isnan(file.read("adversarial/searched/share")).all()
+        assert file.read("paths/adversarial/connected/n") == file.read("paths/between/connected/n") == 0
+        assert np.isnan(file.read("adversarial/searched/share/value")).all()
     boundary_classes.draw(level_sets=paths["output"], outputs=[str(tmp_path / "b.png")], style="paper")
 
 

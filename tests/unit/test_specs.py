@@ -183,7 +183,8 @@ def test_cells_have_seeds_of_their_own(before):
 
 def test_boundaries_are_crossed_along_the_lines_that_persistence_follows(raw):
     found = specs(raw)
-    assert found["boundary"]["line_seed"] == found["interpolation"]["seed"]
+    for stage in ("boundary", "voronoi", "spectra", "level_sets", "dropout"):
+        assert found[stage]["line_seed"] == found["interpolation"]["seed"]
 
 
 def test_lists_choose_what_is_made(raw):

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neighborhoods.statistics import BOOTSTRAP_REPLICATES, clopper_pearson, summarize
+from neighborhoods.statistics import (
+    BOOTSTRAP_REPLICATES,
+    NO_VALUES,
+    clopper_pearson,
+    share,
+    summarize,
+    summarize_finite,
+)
 
 CONFIDENCE = st.sampled_from([0.5, 0.9, 0.95, 0.999])
 SEED = st.integers(0, 2**32 - 1)
@@ -19,6 +26,22 @@ def test_clopper_pearson_is_scipys(trials, share, confidence):
     exact = stats.binomtest(successes, trials).proportion_ci(confidence, "exact")
     # Two inversions of the incomplete beta function, each good to about 1e-12.
     assert (float(low), float(high)) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_a_share_has_the_exact_interval_and_none_of_nothing():
+    hits = np.arange(40) % 3 == 0
+    exact = stats.binomtest(14, 40).proportion_ci(0.9, "exact")
+    found = share(hits, 0.9)
+    assert (found.value, found.low, found.high, found.n) == pytest.approx((14 / 40, exact.low, exact.high, 40))
+    none = share([])
+    assert none.n == 0
+    assert np.isnan([none.value, none.low, none.high]).all()
+
+
+def test_only_finite_values_are_summarized():
+    values, clusters = [1.0, math.nan, 3.0, math.inf, 5.0], [0, 0, 1, 1, 2]
+    assert summarize_finite(values, clusters) == summarize([1.0, 3.0, 5.0], [0, 1, 2])
+    assert summarize_finite([math.nan]) is NO_VALUES
 
 
 @given(st.integers(1, 200), st.floats(0.001, 0.999), CONFIDENCE)

@@ -18,7 +18,7 @@ from scripts.figures import boundary_plane, voronoi_angles
 from scripts.train.train import train_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SIDE, N, PAIRS = 4, 240, 25
+SIDE, N, ATTACKED, PAIRS = 4, 240, 60, 25
 TRAINING = {"epochs": 30, "batch_size": 20, "learning_rate": 0.01}
 GROUPS = ("natural", "adversarial", "neighbours", "others")
 
@@ -54,16 +54,16 @@ def cell(tmp_path_factory):
     attack = str(folder / "attack.h5")
     with writing(attack, Provenance()) as file:
         for name, values in (("x", test.images), ("x_adv", mixed)):
-            file.put(name, values, name, ("image", "channel", "row", "column"))
-        file.put("success", success, "left its class", ("image",))
-        file.put("index", np.arange(len(success)), "origin", ("image",))
+            file.put(name, values[:ATTACKED], name, ("image", "channel", "row", "column"))
+        file.put("success", success[:ATTACKED], "left its class", ("image",))
+        file.put("index", np.arange(ATTACKED), "origin", ("image",))
     return {"data": data, "model": model, "attack": attack}
 
 
 @pytest.fixture(scope="module")
 def voronoi(cell, tmp_path_factory):
     output = str(tmp_path_factory.mktemp("voronoi") / "voronoi.h5")
-    settings = {"pairs": PAIRS, "programmes": 3, "confidence": 0.9, "seed": 2}
+    settings = {"pairs": PAIRS, "programmes": 3, "confidence": 0.9, "line_seed": 2, "seed": 2}
     compare(output=output, provenance=Provenance(), **cell, **settings)
     return output
 
@@ -81,12 +81,13 @@ def plane(tmp_path_factory):
 
 
 def points_of(file, cell, group):
-    """Flattened starts and ends of a group's segments."""
-    index = file.read(f"{group}/index", ("segment", "end"))
+    """Flattened starts and ends of a group's lines."""
     if group == "adversarial":
+        index = file.read(f"{group}/index", ("line",))
         with reading(cell["attack"]) as attack:
-            ends = [attack.read(name)[index[:, 0]] for name in ("x", "x_adv")]
+            ends = [attack.read(name)[index] for name in ("x", "x_adv")]
     else:
+        index = file.read(f"{group}/index", ("line", "end"))
         split = read_split(cell["data"], "test" if group == "natural" else "train")
         ends = [split.images[column] for column in index.T]
     return [values.reshape(len(index), -1).astype(float) for values in ends]
@@ -117,25 +118,26 @@ def test_both_classes_change_where_it_is_stored(cell, voronoi, group):
 def test_groups_are_what_they_are_called(cell, voronoi):
     with reading(voronoi) as file:
         for group in GROUPS:
-            index = file.read(f"{group}/index")
-            ends = index[:, 0] if group == "adversarial" else index.ravel()
-            assert len(set(ends)) == len(ends), "no image is in two segments"
-        assert file.read("neighbours/voronoi/angle").max() < 1e-6
+            ends = file.read(f"{group}/index").ravel()
+            assert len(set(ends)) == len(ends), "no image is in two lines"
+        assert file.read("neighbours/voronoi/skewness").max() < 1e-4
         assert file.read("neighbours/voronoi/t") == pytest.approx(0.5)
         assert np.array_equal(
             np.column_stack([file.read(f"neighbours/voronoi/{side}") for side in ("inner", "outer")]),
             file.read("neighbours/index"),
         )
-        assert file.read("others/voronoi/angle").min() > 1e-6
+        assert file.read("others/voronoi/skewness").min() > 1e-4
         assert np.isnan(file.read("neighbours/correlation/value")), "0 has no ranks"
         assert int(file.read("delaunay/n")) == 3
         assert int(file.read("gabriel/n")) >= len(file.read("others/index")) + len(file.read("neighbours/index"))
-        assert float(file.read("random_angle")) == pytest.approx(np.arccos(np.sqrt(stats.beta.median(0.5, 7.5))))
+        median = np.degrees(np.arccos(np.sqrt(stats.beta.median(0.5, 7.5))))
+        low, mean, high = (float(file.read(f"null/skewness/{name}")) for name in ("low", "mean", "high"))
+        assert low < mean < median < high, "skewed to small angles"
 
 
 def test_intervals_are_those_of_the_stored_angles(voronoi):
     with reading(voronoi) as file:
-        angles = {name: file.read(f"others/{name}/angle") for name in ("network", "voronoi")}
+        angles = {name: file.read(f"others/{name}/skewness") for name in ("network", "voronoi")}
         exact = stats.ttest_1samp(angles["voronoi"], 0).confidence_interval(0.9)
         low, high = (float(file.read(f"others/summary/voronoi/mean_{end}")) for end in ("low", "high"))
         assert (low, high) == pytest.approx((exact.low, exact.high))
@@ -143,9 +145,9 @@ def test_intervals_are_those_of_the_stored_angles(voronoi):
         assert float(file.read("others/summary/difference/mean")) == pytest.approx(apart.mean())
         rho = stats.spearmanr(angles["network"], angles["voronoi"]).statistic
         assert float(file.read("others/correlation/value")) == pytest.approx(rho)
-        crossed = np.isfinite(file.read("adversarial/voronoi/angle"))
+        crossed = np.isfinite(file.read("adversarial/voronoi/skewness"))
         exact = stats.binomtest(int(crossed.sum()), len(crossed)).proportion_ci(0.9, "exact")
-        found = [float(file.read(f"adversarial/changed/{name}")) for name in ("value", "low", "high", "n")]
+        found = [float(file.read(f"adversarial/changed/voronoi/{name}")) for name in ("value", "low", "high", "n")]
         assert found == pytest.approx([crossed.mean(), exact.low, exact.high, len(crossed)])
 
 
@@ -156,10 +158,10 @@ def test_an_attack_without_success_leaves_its_group_empty(cell, tmp_path):
             file.put(name, old.read(name), name, ("image", "channel", "row", "column"))
         file.put("success", np.zeros(len(old.read("index")), bool), "none", ("image",))
         file.put("index", old.read("index"), "origin", ("image",))
-    settings = {"pairs": 5, "programmes": 0, "confidence": 0.9, "seed": 2, "provenance": Provenance()}
+    settings = {"pairs": 5, "programmes": 0, "confidence": 0.9, "line_seed": 2, "seed": 2, "provenance": Provenance()}
     compare(output=output, **{**cell, "attack": path}, **settings)
     with reading(output) as file:
-        assert file.read("adversarial/network/angle").shape == (0,)
+        assert file.read("adversarial/network/skewness").shape == (0,)
         assert int(file.read("adversarial/summary/network/n")) == 0
         assert int(file.read("delaunay/n")) == 0
     voronoi_angles.draw(voronoi=output, outputs=[str(tmp_path / "a.png")], style="paper")
@@ -182,7 +184,7 @@ def test_the_plane_is_mapped_by_each_classifier(plane):
         assert 0 < inside.sum() < inside.size
         assert weights[inside].sum(1) == pytest.approx(np.ones(inside.sum()))
         assert (file.read("delaunay/boundary_level") <= 0.5 + 1e-12).all()
-        ends, point = file.read("segments/ends"), file.read("segments/voronoi/point")
+        ends, point = file.read("lines/ends"), file.read("lines/voronoi/point")
         across, line = point - ends[:, 0], ends[:, 1] - ends[:, 0]
         assert across[:, 0] * line[:, 1] == pytest.approx(across[:, 1] * line[:, 0], abs=1e-6)
 
@@ -203,8 +205,8 @@ def test_each_figure_shows_what_is_stored(voronoi, plane, tmp_path, monkeypatch)
     boundary_plane.draw(plane=plane["plane"], **output)
     angles, boundaries = drawn
     with reading(voronoi) as file:
-        others = np.degrees(file.read("others/network/angle"))
-        mean = np.degrees(file.read("others/summary/network/mean"))
+        others = file.read("others/network/skewness")
+        mean = file.read("others/summary/network/mean")
     second = angles.axes[1]
     heights = [bar.get_height() for bar in second.patches if isinstance(bar, plt.Rectangle)]
     expected = np.histogram(others, np.linspace(0, 90, 31))[0] / len(others)
@@ -212,7 +214,7 @@ def test_each_figure_shows_what_is_stored(voronoi, plane, tmp_path, monkeypatch)
     texts = [text.get_text() for text in second.get_legend().get_texts()]
     assert any(text.startswith(f"network: mean {mean:.1f} [") for text in texts)
     with reading(plane["plane"]) as file:
-        crossings, labels = file.read("segments/network/point"), np.degrees(file.read("segments/network/angle"))
+        crossings, labels = file.read("lines/network/point"), file.read("lines/network/skewness")
     offsets = [part.get_offsets() for part in boundaries.axes[0].collections]
     assert any(np.shape(o) == crossings.shape and np.allclose(o, crossings) for o in offsets)
     assert [text.get_text() for text in boundaries.axes[0].texts] == [f"{angle:.0f}°" for angle in labels]
