@@ -68,8 +68,7 @@ def measure_level_sets(
         file.put("adversarial/index", successes.index, "position in the test split of the start", ("line",))
         for name, crossing in crossings.items():
             found = crossing.at(crossing.found)
-            file.put(f"{name}/lines", len(crossing.found), "lines looked at", ())
-            file.put(f"{name}/n", len(found.found), "lines that cross a boundary", ())
+            file.put(f"{name}/n", len(found.found), "lines that cross a boundary, of those in index", ())
             file.put(f"{name}/pair", found.pair, "classes that meet", ("point", "side"))
             met = sampled_classes(network, found, torch.tensor(radii), samples, seed=seed, batch_size=batch_size)
             distance = class_distances(network, found, candidates=candidates, batch_size=batch_size)
@@ -93,11 +92,9 @@ def measure_level_sets(
             if cloud is not None:
                 chosen = found.at(slice(dimension_points))
                 local = local_dimensions(network, chosen, torch.tensor(dimension_radii), cloud, batch_size=batch_size)
-                for key, text in (
-                    ("boundary", "singular values of samples projected onto the boundary"),
-                    ("level", "singular values of samples projected onto the level set"),
-                ):
+                for key, where in (("boundary", "boundary"), ("level", "level set")):
                     dims = ("point", "radius", "value")
+                    text = f"singular values of samples projected onto the {where}"
                     file.put(f"{name}/dimension/{key}", getattr(local, key), text, dims, PIXELS)
                     dropped = getattr(local, f"{key}_dropped")
                     text = "of these below the rest: dimensions missing; -1 where too few samples arrived"
