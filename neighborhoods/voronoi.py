@@ -1,6 +1,6 @@
 """The classifier of the nearest training point, and exactly where lines cross its boundary (Bell, section 30.1).
 
-Its regions are unions of Voronoi cells. Along a segment x(t) the squared distance to a training point p, less
+Its regions are unions of Voronoi cells. Along a line x(t) the squared distance to a training point p, less
 ||x(t)||^2, is ||p||^2 - 2 <p, x(t)>: linear in t. The cells that the line meets are therefore the pieces of the
 lower envelope of N lines, whatever the dimension.
 
@@ -27,7 +27,7 @@ from neighborhoods.normals import degrees_between
 # Distances held at once: 128 MiB.
 HELD = 2**24
 
-# Two lines whose slopes differ by less, relative to the steepest, are one: points equally far all along a segment.
+# Two lines whose slopes differ by less, relative to the steepest, are one: points equally far all along a line.
 ROUNDING = 1e-12
 
 # Slack, in squared distances of a pair, from which its common face is more than a rounding of the linear programme.

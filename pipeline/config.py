@@ -29,6 +29,8 @@ from pipeline.wording import nearest as _nearest
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 MNIST5K_IMAGES = 5000
 CELL = ("dataset", "model", "attack")
+# Lists of a section that must ascend, also where a dataset has settings of its own.
+ASCENDING = (("boundary", "radii"), ("level_sets", "radii"))
 # What an entry of the catalogue must name, by its plot; a cell unless listed.
 NEEDED = {
     **dict.fromkeys(PLOT_KERNEL, ("network",)),
@@ -186,6 +188,7 @@ def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     the schema has named them."""
     yield from _check_names(config)
     yield from _check_numbers(config)
+    yield from _check_ascending(config)
     yield from _check_interpolated(config)
     yield from network_mistakes(config)
 
@@ -269,10 +272,6 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     low, high = persistence.get("sigma_min"), persistence.get("sigma_max")
     if isinstance(low, float) and isinstance(high, float) and not low < high:
         yield f"persistence.sigma_min: expected a value below persistence.sigma_max ({high}), found {low}"
-    radii = _mapping(config.get("boundary")).get("radii")
-    numbers = [r for r in radii if isinstance(r, (int, float))] if isinstance(radii, list) else []
-    if numbers != sorted(numbers):
-        yield f"boundary.radii: expected ascending lengths, found {radii}"
     norms = _mapping(config.get("norms"))
     for section in ("cones", "wedges"):
         faces, dimension = (_mapping(config.get(section)).get(key) for key in ("faces", "dimension"))
@@ -282,11 +281,8 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
     dimensions, points = norms.get("dimensions"), norms.get("points")
     if isinstance(dimensions, list) and isinstance(points, list) and len(dimensions) != len(points):
         yield f"norms.points: expected one number for each of norms.dimensions ({len(dimensions)}), found {len(points)}"
-    yield from _check_ascending("level_sets.radii", _mapping(config.get("level_sets")).get("radii"))
     for name, dataset in _mapping(config.get("datasets")).items():
         dataset = _mapping(dataset)
-        own = _mapping(_mapping(dataset.get("settings")).get("level_sets"))
-        yield from _check_ascending(f"datasets.{name}.settings.level_sets.radii", own.get("radii"))
         train, test = dataset.get("train"), dataset.get("test")
         if dataset.get("source") == "hdf5" and dataset.get("file") is None:
             yield f"datasets.{name}.file: expected the path of an HDF5 file, found none"
@@ -326,10 +322,16 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _check_ascending(where: str, values: Any) -> Iterator[str]:
-    numbers = [value for value in values if isinstance(value, float)] if isinstance(values, list) else []
-    if numbers != sorted(numbers):
-        yield f"{where}: expected ascending values, found {numbers}"
+def _check_ascending(config: Mapping[str, Any]) -> Iterator[str]:
+    places = {"": config}
+    for name, dataset in _mapping(config.get("datasets")).items():
+        places[f"datasets.{name}.settings."] = _mapping(_mapping(dataset).get("settings"))
+    for where, settings in places.items():
+        for section, key in ASCENDING:
+            values = _mapping(settings.get(section)).get(key)
+            numbers = [value for value in values if isinstance(value, (int, float))] if isinstance(values, list) else []
+            if numbers != sorted(numbers):
+                yield f"{where}{section}.{key}: expected ascending values, found {numbers}"
 
 
 def _check_interpolated(config: Mapping[str, Any]) -> Iterator[str]:

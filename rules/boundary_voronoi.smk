@@ -55,7 +55,7 @@ rule draw_voronoi_angles:
             "results/figures/{artefact}.png",
             caption="../report/voronoi_angles.rst",
             category="Bell, Part III: boundaries",
-            labels={"artefact": "{artefact}: angles at which segments cross"},
+            labels={"artefact": "{artefact}: angles at which lines cross"},
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
     log:

@@ -31,9 +31,10 @@ def compare(
     model: str,
     attack: str,
     output: str,
-    pairs: int,
+    lines: int,
     programmes: int,
     confidence: float,
+    batch_size: int,
     line_seed: int,
     seed: int,
     provenance: Provenance,
@@ -48,17 +49,21 @@ def compare(
     train, test = read_split(data, "train"), read_split(data, "test")
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    found = read_successes(attack, pairs, line_seed)
+    successes = read_successes(attack, lines, line_seed)
     points, tests = to_inputs(train.images, device), to_inputs(test.images, device)
     labels = torch.tensor(train.labels).to(device)
     classifier = NearestPoint(points, labels).to(device)
     order = torch.tensor(train.order).to(device)
     order = order[(predict(network, points) == labels)[order]]
-    natural = natural_lines(network, tests, test.labels, test.order, found.attacked, pairs)
-    drawn = training_pairs(points, labels, order, pairs, confidence)
+    natural = natural_lines(network, tests, test.labels, test.order, successes.attacked, lines)
+    drawn = training_pairs(points, labels, order, lines, confidence)
     groups = {
         "natural": (natural, tests[natural[:, 0]], tests[natural[:, 1]]),
-        "adversarial": (torch.from_numpy(found.index), to_inputs(found.x, device), to_inputs(found.x_adv, device)),
+        "adversarial": (
+            torch.from_numpy(successes.index),
+            to_inputs(successes.x, device),
+            to_inputs(successes.x_adv, device),
+        ),
         "neighbours": (drawn.neighbours, points[drawn.neighbours[:, 0]], points[drawn.neighbours[:, 1]]),
         "others": (drawn.others, points[drawn.others[:, 0]], points[drawn.others[:, 1]]),
     }
@@ -71,7 +76,7 @@ def compare(
         text = "share of Delaunay neighbours among training pairs that are not Gabriel neighbours"
         put_summary(file, "delaunay", asdict(share(tested.numpy(), confidence)), text, "1")
         for name, (index, start, end) in groups.items():
-            angles = crossing_angles(network, classifier, start, end)
+            angles = crossing_angles(network, classifier, start, end, batch_size=batch_size)
             _put_angles(file, name, index, angles)
             _put_comparison(file, name, compare_angles(angles, confidence, seed))
 

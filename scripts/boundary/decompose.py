@@ -48,7 +48,7 @@ def decompose(
     model: str,
     attack: str,
     output: str,
-    crossings: int,
+    lines: int,
     radii: Sequence[float],
     points_per_dimension: float,
     projections: Sequence[str],
@@ -64,11 +64,11 @@ def decompose(
     Groups are natural and adversarial, where the first lines of the stage `boundary` cross: between correctly
     classified test images of different classes, and from attacked to adversarial images.
     """
-    split, successes = read_split(data, "test"), read_successes(attack, crossings, line_seed)
+    split, successes = read_split(data, "test"), read_successes(attack, lines, line_seed)
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
     images = to_unit_interval(split.images, device)
-    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, crossings)
+    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, lines)
     attacked, adversarial = (to_unit_interval(part, device) for part in (successes.x, successes.x_adv))
     groups = {
         "natural": (natural.cpu().numpy(), images[natural[:, 0]], images[natural[:, 1]]),

@@ -23,7 +23,7 @@ def map_plane(
     output: str,
     grid: int,
     train_points: int,
-    segments: int,
+    lines: int,
     seed: int,
     provenance: Provenance,
     device: str = "cpu",
@@ -43,17 +43,17 @@ def map_plane(
     classifier = NearestPoint(points, labels).to(device)
     weights = DelaunayWeights(points, labels)
     boundary = plane_boundary(weights)
-    lines, everywhere = places(points, grid, margin=0.1)
+    axes, everywhere = places(points, grid, margin=0.1)
     with torch.no_grad():
         level, leading = network(everywhere).softmax(1).max(1)
     tests, expected = to_inputs(test.images[test.order], device), torch.tensor(test.labels[test.order]).to(device)
     known = right_on_both(network, classifier, tests, expected).nonzero()[:, 0]
-    pairs = known[pairs_of_classes(expected[known], segments)]
+    pairs = known[pairs_of_classes(expected[known], lines)]
     start, end = tests[pairs[:, 0]], tests[pairs[:, 1]]
     angles = crossing_angles(network, classifier, start, end)
     with writing(output, provenance) as file:
-        file.put("x", lines[0].cpu(), "first coordinate of the grid", ("column",))
-        file.put("y", lines[1].cpu(), "second coordinate of the grid", ("row",))
+        file.put("x", axes[0].cpu(), "first coordinate of the grid", ("column",))
+        file.put("y", axes[1].cpu(), "second coordinate of the grid", ("row",))
         file.put("network/class", leading.reshape(grid, grid).cpu(), "leading class of the network", GRID)
         file.put("network/level", level.reshape(grid, grid).cpu(), "softmax of the leading class", GRID)
         nearest = classifier(everywhere).argmax(1).reshape(grid, grid)

@@ -34,7 +34,7 @@ def measure(
     model: str,
     attack: str,
     output: str,
-    pairs: int,
+    lines: int,
     fitted: int,
     fit_radii: Sequence[float],
     fit_samples: int,
@@ -60,12 +60,12 @@ def measure(
     """
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
-    test, successes = read_split(data, "test"), read_successes(attack, pairs, line_seed)
+    test, successes = read_split(data, "test"), read_successes(attack, lines, line_seed)
     with reading(attack) as file:
         target = file.read("target")[successes.rows]
     start, end = (to_unit_interval(part, device) for part in (successes.x, successes.x_adv))
     x = to_unit_interval(test.images, device)
-    natural = natural_lines(network, x, test.labels, test.order, successes.attacked, pairs)
+    natural = natural_lines(network, x, test.labels, test.order, successes.attacked, lines)
     basis = principal_directions(to_unit_interval(read_split(data, "train").images, device), directions)
     sizes = {"side": 2, "radius": len(radii), "fit": len(fit_radii)}
     sizes |= dict.fromkeys(("direction", "other direction"), len(direction_names(fit_radii)))
@@ -87,13 +87,13 @@ def measure(
         tensors["energy_line"] = energy_share(found.direction, basis)
         return {name: tensors[name].cpu().numpy() for name in COLUMNS}
 
-    lines = {"natural": measured(x[natural[:, 0]], x[natural[:, 1]]), "adversarial": measured(start, end)}
-    summaries = {kind: summarize_lines(found, radii[-1], confidence, seed) for kind, found in lines.items()}
+    groups = {"natural": measured(x[natural[:, 0]], x[natural[:, 1]]), "adversarial": measured(start, end)}
+    summaries = {kind: summarize_lines(found, radii[-1], confidence, seed) for kind, found in groups.items()}
     t, places = torch.linspace(0, 1, points), torch.linspace(0, 1, images)
     probability = probabilities_along(network, start[:traced], end[:traced], t)[0]
     seen = probabilities_along(network, start[:traced], end[:traced], places)[1]
     with writing(output, provenance) as result:
-        for kind, found in lines.items():
+        for kind, found in groups.items():
             correlations = {name: asdict(value) for name, value in correlate_lines(found, confidence).items()}
             put_lines(result, kind, found, summaries[kind], correlations)
         differences = compare_lines(summaries["natural"], summaries["adversarial"], confidence)

@@ -32,15 +32,15 @@ def measure_level_sets(
     model: str,
     attack: str,
     output: str,
-    pairs: int,
+    lines: int,
     radii: Sequence[float],
     samples: int,
     candidates: int,
     dimension_points: int,
     dimension_radii: Sequence[float],
     points_per_dimension: float,
-    lines: int,
-    line_points: int,
+    traced: int,
+    points: int,
     step: float,
     rounds: int,
     confidence: float,
@@ -56,11 +56,11 @@ def measure_level_sets(
     classified test images of different classes; adversarial, from attacked to adversarial images. paths/between joins
     one of each.
     """
-    split, successes = read_split(data, "test"), read_successes(attack, pairs, line_seed)
+    split, successes = read_split(data, "test"), read_successes(attack, lines, line_seed)
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
     images = to_unit_interval(split.images, device)
-    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, pairs)
+    natural = natural_lines(network, images, split.labels, split.order, successes.attacked, lines)
     groups = {
         "natural": (images[natural[:, 0]], images[natural[:, 1]]),
         "adversarial": tuple(to_unit_interval(part, device) for part in (successes.x, successes.x_adv)),
@@ -72,10 +72,9 @@ def measure_level_sets(
         text = "position in the test split of both ends of the lines looked at"
         file.put("natural/index", natural.cpu(), text, ("line", "end"))
         file.put("adversarial/index", successes.index, "position in the test split of the start", ("line",))
-        for name, points in crossings.items():
-            found = points.at(points.found)
-            file.put(f"{name}/lines", len(points.found), "lines looked at", ())
-            file.put(f"{name}/n", len(found.found), "lines that cross a boundary", ())
+        for name, crossing in crossings.items():
+            found = crossing.at(crossing.found)
+            file.put(f"{name}/n", len(found.found), "lines that cross a boundary, of those in index", ())
             file.put(f"{name}/pair", found.pair, "classes that meet", ("point", "side"))
             met = sampled_classes(network, found, torch.tensor(radii), samples, seed=seed, batch_size=batch_size)
             distance = class_distances(network, found, candidates=candidates, batch_size=batch_size)
@@ -89,11 +88,11 @@ def measure_level_sets(
             chances = probability_images(logits_in_batches(network, found.point, batch_size), found.pair)
             file.put(f"{name}/probabilities", chances, "of the pair, a third class, all others", ("point", "part"))
             file.put(f"{name}/simplex", simplex(chances[:, :3]), "barycentric coordinates", ("point", "axis"))
-            start, end = (part[points.found][:lines] for part in groups[name])
-            t, curves = along_lines(network, start, end, found.pair[:lines], line_points, batch_size=batch_size)
+            start, end = (part[crossing.found][:traced] for part in groups[name])
+            t, curves = along_lines(network, start, end, found.pair[:traced], points, batch_size=batch_size)
             file.put(f"{name}/t", t, "share of the way along the lines", ("place",))
-            file.put(f"{name}/curves", curves, "probabilities along the first lines", ("line", "place", "part"))
-            file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("line", "place", "axis"))
+            file.put(f"{name}/curves", curves, "probabilities along the first lines", ("traced", "place", "part"))
+            file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("traced", "place", "axis"))
             if cloud is not None:
                 chosen = found.at(slice(dimension_points))
                 local = local_dimensions(network, chosen, torch.tensor(dimension_radii), cloud, batch_size=batch_size)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIDE, CLASSES = 4, 3
 SETTINGS = {
-    **{"pairs": 20, "fitted": 4, "fit_radii": [0.02], "fit_samples": 5, "turned": 5, "radii": [0.1, 1.0], "walks": 3},
+    **{"lines": 20, "fitted": 4, "fit_radii": [0.02], "fit_samples": 5, "turned": 5, "radii": [0.1, 1.0], "walks": 3},
     **{"threshold": 1.0, "directions": 3, "traced": 2, "points": 11, "images": 5, "confidence": 0.95},
     **{"batch_size": 512, "line_seed": 4, "seed": 3, "provenance": Provenance()},
 }

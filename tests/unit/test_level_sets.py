@@ -391,10 +391,10 @@ def files(tmp_path):
     return write
 
 
-SPECTRA = {"crossings": 2, "radii": [0.001, 0.2], "points_per_dimension": 3.0}
+SPECTRA = {"lines": 2, "radii": [0.001, 0.2], "points_per_dimension": 3.0, "projections": ["line", "descent"]}
 LEVEL_SETS = {
-    **{"pairs": 20, "radii": [0.05, 0.5], "samples": 50, "candidates": 8, "dimension_points": 1, "lines": 2},
-    **{"dimension_radii": [0.001], "points_per_dimension": 3.0, "line_points": 11, "step": 0.1, "rounds": 12},
+    **{"lines": 20, "radii": [0.05, 0.5], "samples": 50, "candidates": 8, "dimension_points": 1, "traced": 2},
+    **{"dimension_radii": [0.001], "points_per_dimension": 3.0, "points": 11, "step": 0.1, "rounds": 12},
 }
 COMMON = {"confidence": 0.95, "batch_size": 512, "line_seed": 2, "seed": 1, "provenance": Provenance()}
 
@@ -443,7 +443,7 @@ def test_stage_of_level_sets_counts_what_it_finds(files, tmp_path):
 
 def test_an_attack_without_success_leaves_an_empty_group(files, tmp_path):
     paths = files(False)
-    decompose(**paths, **SPECTRA | {"crossings": 1}, **COMMON)
+    decompose(**paths, **SPECTRA | {"lines": 1}, **COMMON)
     with reading(paths["output"]) as file:
         assert file.read("adversarial/centred").shape == (0, 2, 2, 2, SIDE**2)
         assert file.read("adversarial/summary/0/flat/line/n") == 0

@@ -225,7 +225,7 @@ def test_a_projection_is_the_first_layer_and_goes_with_the_weights(images):
 def test_impossible_projections_are_refused(images):
     with pytest.raises(ValueError, match=r"between 1 and 12 principal directions, found 13"):
         PrincipalProjection((1, 3, 4), 13)
-    with pytest.raises(ValueError, match="more than 5 images"):
+    with pytest.raises(ValueError, match="between 1 and 4 principal directions of 5 images of 12 values, found 5"):
         PrincipalProjection((1, 3, 4), 5).fit(images[:5])
 
 

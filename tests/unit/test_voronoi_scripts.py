@@ -18,7 +18,7 @@ from scripts.figures import boundary_plane, voronoi_angles
 from scripts.train.train import train_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SIDE, N, ATTACKED, PAIRS = 4, 240, 60, 25
+SIDE, N, ATTACKED, LINES = 4, 240, 60, 25
 TRAINING = {"epochs": 30, "batch_size": 20, "learning_rate": 0.01}
 GROUPS = ("natural", "adversarial", "neighbours", "others")
 
@@ -63,7 +63,7 @@ def cell(tmp_path_factory):
 @pytest.fixture(scope="module")
 def voronoi(cell, tmp_path_factory):
     output = str(tmp_path_factory.mktemp("voronoi") / "voronoi.h5")
-    settings = {"pairs": PAIRS, "programmes": 3, "confidence": 0.9, "line_seed": 2, "seed": 2}
+    settings = {"lines": LINES, "programmes": 3, "confidence": 0.9, "batch_size": 512, "line_seed": 2, "seed": 2}
     compare(output=output, provenance=Provenance(), **cell, **settings)
     return output
 
@@ -75,7 +75,7 @@ def plane(tmp_path_factory):
     means = [[0.0, 3.0], [3.0, 0.0], [4.0, 4.0]]
     make_gaussians(output=data, means=means, variance=1.0, per_class=60, seed=1, provenance=Provenance())
     model, output = trained(folder, [8], data, epochs=10), str(folder / "plane.h5")
-    settings = {"grid": 30, "train_points": 50, "segments": 3, "seed": 1, "provenance": Provenance()}
+    settings = {"grid": 30, "train_points": 50, "lines": 3, "seed": 1, "provenance": Provenance()}
     map_plane(data=data, model=model, output=output, **settings)
     return {"data": data, "model": model, "plane": output}
 
@@ -104,7 +104,7 @@ def test_both_classes_change_where_it_is_stored(cell, voronoi, group):
 
     with reading(voronoi) as file:
         start, end = points_of(file, cell, group)
-        assert 3 < len(start) <= PAIRS
+        assert 3 < len(start) <= LINES
         for name, classify, step in (("voronoi", nearest.predict, 1e-8), ("network", network_class, 1e-4)):
             t = file.read(f"{group}/{name}/t")
             known = np.isfinite(t)
@@ -158,7 +158,15 @@ def test_an_attack_without_success_leaves_its_group_empty(cell, tmp_path):
             file.put(name, old.read(name), name, ("image", "channel", "row", "column"))
         file.put("success", np.zeros(len(old.read("index")), bool), "none", ("image",))
         file.put("index", old.read("index"), "origin", ("image",))
-    settings = {"pairs": 5, "programmes": 0, "confidence": 0.9, "line_seed": 2, "seed": 2, "provenance": Provenance()}
+    settings = {
+        "lines": 5,
+        "programmes": 0,
+        "confidence": 0.9,
+        "batch_size": 512,
+        "line_seed": 2,
+        "seed": 2,
+        "provenance": Provenance(),
+    }
     compare(output=output, **{**cell, "attack": path}, **settings)
     with reading(output) as file:
         assert file.read("adversarial/network/skewness").shape == (0,)
@@ -191,7 +199,7 @@ def test_the_plane_is_mapped_by_each_classifier(plane):
 
 def test_maps_need_two_coordinates(cell, tmp_path):
     output = str(tmp_path / "plane.h5")
-    settings = {"grid": 5, "train_points": 9, "segments": 2, "seed": 0, "provenance": Provenance()}
+    settings = {"grid": 5, "train_points": 9, "lines": 2, "seed": 0, "provenance": Provenance()}
     with pytest.raises(StoreError, match=r"points of two coordinates, found \(1, 4, 4\)"):
         map_plane(data=cell["data"], model=cell["model"], output=output, **settings)
 
