@@ -59,16 +59,16 @@ def left_direction(
     confidence: float,
     comparisons: int = 1,
 ) -> Finding | None:
-    """A number of each spectrum, such as the |cosine| of its first direction with the attack's, has a mean of `least`.
+    """A |cosine| of each spectrum, as of its first direction with the attack's, has a mean of `least` over crossings.
 
-    Reproduced where the whole Student interval over crossings lies above it.
+    Reproduced where the whole Student interval lies above it.
     """
     values = _spectra(cells[0], f"{group}/{column}", radius, sample, projection)
     if len(values) < 2:
         return None
     low, centre, high = _student(values, confidence, comparisons)
     answer = signed(centre - least, low - least, high - least, len(values), 1.0).verdict
-    return Finding(centre, low, high, len(values), answer)
+    return Finding(centre, max(low, 0.0), min(high, 1.0), len(values), answer)
 
 
 def dropped_values(
@@ -88,13 +88,11 @@ def dropped_values(
 
 
 def turned_more(cells: Sequence[Cell], group: str, confidence: float, comparisons: int = 1) -> Finding | None:
-    """Normals turn more at the largest radius than at the smallest, by ln of the median angles of each crossing."""
+    """Normals turn more at the largest radius than at the smallest: the mean difference of angles in degrees."""
     angle = np.asarray(cells[0][f"{group}/turning"], float)
     if len(angle) < 2:
         return None
-    # An angle of a plane is rounding, which counts as no more than it.
-    floor = np.maximum(angle[:, [0, -1]], ORTHOGONAL)
-    values = np.log(floor[:, 1] / floor[:, 0])
+    values = angle[:, -1] - angle[:, 0]
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return None
@@ -156,7 +154,7 @@ def gaussian_places(
     cells: Sequence[Cell], group: str, of: str, share: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
     """On more than a share of the lines Shapiro and Wilk's test at a level for all lets places be Gaussian."""
-    p = np.asarray(cells[0][f"{group}/normality/{of}/shapiro"], float)
+    p = np.asarray(cells[0][f"{group}/normality/{of}/shapiro_p"], float)
     p = p[np.isfinite(p)]
     return _share(p > (1 - confidence) / len(p), share, confidence, comparisons) if len(p) else None
 

@@ -46,6 +46,8 @@ def _points(axes: Axes, file: Reader, name: str) -> None:
 
 def _normals(axes: Axes, file: Reader, name: str) -> None:
     faces, values, ranks = (file.read(part) for part in ("faces", f"{name}/normals", f"{name}/normals_rank"))
+    # Drawn is the first sample.
+    ranks = ranks[:, 0]
     for k, row, rank, colour in zip(faces, values, ranks, _colours(len(faces)), strict=True):
         place = np.arange(1, len(row) + 1)
         axes.plot(place, row, color=colour, linewidth=0.8, marker="o", markersize=2, label=f"k = {k}: rank {rank}")

@@ -85,21 +85,28 @@ def _put_spectra(
     project: Callable[[Tensor, int], Tensor],
     confidence: float,
 ) -> None:
-    """Spectra of the points for each sample and of the normals for the first one."""
+    """Spectra of the points and of the normals for each sample."""
     spectra: list[list[Spectrum]] = []
     normals = []
     for k in faces:
         points = [project(sample, k) for sample in drawn]
         spectra.append([spectrum(each) for each in points])
-        normals.append(singular_values(drawn[0] - points[0]) / math.sqrt(len(drawn[0]) - 1))
+        pairs = zip(drawn, points, strict=True)
+        normals.append([singular_values(sample - each) / math.sqrt(len(sample) - 1) for sample, each in pairs])
     values = np.stack([row[0].values for row in spectra])
     file.put(f"{name}/values", values, "principal standard deviations, first sample", ("faces", "value"), UNIT)
     for part, text in (("count", "values below the rest"), ("bulk", "level of the rest"), ("threshold", "its edge")):
         found = np.array([[getattr(each.dropped, part) for each in row] for row in spectra])
         file.put(f"{name}/{part}", found, text, ("faces", "repeat"), "1" if part == "count" else UNIT)
-    file.put(f"{name}/normals", np.stack(normals), "the same of points less projections", ("faces", "value"), UNIT)
-    ranks = [numerical_rank(each, DTYPE) for each in normals]
-    file.put(f"{name}/normals_rank", ranks, "normals' values above rounding", ("faces",))
+    file.put(
+        f"{name}/normals",
+        np.stack([row[0] for row in normals]),
+        "the same of points less projections",
+        ("faces", "value"),
+        UNIT,
+    )
+    ranks = [[numerical_rank(each, DTYPE) for each in row] for row in normals]
+    file.put(f"{name}/normals_rank", ranks, "normals' values above rounding", ("faces", "repeat"))
     for part, how in SIDES.items():
         found = np.array([[getattr(each, part) for each in row] for row in spectra])
         file.put(f"{name}/{part}", found, f"dropped values over the rest, {how}", ("faces", "repeat"))
