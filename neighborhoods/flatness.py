@@ -1,7 +1,7 @@
 """How flat the loss is around an image, along its gradient and in random directions (conditions 1 and 2 of the Note).
 
-The Note wants the prediction to stay, and the loss to be nearly constant, for every step shorter than epsilon. Steps are
-x + epsilon u with ||u||_2 = 1 and leave the box of the pixels, so that all of them have the length stated.
+The Note wants the prediction to stay, and the loss to be nearly constant, for every step shorter than epsilon. Steps
+are x + epsilon u with ||u||_2 = 1 and leave the box of the pixels, so that all of them have the length stated.
 """
 
 from collections.abc import Sequence

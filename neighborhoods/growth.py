@@ -1,7 +1,7 @@
 """How perturbations grow from layer to layer: a network as a discretised dynamical system (the Note).
 
-A residual network x_{l+1} = x_l + f_l(x_l) is Euler's scheme of a flow, and the perturbation of a starting point evolves
-with it. Any other network is followed along its layers in the same way.
+A residual network x_{l+1} = x_l + f_l(x_l) is Euler's scheme of a flow, and the perturbation of a starting point
+evolves with it. Any other network is followed along its layers in the same way.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,8 @@ def perturbation_growth(network: nn.Module, x: Tensor, perturbation: Tensor, *, 
     pieces = zip(*(part.split(max(1, batch_size // 2)) for part in (x, perturbation)), strict=True)
     found = [_sizes(network, followed, *piece) for piece in pieces]
     names = found[0][0]
-    change, signal = (torch.cat([part[place] for part in found], dim=1) for place in (1, 2))
+    change = torch.cat([part[1] for part in found], dim=1)
+    signal = torch.cat([part[2] for part in found], dim=1)
     return Growth(names, change / change[0], (change / signal) / (change[0] / signal[0]))
 
 

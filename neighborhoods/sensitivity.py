@@ -64,7 +64,7 @@ class FaceFactors:
         feature_margin: distance to that face in feature space, margin / head_norm [n].
         distance: first-order distance in the images, feature_margin / feature_gain [n].
         nearest_in_features: distance in feature space to the face that is nearest there, of all classes [n].
-        gradient: J^T (L_y - L_rival), the gradient of the margin [n, ...], of the images' type.
+        margin_gradient: J^T (L_y - L_rival) [n, ...], of the images' type.
     """
 
     rival: Tensor
@@ -74,7 +74,7 @@ class FaceFactors:
     feature_margin: Tensor
     distance: Tensor
     nearest_in_features: Tensor
-    gradient: Tensor
+    margin_gradient: Tensor
 
 
 @dataclass(frozen=True)
@@ -163,20 +163,20 @@ def loss_gradient(parts: SplitNetwork, x: Tensor, label: Tensor) -> LossGradient
     Raises:
         ValueError: labels do not fit, or the loss has no gradient at some image.
     """
-    hidden, pull = torch.func.vjp(parts.features, x)
+    hidden, pull = _linearized(parts.features, x)
     logits = _logits(parts.head, hidden)
     _check_labels(label, logits)
-    # softmax - onehot, whose entry of the label would be lost to rounding where the network is sure.
-    others = logits.log_softmax(1).exp().scatter(1, label[:, None], 0.0)
-    slope = others.scatter(1, label[:, None], -others.sum(1, keepdim=True))
-    logit_norm = slope.norm(dim=1)
-    towards = _unit(slope) @ parts.head.weight.detach().double()
-    pulled = _pulled(pull, _unit(towards), hidden)
+    # softmax - onehot is (1 - p_y) times softmax of the others - onehot: a direction that no sureness rounds to zero.
+    others = logits.scatter(1, label[:, None], -torch.inf)
+    slope = others.softmax(1).scatter(1, label[:, None], -1.0)
+    logit_norm = (others.logsumexp(1) - logits.logsumexp(1)).exp() * slope.norm(dim=1)
+    towards = functional.normalize(slope, dim=1) @ parts.head.weight.detach().double()
+    pulled = pull(_unit(towards))
     head_gain, feature_gain = towards.norm(dim=1), pulled.flatten(1).double().norm(dim=1)
-    norm = logit_norm * head_gain * feature_gain
-    flat = int((norm == 0).sum())
+    flat = int((head_gain * feature_gain == 0).sum())
     if flat:
         raise ValueError(f"expected a gradient of the loss at every image, found none at {flat} of {len(x)}")
+    norm = logit_norm * head_gain * feature_gain
     direction = (pulled.double() / _column(feature_gain, x)).to(x.dtype)
     return LossGradient(cross_entropy(logits, label), norm, direction, logit_norm, head_gain, feature_gain)
 
@@ -193,7 +193,7 @@ def face_factors(parts: SplitNetwork, x: Tensor, label: Tensor, classes: int = M
     Raises:
         ValueError: labels do not fit, or no margin has a gradient at some image.
     """
-    hidden, pull = torch.func.vjp(parts.features, x)
+    hidden, pull = _linearized(parts.features, x)
     logits = _logits(parts.head, hidden)
     _check_labels(label, logits)
     weight = parts.head.weight.detach().double()
@@ -206,9 +206,7 @@ def face_factors(parts: SplitNetwork, x: Tensor, label: Tensor, classes: int = M
 
     count = min(classes, logits.shape[1] - 1)
     rivals = logits.scatter(1, label[:, None], -torch.inf).topk(count, dim=1).indices
-    pulled = torch.stack(
-        [_pulled(pull, _unit(weight[label] - weight[rival]), hidden) for rival in rivals.unbind(1)], dim=1
-    )
+    pulled = torch.stack([pull(_unit(weight[label] - weight[rival])) for rival in rivals.unbind(1)], dim=1)
     gain = pulled.flatten(2).double().norm(dim=2)
     flat = int((gain == 0).all(1).sum())
     if flat:
@@ -228,7 +226,7 @@ def face_factors(parts: SplitNetwork, x: Tensor, label: Tensor, classes: int = M
         feature_margin=feature_margin[:, 0],
         distance=reach.gather(1, best)[:, 0],
         nearest_in_features=nearest_in_features,
-        gradient=(chosen.double() * _column(norm[:, 0], x)).to(x.dtype),
+        margin_gradient=(chosen.double() * _column(norm[:, 0], x)).to(x.dtype),
     )
 
 
@@ -275,13 +273,12 @@ def spectral_norm(
 
 @torch.no_grad()
 def _lanczos(function: Classifier, x: Tensor, start: Tensor, tolerance: float, steps: int) -> SpectralNorm:
-    _, pull = torch.func.vjp(function, x)
+    _, pull = _linearized(function, x)
     basis = [_unit(start.flatten(1).double()).to(x.dtype)]
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
     while True:
-        (outer,) = pull(torch.func.jvp(function, (x,), (basis[-1].reshape(x.shape),))[1])
-        new = outer.flatten(1)
+        new = pull(torch.func.jvp(function, (x,), (basis[-1].reshape(x.shape),))[1]).flatten(1)
         diagonal.append((new.double() * basis[-1]).sum(1))
         # Twice, since one pass leaves rounding that grows once a Ritz value has converged.
         for _ in range(2):
@@ -309,9 +306,10 @@ def _tridiagonal(diagonal: list[Tensor], beside: list[Tensor]) -> Tensor:
     return matrix
 
 
-def _pulled(pull: Callable[[Tensor], tuple[Tensor]], towards: Tensor, hidden: Tensor) -> Tensor:
-    """J^T v [n, ...] for vectors v [n, F] in feature space."""
-    return pull(towards.to(hidden.dtype))[0]
+def _linearized(function: Classifier, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Values [n, F] and the product of their Jacobian's transpose with vectors: [n, F] to [n, ...]."""
+    values, pull, *_ = torch.func.vjp(function, x)
+    return values, lambda vectors: pull(vectors.to(values.dtype))[0]
 
 
 def _logits(head: nn.Linear, hidden: Tensor) -> Tensor:
