@@ -13,6 +13,7 @@ include: "rules/interpolation.smk"
 include: "rules/path_kernel.smk"
 include: "rules/path_geometry.smk"
 include: "rules/cones.smk"
+include: "rules/sensitivity.smk"
 include: "rules/figures.smk"
 include: "rules/cone_figures.smk"
 include: "rules/kernel_figures.smk"
@@ -53,6 +54,11 @@ rule bell:
         artefact_paths(settings, "bell"),
 
 
+rule note:
+    input:
+        artefact_paths(settings, "note"),
+
+
 localrules:
     all,
     persistence,
@@ -60,3 +66,4 @@ localrules:
     interpolation,
     path_kernel,
     bell,
+    note,

@@ -61,6 +61,20 @@ def perturbation_growth(network: nn.Module, x: Tensor, perturbation: Tensor, *, 
     return Growth(names, change / change[0], (change / signal) / (change[0] / signal[0]))
 
 
+def towards_nearest(x: Tensor, others: Tensor) -> Tensor:
+    """Unit vectors from each image [n, ...] to the nearest of others [m, ...] that is not the same: natural changes.
+
+    Raises:
+        ValueError: an image has no other.
+    """
+    apart = torch.cdist(x.flatten(1).double(), others.flatten(1).double(), compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = torch.where(apart > 0, apart, torch.inf).min(1)
+    if not bool(torch.isfinite(nearest.values).all()):
+        raise ValueError(f"expected another image beside each of {len(x)}, found {len(others)} that are all the same")
+    change = others[nearest.indices].double() - x.double()
+    return (change / nearest.values.reshape(-1, *[1] * (x.ndim - 1))).to(x)
+
+
 def _sizes(
     network: nn.Module, followed: list[tuple[str, nn.Module]], x: Tensor, perturbation: Tensor
 ) -> tuple[tuple[str, ...], Tensor, Tensor]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 from neighborhoods.distance import MOST_CLASSES
@@ -230,6 +231,12 @@ def face_factors(parts: SplitNetwork, x: Tensor, label: Tensor, classes: int = M
     )
 
 
+def steepest_cosine(gradient: LossGradient, faces: FaceFactors) -> Tensor:
+    """Cosine of the steepest rise of the loss and the steepest fall of the margin [n]: what softmax adds turns eta."""
+    fall = -faces.margin_gradient.flatten(1).double()
+    return functional.cosine_similarity(gradient.direction.flatten(1).double(), fall, dim=1, eps=0)
+
+
 def spectral_norm(
     function: Classifier,
     x: Tensor,
@@ -241,8 +248,8 @@ def spectral_norm(
 ) -> SpectralNorm:
     """Spectral norm of the Jacobian of a function at each image, without building the Jacobian.
 
-    Power iteration v <- J^T J v with products by torch.func, whose iterates are all kept: the largest Ritz value of
-    their span (Lanczos 1950) converges with the root of the number of steps that the last iterate alone would need.
+    Power iteration v <- J^T J v by forward and reverse differentiation, whose iterates are all kept: the largest Ritz
+    value of their span (Lanczos 1950) takes the root of the number of steps that the last iterate alone would need.
     All images iterate together until the residual of each is within the tolerance. A random start has a part along
     every singular vector, so that the largest value is missed only with a probability that falls with each step
     (Kuczynski and Wozniakowski 1992).
@@ -278,7 +285,7 @@ def _lanczos(function: Classifier, x: Tensor, start: Tensor, tolerance: float, s
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
     while True:
-        new = pull(torch.func.jvp(function, (x,), (basis[-1].reshape(x.shape),))[1]).flatten(1)
+        new = pull(_pushed(function, x, basis[-1].reshape(x.shape))).flatten(1)
         diagonal.append((new.double() * basis[-1]).sum(1))
         # Twice, since one pass leaves rounding that grows once a Ritz value has converged.
         for _ in range(2):
@@ -308,8 +315,21 @@ def _tridiagonal(diagonal: list[Tensor], beside: list[Tensor]) -> Tensor:
 
 def _linearized(function: Classifier, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Values [n, F] and the product of their Jacobian's transpose with vectors: [n, F] to [n, ...]."""
-    values, pull, *_ = torch.func.vjp(function, x)
-    return values, lambda vectors: pull(vectors.to(values.dtype))[0]
+    with torch.enable_grad():
+        variable = x.detach().requires_grad_(True)
+        values = function(variable)
+
+    def pull(vectors: Tensor) -> Tensor:
+        return torch.autograd.grad(values, variable, vectors.to(values.dtype), retain_graph=True)[0]
+
+    return values.detach(), pull
+
+
+def _pushed(function: Classifier, x: Tensor, vectors: Tensor) -> Tensor:
+    """Product of the Jacobian at each image with a vector: [n, ...] to [n, F]."""
+    with forward_ad.dual_level():
+        values, tangent = forward_ad.unpack_dual(function(forward_ad.make_dual(x, vectors)))
+    return torch.zeros_like(values) if tangent is None else tangent
 
 
 def _logits(head: nn.Linear, hidden: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ SCRIPTS = {
     "interpolation": "scripts/interpolation/trace.py",
     "asymmetry": "scripts/persistence/compare_sides.py",
     "sensitivity": "scripts/persistence/vary.py",
+    "factors": "scripts/sensitivity/decompose.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "persistence_by_network": "scripts/tables/persistence_by_network.py",
@@ -58,6 +59,9 @@ SCRIPTS = {
     "distortion_histogram": "scripts/figures/distortion_histogram.py",
     "asymmetry_figure": "scripts/figures/asymmetry.py",
     "sensitivity_figure": "scripts/figures/sensitivity.py",
+    "factors_figure": "scripts/figures/factors.py",
+    "flatness": "scripts/figures/flatness.py",
+    "growth": "scripts/figures/growth.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -92,7 +96,16 @@ PLOT_STAGE = {
     "distortion_histogram": "attacks",
     "asymmetry": "asymmetry",
     "sensitivity": "sensitivity",
+    "factors": "factors",
+    "flatness": "factors",
+    "growth": "factors",
 }
+
+# Plots of one attack on several networks, the rows of their entry.
+ROW_PLOTS = ("persistence_histograms", "factors")
+
+# Stages that also read the persistence of natural images.
+WITH_NATURAL = ("persistence", "factors")
 
 # Measurements of no network, and the plots that show them.
 SINGLE = {"cones": "results/cones/orthants.h5", "norms": "results/norms/gaussian_and_ball.h5"}

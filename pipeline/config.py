@@ -19,6 +19,7 @@ from pipeline.attack_settings import attack_mistakes, without_foreign_settings
 from pipeline.catalogue import (
     PLOT_KERNEL,
     PUBLISHED_WEIGHTS,
+    ROW_PLOTS,
 )
 from pipeline.errors import UserError
 from pipeline.wording import mapping as _mapping
@@ -31,7 +32,7 @@ CELL = ("dataset", "model", "attack")
 NEEDED = {
     **dict.fromkeys(PLOT_KERNEL, ("network",)),
     "interpolated_weights": ("dataset", "model"),
-    "persistence_histograms": ("dataset", "attack", "rows"),
+    **dict.fromkeys(ROW_PLOTS, ("dataset", "attack", "rows")),
     "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),
     "cone_views": (),

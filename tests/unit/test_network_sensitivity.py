@@ -128,7 +128,7 @@ def test_eta_survives_where_the_networks_are_sure(linear):
     # The loss is the sum of the other probabilities to first order, here 1e-16 and less.
     sure = special.logsumexp(rest, axis=1) < -40
     assert sure.any()
-    np.testing.assert_allclose(np.log(found.loss)[sure], special.logsumexp(rest, axis=1)[sure], rtol=1e-9)
+    np.testing.assert_allclose(np.log(found.loss.numpy())[sure], special.logsumexp(rest, axis=1)[sure], rtol=1e-9)
     np.testing.assert_allclose(found.direction.flatten(1).norm(dim=1), 1, rtol=1e-5)
 
 
