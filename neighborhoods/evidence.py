@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from neighborhoods import kernel_evidence, photo_evidence
+from neighborhoods import kernel_evidence, photo_evidence, sensitivity_evidence
 from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
@@ -345,6 +345,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         kernel_evidence.turning,
         mean_between,
         interpolated_robustness,
+        *sensitivity_evidence.STATISTICS,
     )
 }
 

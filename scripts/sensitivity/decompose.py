@@ -14,7 +14,6 @@ from neighborhoods.distance import boundary_distance
 from neighborhoods.flatness import Flatness, flatness, random_directions
 from neighborhoods.growth import perturbation_growth, towards_nearest
 from neighborhoods.images import to_unit_interval
-from neighborhoods.kernel_geometry import rank_correlation
 from neighborhoods.networks import restore
 from neighborhoods.sensitivity import (
     FaceFactors,
@@ -28,6 +27,7 @@ from neighborhoods.sensitivity import (
     split,
     steepest_cosine,
 )
+from neighborhoods.sensitivity_evidence import ranks
 from neighborhoods.statistics import clopper_pearson, summarize
 from neighborhoods.training import predict
 from pipeline.devices import halve_on_out_of_memory
@@ -174,15 +174,14 @@ def _persistence(path: str, index: np.ndarray) -> np.ndarray:
 
 def _put_ranks(file: Writer, values: Mapping[str, np.ndarray], confidence: float) -> None:
     for name, (first, second) in RANKS.items():
-        both = np.isfinite(values[first]) & np.isfinite(values[second])
-        if both.sum() >= 4:
-            found = rank_correlation(values[first][both], values[second][both], confidence)
+        found = ranks(values[first], values[second], confidence)
+        if found is not None:
             put_estimate(file, f"rank/{name}", asdict(found), f"Spearman's correlation of {first} and {second}")
 
 
 def _put_means(file: Writer, group: str, rows: np.ndarray, text: str, dim: str, confidence: float) -> None:
     found = [summarize(row, None, confidence) for row in rows]
-    for name in ("mean", "mean_low", "mean_high"):
+    for name in ("mean", "mean_low", "mean_high", "median", "median_low", "median_high"):
         file.put(f"{group}/{name}", np.array([getattr(row, name) for row in found]), f"{name} of {text}", (dim,))
     file.put(f"{group}/n", rows.shape[1], f"values behind each mean of {text}", ())
 
@@ -193,18 +192,16 @@ def _put_flatness(file: Writer, around: Flatness, epsilons: Sequence[float], con
     dims = ("epsilon", "image")
     groups = {
         "gradient": (around.given_increase, around.given_kept, "along the loss gradient"),
-        "random": (around.random_increase.mean(1), around.random_kept.all(1), "in all random directions"),
+        "random": (around.random_increase.amax(1), around.random_kept.all(1), "in all random directions, the worst"),
     }
     for name, (increase, kept, text) in groups.items():
         rise, stays = increase.cpu().numpy(), kept.cpu().numpy()
-        file.put(f"flatness/{name}/increase", rise, f"increase of the loss {text}, on the mean", dims, "nat")
+        file.put(f"flatness/{name}/increase", rise, f"increase of the loss {text}", dims, "nat")
         file.put(f"flatness/{name}/kept", stays, f"whether the class stays {text}", dims)
         _put_means(file, f"flatness/{name}/rise", rise, f"the loss's increase {text}", "epsilon", confidence)
         limits = clopper_pearson(stays.sum(1), stays.shape[1], confidence)
         for key, part in zip(("share", "share_low", "share_high"), (stays.mean(1), *limits), strict=True):
             file.put(f"flatness/{name}/{key}", part, f"{key} of images whose class stays {text}", ("epsilon",))
-    largest = around.random_increase.amax(1).cpu().numpy()
-    file.put("flatness/random/largest", largest, "largest increase of the loss in random directions", dims, "nat")
 
 
 def _put_clusters(
