@@ -28,7 +28,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
                 middle, low, high = (groups[name][f"{part}{suffix}"] for suffix in ("", "_low", "_high"))
                 line = {"color": colour, "marker": marker, "markersize": 3.5, "label": text}
                 axes.errorbar(epsilon, middle, [middle - low, high - middle], capsize=2, **line)
-        above.set(yscale="log", ylabel="increase of the loss (nat),\nmedian")
+        above.set(yscale="log", ylabel="median increase\nof the loss (nat)")
         title = f"n = {n} images, {directions} random directions each"
         above.legend(title=title, title_fontsize=7, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
         below.set(xscale="log", ylim=(-0.03, 1.03), xlabel="length of the step ε (L2, pixel range = 1)")
