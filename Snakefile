@@ -17,6 +17,7 @@ include: "rules/boundary_voronoi.smk"
 include: "rules/cones.smk"
 include: "rules/wedges.smk"
 include: "rules/zoo.smk"
+include: "rules/sensitivity.smk"
 include: "rules/figures.smk"
 include: "rules/cone_figures.smk"
 include: "rules/kernel_figures.smk"
@@ -58,6 +59,11 @@ rule bell:
         artefact_paths(settings, "bell"),
 
 
+rule note:
+    input:
+        artefact_paths(settings, "note"),
+
+
 localrules:
     all,
     persistence,
@@ -65,3 +71,4 @@ localrules:
     interpolation,
     path_kernel,
     bell,
+    note,

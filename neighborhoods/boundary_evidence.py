@@ -196,6 +196,21 @@ def related(
     return signed(value, low, high, int(n), expects)
 
 
+STATISTICS = (
+    counted_faces,
+    dropped_size,
+    left_direction,
+    dropped_values,
+    turned_more,
+    flat_around,
+    neighbours_orthogonal,
+    through_others,
+    gaussian_places,
+    wedges_like,
+    related,
+)
+
+
 def _spectra(cell: Cell, name: str, radius: int, sample: str, projection: str) -> np.ndarray:
     """One number of the spectra around each crossing [crossings], those that have it."""
     kinds, ways = (list(np.asarray(cell[key]).astype(str)) for key in ("samples", "projections"))

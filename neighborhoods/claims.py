@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from neighborhoods.statistics import clopper_pearson
+
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_AS_PRINTED, NOT_RUN = "not reproducible as printed", "not run at this scale"
@@ -52,6 +54,21 @@ def signed(measured: float, low: float, high: float, n: int, expected: float) ->
     """A claim about the sign of a quantity: reproduced where its whole interval has the sign expected."""
     answer = {SUPPORTED: REPRODUCED, CONTRADICTED: NOT_REPRODUCED, UNDECIDED: UNDECIDED}
     return Finding(measured, low, high, n, answer[verdict(low, high, expected)])
+
+
+def above(measured: float, low: float, high: float, n: int, limit: float) -> Finding:
+    """A claim that a quantity lies above a number: reproduced where its whole interval does."""
+    answer = REPRODUCED if low > limit else NOT_REPRODUCED if high < limit else UNDECIDED
+    return Finding(measured, low, high, n, answer)
+
+
+def proportion(count: int, n: int, share: float, confidence: float, comparisons: int = 1) -> Finding:
+    """A claim that something holds for more than a share: so many of n do; Clopper and Pearson's interval.
+
+    `comparisons` is the number of claims that are decided at once (Bonferroni).
+    """
+    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
+    return above(count / n, low, high, n, share)
 
 
 def equivalence(low: float, high: float, margin: float) -> str:

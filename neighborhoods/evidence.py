@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from neighborhoods import boundary_evidence, kernel_evidence, photo_evidence
+from neighborhoods import boundary_evidence, kernel_evidence, photo_evidence, sensitivity_evidence
 from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
@@ -345,17 +345,8 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         kernel_evidence.turning,
         mean_between,
         interpolated_robustness,
-        boundary_evidence.counted_faces,
-        boundary_evidence.dropped_size,
-        boundary_evidence.left_direction,
-        boundary_evidence.dropped_values,
-        boundary_evidence.turned_more,
-        boundary_evidence.flat_around,
-        boundary_evidence.neighbours_orthogonal,
-        boundary_evidence.through_others,
-        boundary_evidence.gaussian_places,
-        boundary_evidence.wedges_like,
-        boundary_evidence.related,
+        *boundary_evidence.STATISTICS,
+        *sensitivity_evidence.STATISTICS,
     )
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, signed
+from neighborhoods.claims import REPRODUCED, UNDECIDED, Finding, above, proportion, signed
 from neighborhoods.detection import auroc
 from neighborhoods.kernel_geometry import variation
 from neighborhoods.statistics import clopper_pearson
@@ -23,7 +23,8 @@ def share_agreeing(
     """
     network = np.asarray(cells[0]["network"])
     gap = np.abs(np.asarray(cells[0]["prediction"]) - network).max(1)
-    return _share(gap <= tolerance * network.std(), share, confidence, comparisons)
+    agree = gap <= tolerance * network.std()
+    return proportion(int(agree.sum()), len(agree), share, confidence, comparisons)
 
 
 def differing_nearest(
@@ -36,7 +37,7 @@ def differing_nearest(
     if f"neighbours/{by}" not in cells[0]:
         return None
     first, second = (np.asarray(cells[0][f"neighbours/{name}"])[:, 0] for name in (by, "pixel"))
-    return _share(first != second, share, confidence, comparisons)
+    return proportion(int((first != second).sum()), len(first), share, confidence, comparisons)
 
 
 def separated(
@@ -71,7 +72,7 @@ def varies(
         return None
     values = np.asarray(cells[0][f"shifted/{place[0]}/values"])
     found = variation(values, 1 - (1 - confidence) / comparisons)
-    return _above(found.value, found.low, found.high, found.n, at_least)
+    return above(found.value, found.low, found.high, found.n, at_least)
 
 
 def mean_above(
@@ -84,7 +85,7 @@ def mean_above(
         cells[0][f"{group}/{key}"].item() for key in ("mean", "standard_error", "n", "clusters")
     )
     half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), max(clusters - 1, 1))) * error
-    return _above(mean, mean - half, mean + half, n, at_least)
+    return above(mean, mean - half, mean + half, n, at_least)
 
 
 def turning(
@@ -99,17 +100,6 @@ def turning(
     low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
     answer = signed(count / n - share, low - share, high - share, n, -1.0 if constant else 1.0).verdict
     return Finding(count / n, low, high, n, answer)
-
-
-def _share(holds: np.ndarray, share: float, confidence: float, comparisons: int) -> Finding:
-    count, n = int(holds.sum()), len(holds)
-    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
-    return Finding(count / n, low, high, n, signed(count / n - share, low - share, high - share, n, 1.0).verdict)
-
-
-def _above(value: float, low: float, high: float, n: int, limit: float) -> Finding:
-    answer = REPRODUCED if low > limit else NOT_REPRODUCED if high < limit else UNDECIDED
-    return Finding(value, low, high, n, answer)
 
 
 def _auroc(

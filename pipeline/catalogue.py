@@ -50,6 +50,7 @@ SCRIPTS = {
     "spectra": "scripts/boundary/decompose.py",
     "level_sets": "scripts/boundary/measure_level_sets.py",
     "boundary": "scripts/boundary/measure.py",
+    "factors": "scripts/sensitivity/decompose.py",
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "wedges": "scripts/wedges/measure.py",
@@ -75,6 +76,9 @@ SCRIPTS = {
     "skewness": "scripts/figures/skewness.py",
     "normals": "scripts/figures/normals.py",
     "persistence_reexamined": "scripts/figures/persistence_reexamined.py",
+    "factors_figure": "scripts/figures/factors.py",
+    "flatness": "scripts/figures/flatness.py",
+    "growth": "scripts/figures/growth.py",
     "cone_views": "scripts/figures/cone_views.py",
     "cone_persistence": "scripts/figures/cone_persistence.py",
     "norms_figure": "scripts/figures/norms.py",
@@ -120,7 +124,16 @@ PLOT_STAGE = {
     "skewness": "boundary",
     "normals": "boundary",
     "persistence_reexamined": "boundary",
+    "factors": "factors",
+    "flatness": "factors",
+    "growth": "factors",
 }
+
+# Plots of one attack on several networks, the rows of their entry.
+ROW_PLOTS = ("persistence_histograms", "factors")
+
+# Stages that also read the persistence of natural images.
+WITH_NATURAL = ("persistence", "factors")
 
 # Measurements of no network, and the plots that show them.
 SINGLE = {

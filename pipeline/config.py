@@ -20,6 +20,7 @@ from pipeline.catalogue import (
     PLOT_KERNEL,
     PLOT_SINGLE,
     PUBLISHED_WEIGHTS,
+    ROW_PLOTS,
 )
 from pipeline.errors import UserError
 from pipeline.network_checks import network_mistakes
@@ -37,7 +38,7 @@ NEEDED = {
     **dict.fromkeys(PLOT_SINGLE, ()),
     "interpolated_weights": ("dataset", "model"),
     "boundary_plane": ("dataset", "model"),
-    "persistence_histograms": ("dataset", "attack", "rows"),
+    **dict.fromkeys(ROW_PLOTS, ("dataset", "attack", "rows")),
     "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),
     "zoo": (),

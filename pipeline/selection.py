@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-from pipeline.catalogue import PAIRED, PLOT_KERNEL, PLOT_SINGLE, PLOT_STAGE, PUBLISHED_WEIGHTS, SINGLE
+from pipeline.catalogue import (
+    PAIRED,
+    PLOT_KERNEL,
+    PLOT_SINGLE,
+    PLOT_STAGE,
+    PUBLISHED_WEIGHTS,
+    ROW_PLOTS,
+    SINGLE,
+    WITH_NATURAL,
+)
 from pipeline.paths import (
     cell_path,
     data_path,
@@ -84,7 +93,7 @@ def result_paths(config: Config) -> list[str]:
         elif plot in PLOT_SINGLE:
             paths.add(SINGLE[PLOT_SINGLE[plot]])
         else:
-            models = entry["rows"].values() if plot == "persistence_histograms" else [entry["model"]]
+            models = entry["rows"].values() if plot in ROW_PLOTS else [entry["model"]]
             cells |= {(entry["dataset"], model, entry["attack"], PLOT_STAGE[plot]) for model in models}
             if plot == "persistence_reexamined":
                 cells.add((entry["dataset"], entry["model"], entry["attack"], "interpolation"))
@@ -93,7 +102,7 @@ def result_paths(config: Config) -> list[str]:
     for dataset, model, attack, stage in cells:
         paths |= {data_path(dataset), model_path(dataset, model)}
         paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}
-        if stage == "persistence":
+        if stage in WITH_NATURAL:
             paths.add(natural_path(dataset, model, config["attacks"][attack]["natural_images"]))
     for network in networks:
         paths.add(data_path(config["path_kernel"]["networks"][network]["dataset"]))

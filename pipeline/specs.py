@@ -17,6 +17,7 @@ from pipeline.catalogue import (
     OPTIONS,
     PLOT_SETTINGS,
     PUBLISHED,
+    ROW_PLOTS,
     SCRIPTS,
     SYNSETS,
     WITH_OPTIONS,
@@ -93,6 +94,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         case "zoo", (dataset,):
             zoo = {key: value for key, value in config["zoo"].items() if key not in ("dataset", "models")}
             settings = section_for(config, "persistence", dataset) | zoo | {"networks": list(config["zoo"]["models"])}
+        case "factors", (dataset, _, _):
+            settings = section_for(config, "factors", dataset)
         case "cones", ():
             sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
             settings = sampling | config["cones"]
@@ -169,7 +172,7 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     style = config["figures"]["style"]
     plot = entry["plot"]
     settings = {"style": style} | {key: entry[key] for key in PLOT_SETTINGS.get(plot, ())}
-    if plot == "persistence_histograms":
+    if plot in ROW_PLOTS:
         settings["names"] = list(entry["rows"])
     if plot == "class_frequencies_of_cells":
         panels = entry["panels"].items()

@@ -119,6 +119,12 @@ def entry_input(stage):
     return path
 
 
+def natural_of_attack(wildcards):
+    """Persistence of the natural images that a cell's attack is compared with."""
+    images = settings["attacks"][wildcards.attack]["natural_images"]
+    return natural_path(wildcards.dataset, wildcards.model, images)
+
+
 def kernel_input(wildcards):
     entry = settings["figures"]["catalogue"][wildcards.artefact]
     return kernel_path(entry["network"], PLOT_KERNEL[entry["plot"]])
@@ -207,12 +213,17 @@ def panel_inputs(wildcards):
     ]
 
 
-def histogram_inputs(wildcards):
-    entry = settings["figures"]["catalogue"][wildcards.artefact]
-    return [
-        cell_path("persistence", entry["dataset"], model, entry["attack"])
-        for model in entry["rows"].values()
-    ]
+def rows_input(stage):
+    """Input function of figures: the results of a stage for each row."""
+
+    def paths(wildcards):
+        entry = settings["figures"]["catalogue"][wildcards.artefact]
+        return [
+            cell_path(stage, entry["dataset"], model, entry["attack"])
+            for model in entry["rows"].values()
+        ]
+
+    return paths
 
 
 def checkout(wildcards, input):

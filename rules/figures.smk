@@ -182,7 +182,7 @@ rule draw_class_frequencies_of_cells:
 
 rule draw_persistence_histograms:
     input:
-        persistence=histogram_inputs,
+        persistence=rows_input("persistence"),
     output:
         report(
             "results/figures/{artefact}.png",

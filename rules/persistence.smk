@@ -28,11 +28,7 @@ rule bracket_persistence:
     input:
         model=model_path("{dataset}", "{model}"),
         attack=cell("attacks"),
-        natural=lambda wildcards: natural_path(
-            wildcards.dataset,
-            wildcards.model,
-            settings["attacks"][wildcards.attack]["natural_images"],
-        ),
+        natural=natural_of_attack,
     output:
         cell("persistence"),
     log:

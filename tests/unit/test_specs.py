@@ -20,7 +20,7 @@ from pipeline.specs import (
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("mnist5k", "fc-100-20-10", "igsm-all")
 STAGES = {"data": 1, "models": 2, "attacks": 3, "persistence": 3, "stability": 3, "interpolation": 3, "asymmetry": 3,
-          "sensitivity": 3, "voronoi": 3, "dropout": 3, "spectra": 3, "level_sets": 3, "boundary": 3}  # fmt: skip
+          "sensitivity": 3, "voronoi": 3, "dropout": 3, "spectra": 3, "level_sets": 3, "boundary": 3, "factors": 3}  # fmt: skip
 KERNEL = {
     *("paths", "path_kernel", "kernel_study", "kernel_map", "kernel_variants"),
     *("path_geometry", "importance"),
@@ -48,6 +48,7 @@ FIGURES = {
     "beyond/path_geometry",
     "beyond/sample_importance",
     "beyond/datamodeling_score",
+    *(f"note/{name}" for name in ("factors", "flatness", "growth")),
 }
 
 
@@ -143,6 +144,9 @@ def changed_by(raw, before, path, value):
         (("boundary", "lines"), 9, {"boundary"}),
         (("datasets", "mnist5k", "settings"), {"boundary": {"walks": 2}}, {"boundary"}),
         (("figures", "catalogue", "bell/persistence_reexamined", "pair"), 1, {"bell/persistence_reexamined"}),
+        (("factors", "directions"), 5, {"factors"}),
+        (("datasets", "mnist5k", "settings"), {"factors": {"images": 9}}, {"factors"}),
+        (("figures", "catalogue", "note/factors", "rows"), {"C-4": "c-4"}, {"note/factors"}),
         (("persistence", "noise"), "ball", SAMPLED - {"sensitivity"}),
         (("tables", "bell/attacks", "attacks"), ["fgsm"], {"bell/attacks"}),
         (("claims", "confidence"), 0.9, set()),
@@ -199,6 +203,9 @@ def test_lists_choose_what_is_made(raw):
     ]
     assert sorted(artefact_paths(config, "bell")) == sorted(chosen)
     assert artefact_paths(config, "tanay") == []
+    assert artefact_paths(config, "note") == [
+        f"results/figures/note/{name}.png" for name in ("factors", "flatness", "growth")
+    ]
     assert artefacts_of(config, "class_frequencies") == ["bell/figure_09", "bell/figure_11"]
 
 
@@ -211,6 +218,7 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
         "results/models/mnist5k/c-4.h5",
         "results/attacks/mnist5k/c-4/lbfgs.h5",
         "results/persistence/mnist5k/c-4/lbfgs.h5",
+        "results/factors/mnist5k/fc10-4/lbfgs.h5",
         "results/interpolation/mnist5k/fc-100-20-10/igsm-all.h5",
         "results/boundary/mnist5k/fc-100-20-10/igsm-all.h5",
         "results/boundary/mnist5k/fc200-200-10/lbfgs.h5",

@@ -1,0 +1,159 @@
+"""Measure what makes a network sensitive: head, features and margin; the loss around images; growth by layer (Note)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neighborhoods import sensitivity
+from neighborhoods.boundary import logits_in_batches
+from neighborhoods.clusters import clusters
+from neighborhoods.distance import boundary_distance
+from neighborhoods.flatness import flatness, random_directions
+from neighborhoods.growth import perturbation_growth, towards_nearest
+from neighborhoods.images import to_unit_interval
+from neighborhoods.networks import restore
+from neighborhoods.sensitivity_evidence import ranks
+from neighborhoods.statistics import clopper_pearson, summarize
+from neighborhoods.training import predict
+from pipeline import sensitivity_results as put
+from pipeline.devices import halve_on_out_of_memory
+from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
+from pipeline.store import Provenance, StoreError, reading, writing
+
+
+def decompose(
+    *,
+    data: str,
+    model: str,
+    attack: str,
+    natural: str,
+    output: str,
+    images: int,
+    directions: int,
+    epsilons: Sequence[float],
+    cluster_images: int,
+    distance_classes: int,
+    distance_steps: int,
+    confidence: float,
+    batch_size: int,
+    seed: int,
+    provenance: Provenance,
+    device: str = "cpu",
+) -> None:
+    """Write natural/ (test images that the network gets right), head/, clusters/, flatness/, growth/ and rank/."""
+    test, train, stored = read_split(data, "test"), read_split(data, "train"), read_network(model)
+    network = restore(stored.settings, stored.weights, device)
+    index = test.order[:images]
+    x, label = to_unit_interval(test.images[index], device), torch.from_numpy(test.labels[index]).to(device)
+    right = predict(network, x) == label
+    if not bool(right.any()):
+        raise StoreError(f"{model}: none of {len(index)} test images is classified right, so nothing can be measured")
+    x, label, index = x[right], label[right], index[right.cpu().numpy()]
+    drawn = train.order[:cluster_images]
+    known, known_label = to_unit_interval(train.images[drawn], device), torch.from_numpy(train.labels[drawn]).to(device)
+
+    with reading(attack) as file:
+        columns = {name: file.read(name) for name in ("x", "x_adv", "success", "index", "label")}
+    rows = one_success_each(columns["success"], columns["index"], seed)[:images]
+    if not len(rows):
+        raise StoreError(f"{attack}: no attack succeeded, so there is no perturbation to follow")
+    start, end = (to_unit_interval(columns[name][rows], device) for name in ("x", "x_adv"))
+
+    parts = sensitivity.split(network, x[:2])
+    eta, faces = sensitivity.loss_gradient(parts, x, label), sensitivity.face_factors(parts, x, label)
+    there = sensitivity.loss_gradient(parts, start, torch.from_numpy(columns["label"][rows]).to(device))
+    norm = halve_on_out_of_memory(partial(sensitivity.spectral_norm, parts.features, x, seed=seed), batch_size)
+    search = partial(boundary_distance, network, x, label=label, classes=distance_classes, steps=distance_steps)
+    walk = partial(flatness, network, x, label, eta.direction, epsilons, directions=directions, seed=seed)
+    around = halve_on_out_of_memory(walk, batch_size)
+    measured = {
+        "distance": halve_on_out_of_memory(search, batch_size).distance,
+        "first_order": faces.distance,
+        "margin_gradient": faces.head_norm * faces.feature_gain,
+        "spectral_norm": norm.norm,
+        "eta": eta.norm,
+        "loss": eta.loss,
+        "logit_gradient": eta.logit_norm,
+        "tightness": eta.head_gain * eta.feature_gain / (sensitivity.head_norm(parts.head) * norm.norm),
+    }
+    measured |= {name: getattr(faces, name) for name in put.COLUMNS if name not in measured}
+    values = {name: column.cpu().numpy() for name, column in measured.items()}
+    values["persistence"] = put.persistence_of(natural, index)
+    cosine = sensitivity.steepest_cosine(eta, faces).cpu().numpy()
+    logs = {name: np.log(values[name][values[name] > 0]) for name in put.COLUMNS}
+    with writing(output, provenance) as file:
+        file.put("drawn", len(right), "test images drawn, right or wrong", ())
+        file.put("natural/index", index, "position in the test split", ("image",))
+        file.put("natural/label", test.labels[index], "class, true and predicted", ("image",))
+        file.put("natural/rival", faces.rival.cpu().numpy(), "class beyond the face nearest by first order", ("image",))
+        file.put("natural/residual", norm.residual.cpu().numpy(), "residual of the spectral norm", ("image",))
+        put.put_columns(file, values, cosine)
+        for name, column in (logs | {"cosine": cosine}).items():
+            finite = column[np.isfinite(column)]
+            if len(finite):
+                put.put_column_summary(file, name, asdict(summarize(finite, None, confidence, seed)))
+        for name, pair in put.RANKS.items():
+            found = ranks(values[pair[0]], values[pair[1]], confidence)
+            if found is not None:
+                text = f"Spearman's correlation of {' and '.join(pair)}"
+                put_summary(file, f"rank/{name}", asdict(found), text, "1")
+        file.put("head/norm", sensitivity.head_norm(parts.head), "spectral norm of the last layer's weights", ())
+        pairs = sensitivity.pair_norms(parts.head).cpu().numpy()
+        file.put("head/pair_norm", pairs, "norm of the difference of two classes' weights", ("class", "rival"))
+        if len(known):
+            hidden = logits_in_batches(parts.features, known, batch_size)
+            count = int((parts.head(hidden).argmax(1) == known_label).sum())
+            low, high = clopper_pearson(count, len(known), confidence)
+            share = {"value": count / len(known), "low": float(low), "high": float(high), "n": len(known)}
+            spread = asdict(clusters(hidden, known_label, len(test.classes), confidence))
+            ratio = {"value": spread["ratio"]} | {key: spread[key] for key in ("low", "high", "n")}
+            put.put_clusters(file, share, ratio, spread["separation"].cpu().numpy())
+        file.put("flatness/epsilon", np.array(epsilons), "length of the step", ("epsilon",), PIXELS)
+        file.put("flatness/directions", directions, "random directions of each image", ())
+        steps = {"gradient": (around.given_increase, around.given_kept)}
+        steps["random"] = (around.random_increase.amax(1), around.random_kept.all(1))
+        for name, (rise, stays) in steps.items():
+            increase, kept = rise.cpu().numpy(), stays.cpu().numpy()
+            limits = clopper_pearson(kept.sum(1), kept.shape[1], confidence)
+            put.put_steps(file, name, increase, kept, _summaries(increase, confidence, seed), limits)
+        length = (end - start).flatten(1).norm(dim=1).reshape(-1, *[1] * (start.ndim - 1))
+        file.put("growth/length", length.flatten().cpu().numpy(), "length of each perturbation", ("image",), PIXELS)
+        # Datasets without training images have other test images beside each.
+        beside = towards_nearest(start, known if len(known) else to_unit_interval(test.images, device))
+        random = random_directions(start, torch.Generator().manual_seed(seed))
+        changes = {"adversarial": end - start, "gradient": length * there.direction}
+        changes |= {"natural": length * beside, "random": length * random}
+        for name, change in changes.items():
+            grown = perturbation_growth(network, start, change, batch_size=batch_size)
+            gain, relative = grown.gain.cpu().numpy(), grown.relative.cpu().numpy()
+            put.put_growth(file, name, gain, relative, _summaries(_logarithms(grown.relative), confidence, seed))
+        file.put("growth/stage", list(grown.stages), "layers and blocks in order", ("stage",))
+
+
+def _summaries(rows: np.ndarray, confidence: float, seed: int) -> list[dict[str, float]]:
+    return [asdict(summarize(row, None, confidence, seed)) for row in rows]
+
+
+def _logarithms(growth: Tensor) -> np.ndarray:
+    # A perturbation that a ReLU takes away altogether counts as the smallest number.
+    return growth.clamp_min(torch.finfo(growth.dtype).tiny).log().cpu().numpy()
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        decompose(
+            data=snakemake.input.data,
+            model=snakemake.input.model,
+            attack=snakemake.input.attack,
+            natural=snakemake.input.natural,
+            output=snakemake.output[0],
+            device=run.device,
+            provenance=run.provenance,
+            **run.settings,
+        )
