@@ -13,9 +13,11 @@ include: "rules/interpolation.smk"
 include: "rules/path_kernel.smk"
 include: "rules/path_geometry.smk"
 include: "rules/cones.smk"
+include: "rules/tilting.smk"
 include: "rules/figures.smk"
 include: "rules/cone_figures.smk"
 include: "rules/kernel_figures.smk"
+include: "rules/tilting_figures.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
 
@@ -53,6 +55,16 @@ rule bell:
         artefact_paths(settings, "bell"),
 
 
+rule tanay:
+    input:
+        artefact_paths(settings, "tanay"),
+
+
+rule tanay_atlas:
+    input:
+        atlas_artefacts(settings),
+
+
 localrules:
     all,
     persistence,
@@ -60,3 +72,5 @@ localrules:
     interpolation,
     path_kernel,
     bell,
+    tanay,
+    tanay_atlas,

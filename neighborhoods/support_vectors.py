@@ -7,8 +7,8 @@ The bias is not regularised, as in LIBSVM. A primal-dual interior point method w
     minimise over 0 <= a <= 1, y . a = 0:   ½ C ||sum_i a_i y_i x_i||² - sum_i a_i,
 
 with Mehrotra's predictor and corrector. Its linear systems are of the smaller of two sizes: the features (Ferris and
-Munson 2002), or those points that are neither clearly at 0 nor clearly at 1. Each cost starts from the way to the solution
-of the one before it.
+Munson 2002), or those points that are neither clearly at 0 nor clearly at 1. Each cost starts from the way to the
+solution of the one before it.
 """
 
 from collections.abc import Callable

@@ -171,3 +171,21 @@ def tilted_classifier(toy: Toy, theta: float) -> tuple[Tensor, Tensor]:
     angle = math.radians(theta)
     weight = math.cos(angle) * toy.direction + math.sin(angle) * toy.tilt
     return weight, -(toy.x.mean(0) @ weight)
+
+
+def rotation_frame(direction: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Orthonormal axes of the space of z and two weights: z, the first's tilt, and what the second's adds [3, D].
+
+    Raises:
+        ValueError: the weights' tilting planes are one and the same, or one of them has none.
+    """
+    weights = torch.stack([first, second])
+    if not (deviation_angle(weights, direction) > NO_TILT).all():
+        raise ValueError("expected two weights with an angle to the centroids' direction, found one along it")
+    one, other = tilt_directions(weights, direction)
+    for _ in range(2):
+        other = other - (other @ one) * one
+        if not other.norm() > math.radians(NO_TILT):
+            raise ValueError("expected two weights that tilt in different directions, found one direction")
+        other = other / other.norm()
+    return torch.stack([direction, one, other])

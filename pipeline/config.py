@@ -17,7 +17,10 @@ from jsonschema.exceptions import ValidationError
 
 from pipeline.attack_settings import attack_mistakes, without_foreign_settings
 from pipeline.catalogue import (
+    ATLAS,
     PLOT_KERNEL,
+    PLOT_PAIR,
+    PLOT_SINGLE,
     PUBLISHED_WEIGHTS,
 )
 from pipeline.errors import UserError
@@ -34,13 +37,14 @@ NEEDED = {
     "persistence_histograms": ("dataset", "attack", "rows"),
     "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),
-    "cone_views": (),
-    "cone_persistence": (),
-    "norms": (),
+    **dict.fromkeys(PLOT_SINGLE, ()),
+    **dict.fromkeys(PLOT_PAIR, ("classes",)),
+    **dict.fromkeys(ATLAS, ()),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
 TABLE_NEEDED = {
     "network_layers": None,
+    **dict.fromkeys(ATLAS, None),
     "detection": "attacks",
     "attack_comparison": "attacks",
     "persistence_by_attack": "attack_rows",
@@ -185,6 +189,7 @@ def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _check_names(config)
     yield from _check_numbers(config)
     yield from _check_interpolated(config)
+    yield from _check_tilting(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -227,8 +232,10 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
     for name, table in tables.items():
         table = _mapping(table)
         needed = TABLE_NEEDED.get(str(table.get("table")), "attack")
-        if table and needed and needed not in table:
-            yield f"tables.{name}.{needed}: required key is missing"
+        of_networks = () if table.get("table") in ATLAS else ("dataset", "rows")
+        for key in (*of_networks, needed):
+            if table and key and key not in table:
+                yield f"tables.{name}.{key}: required key is missing"
     for where, entry in places:
         listed, valid = _mapping(entry).get("attacks"), config.get("attacks")
         for i, attack in enumerate(listed if isinstance(listed, list) else []):
@@ -322,6 +329,31 @@ def _check_interpolated(config: Mapping[str, Any]) -> Iterator[str]:
         given = _mapping(models.get(str(entry.get("model")))).get("weights")
         if entry.get("plot") == "interpolated_weights" and given is not None:
             yield f"figures.catalogue.{name}.model: expected a model that is trained here, found weights of a file"
+
+
+def _check_tilting(config: Mapping[str, Any]) -> Iterator[str]:
+    section, valid = _mapping(config.get("tilting")), config.get("datasets")
+    catalogues = {
+        "figures.catalogue": _mapping(_mapping(config.get("figures")).get("catalogue")),
+        "tables": _mapping(config.get("tables")),
+    }
+    entries = {
+        f"{where}.{name}": _mapping(entry) for where, all_of in catalogues.items() for name, entry in all_of.items()
+    }
+    kinds = {entry.get(key) for entry in entries.values() for key in ("plot", "table")}
+    name, low, high = (section.get(key) for key in ("dataset", "alpha_min", "alpha_max"))
+    if kinds & {*PLOT_PAIR, *ATLAS} and isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
+        yield f"tilting.dataset: there is no dataset '{name}' in datasets{_nearest(name, valid)}"
+    if isinstance(low, float) and isinstance(high, float) and not low < high:
+        yield f"tilting.alpha_min: expected a value below tilting.alpha_max ({high}), found {low}"
+    places = [("tilting.pairs", section.get("pairs"))]
+    places += [(f"{where}.pairs", entry.get("pairs")) for where, entry in entries.items()]
+    places += [(f"{where}.classes", [entry.get("classes")]) for where, entry in entries.items()]
+    for where, pairs in places:
+        for pair in pairs if isinstance(pairs, list) else []:
+            first, separator, second = str(pair).partition("v")
+            if separator and first == second:
+                yield f"{where}: expected two different classes, found {pair}"
 
 
 def weight_layers(model: Mapping[str, Any]) -> int | None:

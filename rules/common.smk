@@ -23,8 +23,11 @@ from pipeline.paths import (
     kernel_path,
     model_path,
     natural_path,
+    tilting_path,
 )
 from pipeline.selection import (
+    atlas_artefacts,
+    atlas_pairs,
     artefact_paths,
     artefacts_of,
     datasets_of,
@@ -33,6 +36,7 @@ from pipeline.selection import (
     models_published,
     models_to_train,
     models_with_weights,
+    pair_paths,
     paired_attacks,
     result_paths,
     tables_of,
@@ -56,6 +60,7 @@ wildcard_constraints:
     network="[A-Za-z0-9_-]+",
     model="[A-Za-z0-9_-]+",
     attack="[A-Za-z0-9_-]+",
+    pair="[0-9]+v[0-9]+",
 
 
 def spec_of(stage, *keys):
@@ -130,6 +135,15 @@ def kernel_data(wildcards):
 def interpolated_input(wildcards):
     entry = settings["figures"]["catalogue"][wildcards.artefact]
     return interpolated_path(entry["dataset"], entry["model"])
+
+
+def pair_input(wildcards):
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return tilting_path(settings["tilting"]["dataset"], entry["classes"])
+
+
+def atlas_input(wildcards):
+    return pair_paths(settings, atlas_pairs(settings, wildcards.artefact))
 
 
 def table_input(stage):
