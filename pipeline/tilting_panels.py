@@ -1,22 +1,15 @@
-"""What figures and pages of boundary tilting share: which lambda is shown, the tilting plane, digits, and one page's frame."""
+"""What figures of boundary tilting share: which lambda is shown, the tilting plane, digits."""
 
-import html
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from plotly.offline import get_plotlyjs
 
 from pipeline.figure import ADVERSARIAL, NATURAL, OTHER
-from pipeline.store import Reader, StoreError, publishing
+from pipeline.store import Reader, StoreError
 
 # The classes' colours; boundaries have the third.
 SIDES = {-1: NATURAL, 1: ADVERSARIAL}
-TEMPLATE = Path(__file__).resolve().parent.parent / "styles" / "page.html"
 
 
 def nearest(file: Reader, wanted: Sequence[float]) -> list[int]:
@@ -77,31 +70,3 @@ def digit(axes: Axes, image: np.ndarray, path: str, bound: float | None = None) 
 def power(alpha: float) -> str:
     """10 to the power of alpha, as text of a figure."""
     return f"$10^{{{alpha:.3g}}}$"
-
-
-def colours(style: str) -> dict[str, str]:
-    """Hexadecimal colours of the two classes, for a page."""
-    with plt.rc_context():
-        plt.style.use(TEMPLATE.parent / f"{style}.mplstyle")
-        cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    return {"first": f"#{cycle[0]}", "second": f"#{cycle[1]}", "other": f"#{cycle[2]}"}
-
-
-def write_page(output: str | Path, title: str, body: str, script: str, data: Mapping[str, Any]) -> None:
-    """Write a page that needs no network: plotly's library, the data as JSON, and what draws them; whole or not at all.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    text = TEMPLATE.read_text(encoding="utf-8")
-    values = {
-        "@TITLE@": html.escape(title),
-        "@BODY@": body,
-        "@DATA@": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/"),
-        "@SCRIPT@": script,
-        "@PLOTLY@": get_plotlyjs(),
-    }
-    for name, value in values.items():
-        text = text.replace(name, value, 1)
-    with publishing(Path(output)) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -14,10 +14,10 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[f
     """A column for each lambda shown; below, all of them: adversarial distance and errors with intervals."""
     with reading(tilting) as file, drawing(style):
         places, reach = nearest(file, alphas), reach_of(file)
-        image, mirror, label = (file.read(f"digits/{name}") for name in ("image", "mirror", "label"))
+        mirror, label = (file.read(f"digits/{name}") for name in ("mirror", "label"))
         rows = [int(np.flatnonzero(label == side)[0]) for side in (-1, 1)]
         width = plt.rcParams["figure.figsize"][0]
-        figure = plt.figure(figsize=(width, 1.35 * width))
+        figure = plt.figure(figsize=(width, 1.4 * width))
         grid = figure.add_gridspec(4, len(places), height_ratios=(1, 0.8, 0.8, 2))
         small = plt.rcParams["xtick.labelsize"]
         alpha, theta = file.read("alpha"), file.read("theta")
@@ -39,7 +39,12 @@ def _curves(figure: plt.Figure, cell: plt.SubplotSpec, file: Reader, shown: np.n
         n = int(file.read(f"{split}/n"))
         axes.plot(alpha, 100 * file.read(f"{split}/error"), line, color=OTHER, label=f"{split} error, n = {n}")
         axes.fill_between(
-            alpha, 100 * file.read(f"{split}/low"), 100 * file.read(f"{split}/high"), color=OTHER, alpha=0.15, linewidth=0
+            alpha,
+            100 * file.read(f"{split}/low"),
+            100 * file.read(f"{split}/high"),
+            color=OTHER,
+            alpha=0.15,
+            linewidth=0,
         )
     axes.set(xlabel="α = log$_{10}$ λ", ylabel="error (%)", ylim=(0, None))
     best = first_best(error)
@@ -53,7 +58,10 @@ def _curves(figure: plt.Figure, cell: plt.SubplotSpec, file: Reader, shown: np.n
     other.tick_params(colors=NATURAL)
     other.set_ylim(0, None)
     level = 100 * file.attribute("confidence")
-    axes.legend(loc="upper left", title=f"bands: {level:g} %", title_fontsize=plt.rcParams["legend.fontsize"])
+    handles, names = axes.get_legend_handles_labels()
+    title = f"bands: {level:g} %"
+    small = plt.rcParams["legend.fontsize"]
+    figure.legend(handles, names, loc="outside lower center", ncols=3, title=title, title_fontsize=small)
 
 
 if "snakemake" in globals():

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from pipeline.figure import drawing, save
 from pipeline.store import reading
 from pipeline.tilting_panels import SIDES, power
 
-# Directions to look from, in degrees: elevation and azimuth.
-VIEWS = ((20, -60), (20, 30))
+# Directions to look from, in degrees: elevation and azimuth. Each shows one of the tilts from the edge.
+VIEWS = ((89, -90), (8, -80))
 BOUNDARIES = ("C3", "C5")
 
 
@@ -30,24 +31,24 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str) -> None:
                 axes.scatter(*shown.T, s=2, color=SIDES[side], linewidth=0, alpha=0.7, label=name)
             for place, colour in enumerate(BOUNDARIES):
                 disc = _disc(weight[place], offset[place], reach)
-                axes.plot_trisurf(*disc, color=colour, alpha=0.35, linewidth=0, label=f"λ = {power(alpha[place])}")
-                axes.plot(*disc[:, 1:], color=colour, linewidth=0.8)
+                axes.add_collection3d(Poly3DCollection([disc], color=colour, alpha=0.3, linewidth=0))
+                axes.plot(*disc.T, color=colour, linewidth=0.8, label=f"boundary, λ = {power(alpha[place])}")
             axes.view_init(elevation, azimuth)
             axes.set(xticks=[], yticks=[], zticks=[], xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach))
             axes.set_xlabel("z", labelpad=-14)
             axes.set_ylabel("n", labelpad=-14)
             axes.set_zlabel("n′", labelpad=-14)
             axes.set_box_aspect((1, 1, 1), zoom=1.15)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         save(figure, outputs)
 
 
 def _disc(normal: np.ndarray, offset: float, radius: float) -> np.ndarray:
-    """Middle and rim of a disc in the plane normal . p + offset = 0 [3, points]."""
+    """Rim of a disc in the plane normal . p + offset = 0 [points, 3]."""
     across = np.linalg.svd(normal[None])[2][1:]
     angle = np.linspace(0, 2 * np.pi, 49)
     rim = radius * (np.outer(np.cos(angle), across[0]) + np.outer(np.sin(angle), across[1]))
-    return (np.vstack([np.zeros(3), rim]) - offset * normal).T
+    return rim - offset * normal
 
 
 if "snakemake" in globals():

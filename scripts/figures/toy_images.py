@@ -8,16 +8,17 @@ import numpy as np
 from pipeline.figure import drawing, save
 from pipeline.store import reading
 
-# Pixels that a strip shows, and its bounds of the weight.
 CLASSES = ("I", "J")
 
 
 def draw(*, toy: str, outputs: Sequence[str], style: str) -> None:
-    """One block of strips a dimension: the darkest I and the brightest J, and what takes them across each boundary."""
+    """One block of strips a dimension: an image of I and of J, and what takes them across each boundary."""
     with reading(toy) as file, drawing(style):
         dimensions = file.read("dimension").tolist()
         width = plt.rcParams["figure.figsize"][0]
-        figure, panels = plt.subplots(3 * len(dimensions), 3, figsize=(width, 0.82 * 3 * len(dimensions)), squeeze=False)
+        figure, panels = plt.subplots(
+            3 * len(dimensions), 3, figsize=(width, 0.55 * 3 * len(dimensions)), squeeze=False
+        )
         for block, dimension in enumerate(dimensions):
             image, weight, mirror = (file.read(f"{dimension}/{name}") for name in ("image", "weight", "mirror"))
             theta, distance = file.read(f"{dimension}/theta"), file.read(f"{dimension}/d_adv")

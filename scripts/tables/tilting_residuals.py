@@ -25,6 +25,4 @@ if "snakemake" in globals():
     from pipeline.job import job
 
     with job(snakemake) as run:
-        tabulate(
-            tilting=snakemake.input.tilting, output=snakemake.output[0], provenance=run.provenance, **run.settings
-        )
+        tabulate(tilting=snakemake.input.tilting, output=snakemake.output[0], provenance=run.provenance, **run.settings)

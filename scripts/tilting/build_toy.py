@@ -1,4 +1,4 @@
-"""Build the toy problem in few and in many dimensions, with an upright and a tilted boundary (Tanay, figures 3 and 4)."""
+"""Build the toy problem in few and many dimensions, with an upright and a tilted boundary (Tanay, figures 3, 4)."""
 
 from collections.abc import Sequence
 
@@ -36,9 +36,10 @@ def build(
             weight, bias = (torch.stack(part) for part in zip(*classifiers, strict=True))
             theta = deviation_angle(weight, centre.direction)
             file.put(f"{group}/label", toy.y.long(), "class, -1 for I and +1 for J", ("image",))
-            file.put(f"{group}/image", toy.x[[0, -1]], "the darkest of I, the brightest of J", ("image", "pixel"))
+            shown = toy.x[[images // 2, images + images // 2]]
+            file.put(f"{group}/image", shown, "images in the middle of I and of J", ("image", "pixel"))
             file.put(f"{group}/weight", weight, "unit weights", ("boundary", "pixel"))
-            mirrored = torch.stack([mirror_images(toy.x[[0, -1]], w, b) for w, b in classifiers])
+            mirrored = torch.stack([mirror_images(shown, w, b) for w, b in classifiers])
             file.put(f"{group}/mirror", mirrored, "mirror images of these", ("boundary", "image", "pixel"))
             file.put(f"{group}/theta", theta, "angle between weight and centroids", ("boundary",), "degree")
             distance = adversarial_distance(theta, centre.distance / scale)

@@ -1,4 +1,4 @@
-"""Follow the boundary between two classes over the regularisation of a support vector machine (Tanay, figures 5 to 7)."""
+"""Follow the boundary between two classes over a support vector machine's regularisation (Tanay, figures 5 to 7)."""
 
 from collections.abc import Sequence
 
@@ -48,13 +48,14 @@ def trace(
     """Write classifiers, angles, errors, projections and mirror images along the path.
 
     Args:
-        pair: the classes, e.g. 2v3; the second one is +1. images: first training images of each class that are taken, at
-            most. cost: C lambda. alpha_min, alpha_max, alpha_steps: log10 of lambda, in so many steps. points, digits:
-            of each class that are projected and mirrored. rotation: two alphas.
+        pair: the classes, e.g. 2v3; the second one is +1. images: first training images of each class that are taken,
+            equally many of both, at most. cost: C lambda. alpha_min, alpha_max, alpha_steps: log10 of lambda, in so many
+            steps. points, digits: of each class that are projected and mirrored. rotation: two alphas.
     """
     splits = [_pair(read_split(data, split), pair, images if split == "train" else None) for split in SPLITS]
-    (x, y, shape), (x_test, y_test, _) = splits
-    alpha = torch.linspace(alpha_min, alpha_max, alpha_steps + 1, dtype=torch.float64)
+    x, y, shape = splits[0]
+    # Sums of tenths are not tenths.
+    alpha = torch.linspace(alpha_min, alpha_max, alpha_steps + 1, dtype=torch.float64).round(decimals=9) + 0.0
     centre = centroids(x, y)
     machines = svm_path(x, y, cost / 10**alpha, tolerance)
     theta = deviation_angle(machines.weight, centre.direction)
@@ -67,7 +68,8 @@ def trace(
         distance = adversarial_distance(theta, centre.distance)
         _put(file, "d_adv", distance, "adversarial distance, half the centroids' distance times cos theta", PIXELS)
         file.put("d_adv_zero", centre.distance / 2, "adversarial distance at theta = 0", (), PIXELS)
-        measured = torch.tensor([measured_distance(x, y, w, b) for w, b in zip(machines.weight, machines.bias)])
+        classifiers = zip(machines.weight, machines.bias, strict=True)
+        measured = torch.tensor([measured_distance(x, y, w, b) for w, b in classifiers])
         _put(file, "measured/signed", measured[:, 0], "half the mean distance to mirror images, signed", PIXELS)
         _put(file, "measured/plain", measured[:, 1], "half the mean distance to mirror images", PIXELS)
         file.put("weight", machines.weight, "weights w of the classifiers", ("alpha", "pixel"))
@@ -82,15 +84,24 @@ def trace(
 
 
 def _pair(split: Split, pair: str, images: int | None) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """Points [N, D] of two classes in the file's order, classes -1 and +1, and the shape of an image."""
+    """Points [N, D] of two classes in the file's order, classes -1 and +1, and the shape of an image.
+
+    With `images` the first so many of both, or as many as the smaller class has: were one larger, a machine of small
+    cost would put everything into it.
+    """
     classes = [int(name) for name in pair.split("v")]
     if max(classes) >= len(split.classes):
         raise UserError(f"tilting.pairs: expected classes 0 to {len(split.classes) - 1}, found {pair}")
-    rows = [np.flatnonzero(split.labels == label)[:images] for label in classes]
-    found = split.images[np.concatenate(rows)]
-    x = found / 255 if found.dtype == np.uint8 else found.astype(np.float64)
+    rows = [np.flatnonzero(split.labels == label) for label in classes]
+    for label, found in zip(classes, rows, strict=True):
+        if not len(found):
+            raise UserError(f"expected images of class {label}, found none")
+    if images is not None:
+        rows = [found[: min(images, *map(len, rows))] for found in rows]
+    chosen = split.images[np.concatenate(rows)]
+    x = chosen / 255 if chosen.dtype == np.uint8 else chosen.astype(np.float64)
     y = np.repeat([-1.0, 1.0], [len(part) for part in rows])
-    return torch.tensor(x.reshape(len(x), -1)), torch.tensor(y), found.shape[1:]
+    return torch.tensor(x.reshape(len(x), -1)), torch.tensor(y), chosen.shape[1:]
 
 
 def _put(file: Writer, name: str, values: Tensor, text: str, units: str) -> None:
