@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from neighborhoods import kernel_evidence, photo_evidence
+from neighborhoods import kernel_evidence, photo_evidence, tilting_evidence
 from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
@@ -345,6 +345,14 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         kernel_evidence.turning,
         mean_between,
         interpolated_robustness,
+        tilting_evidence.tilt_angle,
+        tilting_evidence.tilt_distance,
+        tilting_evidence.tilt_error,
+        tilting_evidence.best_alpha,
+        tilting_evidence.separates,
+        tilting_evidence.closer,
+        tilting_evidence.less_tilt,
+        tilting_evidence.dimension_plays_no_part,
     )
 }
 

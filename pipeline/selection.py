@@ -105,8 +105,8 @@ def result_paths(config: Config) -> list[str]:
             paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
             paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
         elif plot in PLOT_PAIR or plot in ATLAS:
-            pairs = [entry["classes"]] if plot in PLOT_PAIR else atlas_pairs(config, name)
-            paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, pairs)}
+            chosen = [entry["classes"]] if plot in PLOT_PAIR else atlas_pairs(config, name)
+            paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, chosen)}
         elif plot == "interpolated_weights":
             paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
         elif plot == "class_frequencies_of_cells":

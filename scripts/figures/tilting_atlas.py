@@ -12,7 +12,9 @@ from pipeline.tilting_panels import first_best
 
 def draw(*, tilting: Sequence[str], outputs: Sequence[str], style: str, pairs: Sequence[str]) -> None:
     """A row for each pair, the angle as its colour, a mark at the first lambda of the smallest test error."""
-    rows, marks, alpha = [], [], np.zeros(0)
+    rows: list[np.ndarray] = []
+    marks: list[float] = []
+    alpha = np.zeros(0)
     for path in tilting:
         with reading(path) as file:
             if rows and not np.array_equal(alpha, file.read("alpha")):

@@ -49,8 +49,8 @@ def trace(
 
     Args:
         pair: the classes, e.g. 2v3; the second one is +1. images: first training images of each class that are taken,
-            equally many of both, at most. cost: C lambda. alpha_min, alpha_max, alpha_steps: log10 of lambda, in so many
-            steps. points, digits: of each class that are projected and mirrored. rotation: two alphas.
+            equally many of both, at most. cost: C lambda. alpha_min, alpha_max, alpha_steps: log10 of lambda, in so
+            many steps. points, digits: of each class that are projected and mirrored. rotation: two alphas.
     """
     splits = [_pair(read_split(data, split), pair, images if split == "train" else None) for split in SPLITS]
     x, y, shape = splits[0]

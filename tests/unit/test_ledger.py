@@ -67,7 +67,11 @@ def test_a_role_that_no_dataset_plays_leaves_its_claims_without_results():
     paths = results_of(load(ROOT, {}))
     # Claims about a network of the path kernel play no role.
     others = {path for path in paths if not path.startswith("results/path_kernel/")}
-    assert others == {"results/cones/orthants.h5", "results/norms/gaussian_and_ball.h5"}
+    assert others == {
+        "results/cones/orthants.h5",
+        "results/norms/gaussian_and_ball.h5",
+        "results/tilting/toy.h5",
+    }
 
 
 def test_inputs_are_what_the_configuration_measures(config):

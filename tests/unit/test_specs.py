@@ -7,6 +7,8 @@ import yaml
 from pipeline.config import resolve
 from pipeline.selection import (
     artefact_paths,
+    atlas_artefacts,
+    atlas_pairs,
     artefacts_of,
     measured_paths,
     result_paths,
@@ -26,9 +28,11 @@ KERNEL = {
     *("path_geometry", "importance"),
 }
 MODEL = {"interpolated_weights"}
-SINGLE = {"cones", "norms"}
+SINGLE = {"cones", "norms", "toy"}
+PAIR = {"tilting"}
 SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity"}
-TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection")
+TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection",
+          "tanay/atlas", "tanay/residuals")  # fmt: skip
 FIGURES = {
     "beyond/asymmetry",
     "beyond/sensitivity",
@@ -38,6 +42,9 @@ FIGURES = {
     "beyond/path_geometry",
     "beyond/sample_importance",
     "beyond/datamodeling_score",
+    *(f"tanay/figure_{n:02}" for n in range(1, 8)),
+    *(f"tanay/figure_{n:02}_interactive" for n in (6, 7)),
+    "tanay/atlas_figure",
 }
 
 
@@ -52,6 +59,7 @@ def specs(config):
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist-fc") for stage in KERNEL}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "c-4-short") for stage in MODEL}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "2v3") for stage in PAIR}
     found["natural"] = compute_spec(resolved, ROOT, "natural", *NAMES[:2], "900")
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
     return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
@@ -112,10 +120,14 @@ def changed_by(raw, path, value):
         (("tables", "beyond/detection", "false_positive_rate"), 0.1, {"beyond/detection"}),
         (("cones", "points"), 9, {"cones"}),
         (("norms", "radius"), 6.0, {"norms"}),
+        (("tilting", "images"), 99, {"tilting"}),
+        (("tilting", "toy"), {"tilt": 70.0}, {"toy"}),
+        (("tilting", "pairs"), ["2v3"], {"tanay/atlas", "tanay/atlas_figure"}),
+        (("figures", "catalogue", "tanay/figure_05", "alphas"), [1.0], {"tanay/figure_05"}),
         (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
         (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
-        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE | {"natural"}),
-        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE | {"natural"}),
+        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE | PAIR | {"natural"}),
+        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE | PAIR | {"natural"}),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
@@ -130,7 +142,7 @@ def test_specs_are_plain_and_sorted(raw):
 
 def test_cells_have_seeds_of_their_own(raw):
     seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE) + 1
+    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE) + len(PAIR) + 1
 
 
 def test_lists_choose_what_is_made(raw):
@@ -144,7 +156,13 @@ def test_lists_choose_what_is_made(raw):
         f"results/tables/bell/{name}.csv" for name in ("attacks", "attacks_imagenet", "table1", "table2", "table3")
     ]
     assert artefact_paths(config, "bell") == chosen
-    assert artefact_paths(config, "tanay") == []
+    tanay = artefact_paths(config, "tanay")
+    assert tanay[0] == "results/figures/tanay/figure_01.png"
+    assert "results/figures/tanay/figure_06_interactive.html" in tanay
+    assert tanay[-1] == "results/tables/tanay/residuals.csv"
+    assert atlas_artefacts(config) == ["results/tables/tanay/atlas.csv", "results/figures/tanay/atlas_figure.png"]
+    assert len(atlas_pairs(config, "tanay/atlas")) == 45
+    assert atlas_pairs(config, "tanay/residuals") == ["2v3"]
     assert artefacts_of(config, "class_frequencies") == ["bell/figure_09", "bell/figure_11"]
 
 
@@ -166,6 +184,8 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
         "results/path_kernel/mnist-16/geometry.h5",
         "results/path_kernel/mnist-16/importance.h5",
         "results/interpolated_weights/mnist5k/c-4-short.h5",
+        "results/tilting/mnist5k/2v3.h5",
+        "results/tilting/toy.h5",
     ):
         assert needed in paths
 
