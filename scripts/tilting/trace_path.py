@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +19,8 @@ from neighborhoods.tilting import (
     rotation_frame,
     tilt_directions,
 )
-from pipeline.errors import UserError
-from pipeline.results import IMAGE_DIMS, PIXELS, Split, read_split
+from pipeline.pairs import read_pair
+from pipeline.results import IMAGE_DIMS, PIXELS
 from pipeline.store import Provenance, Writer, writing
 
 SPLITS = ("train", "test")
@@ -52,8 +51,9 @@ def trace(
             equally many of both, at most. cost: C lambda. alpha_min, alpha_max, alpha_steps: log10 of lambda, in so
             many steps. points, digits: of each class that are projected and mirrored. rotation: two alphas.
     """
-    splits = [_pair(read_split(data, split), pair, images if split == "train" else None) for split in SPLITS]
-    x, y, shape = splits[0]
+    found = {split: read_pair(data, split, pair, images if split == "train" else None) for split in SPLITS}
+    splits = {split: (torch.tensor(points_of), torch.tensor(side)) for split, (points_of, side, _) in found.items()}
+    (x, y), shape = splits["train"], found["train"][2]
     # Sums of tenths are not tenths.
     alpha = torch.linspace(alpha_min, alpha_max, alpha_steps + 1, dtype=torch.float64).round(decimals=9) + 0.0
     centre = centroids(x, y)
@@ -76,32 +76,11 @@ def trace(
         for name in ("bias", "objective", "gap", "steps"):
             text = f"{name} of the support vector machines" + (", relative, of primal and dual" * (name == "gap"))
             _put(file, name, getattr(machines, name), text, "1")
-        for split, (points_of, labels, _) in zip(SPLITS, splits, strict=True):
-            _put_errors(file, split, points_of, labels, machines, confidence)
+        for split in SPLITS:
+            _put_errors(file, split, *splits[split], machines, confidence)
         _put_plane(file, x, y, centre, machines, points)
         _put_digits(file, x, y, shape, machines, digits)
         _put_rotation(file, x, y, centre, machines, alpha, rotation, points)
-
-
-def _pair(split: Split, pair: str, images: int | None) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """Points [N, D] of two classes in the file's order, classes -1 and +1, and the shape of an image.
-
-    With `images` the first so many of both, or as many as the smaller class has: were one larger, a machine of small
-    cost would put everything into it.
-    """
-    classes = [int(name) for name in pair.split("v")]
-    if max(classes) >= len(split.classes):
-        raise UserError(f"tilting.pairs: expected classes 0 to {len(split.classes) - 1}, found {pair}")
-    rows = [np.flatnonzero(split.labels == label) for label in classes]
-    for label, found in zip(classes, rows, strict=True):
-        if not len(found):
-            raise UserError(f"expected images of class {label}, found none")
-    if images is not None:
-        rows = [found[: min(images, *map(len, rows))] for found in rows]
-    chosen = split.images[np.concatenate(rows)]
-    x = chosen / 255 if chosen.dtype == np.uint8 else chosen.astype(np.float64)
-    y = np.repeat([-1.0, 1.0], [len(part) for part in rows])
-    return torch.tensor(x.reshape(len(x), -1)), torch.tensor(y), chosen.shape[1:]
 
 
 def _put(file: Writer, name: str, values: Tensor, text: str, units: str) -> None:

@@ -7,9 +7,9 @@ import yaml
 from pipeline.config import resolve
 from pipeline.selection import (
     artefact_paths,
+    artefacts_of,
     atlas_artefacts,
     atlas_pairs,
-    artefacts_of,
     measured_paths,
     result_paths,
 )
