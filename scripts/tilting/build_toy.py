@@ -44,7 +44,8 @@ def build(
             file.put(f"{group}/theta", theta, "angle between weight and centroids", ("boundary",), "degree")
             distance = adversarial_distance(theta, centre.distance / scale)
             file.put(f"{group}/d_adv", distance, "adversarial distance by closed form", ("boundary",), UNITS)
-            found = torch.tensor([measured_distance(toy.x, toy.y, w, b)[0] / scale for w, b in classifiers])
+            halves = [measured_distance(toy.x, toy.y, w, b)[0] / scale for w, b in classifiers]
+            found = torch.tensor(halves, dtype=toy.x.dtype)
             file.put(f"{group}/measured", found, "half the mean distance to mirror images", ("boundary",), UNITS)
             wrong = (toy.y[:, None] * (toy.x @ weight.T + bias) <= 0).double().mean(0)
             file.put(f"{group}/error", wrong, "share of images on the wrong side", ("boundary",))

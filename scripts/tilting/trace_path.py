@@ -69,7 +69,7 @@ def trace(
         _put(file, "d_adv", distance, "adversarial distance, half the centroids' distance times cos theta", PIXELS)
         file.put("d_adv_zero", centre.distance / 2, "adversarial distance at theta = 0", (), PIXELS)
         classifiers = zip(machines.weight, machines.bias, strict=True)
-        measured = torch.tensor([measured_distance(x, y, w, b) for w, b in classifiers])
+        measured = torch.tensor([measured_distance(x, y, w, b) for w, b in classifiers], dtype=x.dtype)
         _put(file, "measured/signed", measured[:, 0], "half the mean distance to mirror images, signed", PIXELS)
         _put(file, "measured/plain", measured[:, 1], "half the mean distance to mirror images", PIXELS)
         file.put("weight", machines.weight, "weights w of the classifiers", ("alpha", "pixel"))
