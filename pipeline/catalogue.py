@@ -44,6 +44,8 @@ SCRIPTS = {
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "tilting": "scripts/tilting/trace_path.py",
+    "weight_decay": "scripts/tilting/decay_weights.py",
+    "weight_decay_figure": "scripts/figures/weight_decay.py",
     "toy": "scripts/tilting/build_toy.py",
     "tilted_digits": "scripts/figures/tilted_digits.py",
     "toy_images": "scripts/figures/toy_images.py",

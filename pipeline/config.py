@@ -40,6 +40,7 @@ NEEDED = {
     **dict.fromkeys(PLOT_SINGLE, ()),
     **dict.fromkeys(PLOT_PAIR, ("classes",)),
     **dict.fromkeys(ATLAS, ()),
+    "weight_decay": (),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
 TABLE_NEEDED = {
@@ -346,6 +347,9 @@ def _check_tilting(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"tilting.dataset: there is no dataset '{name}' in datasets{_nearest(name, valid)}"
     if isinstance(low, float) and isinstance(high, float) and not low < high:
         yield f"tilting.alpha_min: expected a value below tilting.alpha_max ({high}), found {low}"
+    decayed = _mapping(config.get("weight_decay")).get("dataset")
+    if "weight_decay" in kinds and isinstance(valid, Mapping) and isinstance(decayed, str) and decayed not in valid:
+        yield f"weight_decay.dataset: there is no dataset '{decayed}' in datasets{_nearest(decayed, valid)}"
     places = [("tilting.pairs", section.get("pairs"))]
     places += [(f"{where}.pairs", entry.get("pairs")) for where, entry in entries.items()]
     places += [(f"{where}.classes", [entry.get("classes")]) for where, entry in entries.items()]

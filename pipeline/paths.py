@@ -34,6 +34,11 @@ def tilting_path(dataset: str, pair: str) -> str:
     return f"results/tilting/{dataset}/{pair}.h5"
 
 
+def decay_path(dataset: str) -> str:
+    """Where networks trained under several weight penalties are measured."""
+    return f"results/weight_decay/{dataset}.h5"
+
+
 def interpolated_path(dataset: str, model: str) -> str:
     """Where networks between the start and the end of a training are stored."""
     return f"results/interpolated_weights/{dataset}/{model}.h5"

@@ -18,6 +18,7 @@ from pipeline.catalogue import (
 from pipeline.paths import (
     cell_path,
     data_path,
+    decay_path,
     interpolated_path,
     kernel_path,
     model_path,
@@ -107,6 +108,9 @@ def result_paths(config: Config) -> list[str]:
         elif plot in PLOT_PAIR or plot in ATLAS:
             chosen = [entry["classes"]] if plot in PLOT_PAIR else atlas_pairs(config, name)
             paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, chosen)}
+        elif plot == "weight_decay":
+            dataset = config["weight_decay"]["dataset"]
+            paths |= {data_path(dataset), decay_path(dataset)}
         elif plot == "interpolated_weights":
             paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
         elif plot == "class_frequencies_of_cells":

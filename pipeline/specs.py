@@ -83,6 +83,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = {
                 key: value for key, value in config["tilting"].items() if key not in ("dataset", "pairs", "toy")
             }
+        case "weight_decay", (_,):
+            settings = {key: value for key, value in config["weight_decay"].items() if key != "dataset"}
         case "toy", ():
             settings = dict(config["tilting"]["toy"])
         case "asymmetry", (dataset, _, _):

@@ -19,6 +19,7 @@ from pipeline.photos import photos_below
 from pipeline.paths import (
     cell_path,
     data_path,
+    decay_path,
     interpolated_path,
     kernel_path,
     model_path,

@@ -36,3 +36,26 @@ rule build_toy:
         spec=spec_of("toy"),
     script:
         "../scripts/tilting/build_toy.py"
+
+
+rule decay_weights:
+    input:
+        data=data_path("{dataset}"),
+    output:
+        decay_path("{dataset}"),
+    log:
+        "logs/weight_decay/{dataset}.log",
+    benchmark:
+        "results/benchmarks/weight_decay/{dataset}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        spec=spec_of("weight_decay", "dataset"),
+        device=configured_device,
+    script:
+        "../scripts/tilting/decay_weights.py"

@@ -203,6 +203,35 @@ rule draw_tilting_atlas:
         "../scripts/figures/tilting_atlas.py"
 
 
+rule draw_weight_decay:
+    input:
+        decay=decay_path(settings["weight_decay"]["dataset"]),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/weight_decay.rst",
+            category="Tanay: boundary tilting",
+            labels={"artefact": "{artefact}: weight penalty of a CNN"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("weight_decay"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/weight_decay.py"
+
+
 rule write_tilting_page:
     input:
         tilting=pair_input,

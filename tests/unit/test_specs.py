@@ -30,6 +30,7 @@ KERNEL = {
 MODEL = {"interpolated_weights"}
 SINGLE = {"cones", "norms", "toy"}
 PAIR = {"tilting"}
+OF_DATA = {"weight_decay"}
 SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity"}
 TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection",
           "tanay/atlas", "tanay/residuals")  # fmt: skip
@@ -45,6 +46,7 @@ FIGURES = {
     *(f"tanay/figure_{n:02}" for n in range(1, 8)),
     *(f"tanay/figure_{n:02}_interactive" for n in (6, 7)),
     "tanay/atlas_figure",
+    "tanay/weight_decay",
 }
 
 
@@ -60,6 +62,7 @@ def specs(config):
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "c-4-short") for stage in MODEL}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "2v3") for stage in PAIR}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k") for stage in OF_DATA}
     found["natural"] = compute_spec(resolved, ROOT, "natural", *NAMES[:2], "900")
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
     return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
@@ -121,13 +124,14 @@ def changed_by(raw, path, value):
         (("cones", "points"), 9, {"cones"}),
         (("norms", "radius"), 6.0, {"norms"}),
         (("tilting", "images"), 99, {"tilting"}),
+        (("weight_decay", "epochs"), 2, {"weight_decay"}),
         (("tilting", "toy"), {"tilt": 70.0}, {"toy"}),
         (("tilting", "pairs"), ["2v3"], {"tanay/atlas", "tanay/atlas_figure"}),
         (("figures", "catalogue", "tanay/figure_05", "alphas"), [1.0], {"tanay/figure_05"}),
         (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
         (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
-        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE | PAIR | {"natural"}),
-        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE | PAIR | {"natural"}),
+        (("seed",), 1, set(STAGES) | KERNEL | MODEL | SINGLE | PAIR | OF_DATA | {"natural"}),
+        (("threads",), 2, set(STAGES) | KERNEL | MODEL | SINGLE | PAIR | OF_DATA | {"natural"}),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, path, value, expected):
@@ -142,7 +146,11 @@ def test_specs_are_plain_and_sorted(raw):
 
 def test_cells_have_seeds_of_their_own(raw):
     seeds = [spec["seed"] for spec in specs(raw).values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE) + len(PAIR) + 1
+    assert (
+        len(set(seeds))
+        == len(seeds)
+        == len(STAGES) + len(KERNEL) + len(MODEL) + len(SINGLE) + len(PAIR) + len(OF_DATA) + 1
+    )
 
 
 def test_lists_choose_what_is_made(raw):

@@ -26,12 +26,14 @@ from scripts.figures import (
     tilting_rotation,
     toy_images,
     toy_planes,
+    weight_decay,
 )
 from scripts.pages import tilting_path as path_page
 from scripts.pages import tilting_rotation as rotation_page
 from scripts.tables import tilting_atlas as atlas_table
 from scripts.tables import tilting_residuals
 from scripts.tilting.build_toy import build
+from scripts.tilting.decay_weights import decay
 from scripts.tilting.trace_path import trace
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -191,6 +193,28 @@ def test_claims_follow_the_results(results):
         # None wrong of 60 leaves up to 6 % open.
         assert STATISTICS["separates"](cell, share=0.1, **LEVEL).verdict == REPRODUCED
         assert STATISTICS["dimension_plays_no_part"](toys, tolerance=1e-9, **LEVEL).verdict == REPRODUCED
+
+
+def test_networks_under_several_penalties_are_measured(tmp_path, one_thread):
+    generator = np.random.default_rng(0)
+    with writing(tmp_path / "data.h5", Provenance()) as file:
+        file.put("classes", np.array(["zero", "one"]), "names", ("class",))
+        for split, size in (("train", 200), ("test", 40)):
+            labels = np.arange(size) % 2
+            images = 0.1 * generator.normal(size=(size, 1, 18, 18)) + 0.3
+            images[:, 0, :9] += 0.3 * labels[:, None, None]
+            put_split(file, split, images.clip(0, 1).astype(np.float32), labels, generator)
+    run = {"channels": 2, "epochs": 3, "images": 10, "confidence": 0.95, "seed": 0, "provenance": Provenance()}
+    output = tmp_path / "decay.h5"
+    decay(data=str(tmp_path / "data.h5"), output=str(output), strengths=[0.01, 0.0], **run)
+    with reading(output) as file:
+        distance = file.read("distance")
+        assert distance.shape == (2, 10)
+        assert (distance > 0).all()
+        for name, row in (("strongest", 0), ("weakest", 1)):
+            assert file.read(f"summary/{name}/n") == np.isfinite(distance[row]).sum()
+    weight_decay.draw(decay=str(output), outputs=[str(tmp_path / "decay.png")], style="paper")
+    assert (tmp_path / "decay.png").stat().st_size > 5000
 
 
 def test_classes_that_are_not_there_get_one_sentence(results, tmp_path):
