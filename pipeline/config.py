@@ -24,6 +24,7 @@ from pipeline.catalogue import (
     PUBLISHED_WEIGHTS,
 )
 from pipeline.errors import UserError
+from pipeline.tilting_settings import tilting_mistakes
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
 
@@ -190,7 +191,7 @@ def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _check_names(config)
     yield from _check_numbers(config)
     yield from _check_interpolated(config)
-    yield from _check_tilting(config)
+    yield from tilting_mistakes(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -330,34 +331,6 @@ def _check_interpolated(config: Mapping[str, Any]) -> Iterator[str]:
         given = _mapping(models.get(str(entry.get("model")))).get("weights")
         if entry.get("plot") == "interpolated_weights" and given is not None:
             yield f"figures.catalogue.{name}.model: expected a model that is trained here, found weights of a file"
-
-
-def _check_tilting(config: Mapping[str, Any]) -> Iterator[str]:
-    section, valid = _mapping(config.get("tilting")), config.get("datasets")
-    catalogues = {
-        "figures.catalogue": _mapping(_mapping(config.get("figures")).get("catalogue")),
-        "tables": _mapping(config.get("tables")),
-    }
-    entries = {
-        f"{where}.{name}": _mapping(entry) for where, all_of in catalogues.items() for name, entry in all_of.items()
-    }
-    kinds = {entry.get(key) for entry in entries.values() for key in ("plot", "table")}
-    name, low, high = (section.get(key) for key in ("dataset", "alpha_min", "alpha_max"))
-    if kinds & {*PLOT_PAIR, *ATLAS} and isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
-        yield f"tilting.dataset: there is no dataset '{name}' in datasets{_nearest(name, valid)}"
-    if isinstance(low, float) and isinstance(high, float) and not low < high:
-        yield f"tilting.alpha_min: expected a value below tilting.alpha_max ({high}), found {low}"
-    decayed = _mapping(config.get("weight_decay")).get("dataset")
-    if "weight_decay" in kinds and isinstance(valid, Mapping) and isinstance(decayed, str) and decayed not in valid:
-        yield f"weight_decay.dataset: there is no dataset '{decayed}' in datasets{_nearest(decayed, valid)}"
-    places = [("tilting.pairs", section.get("pairs"))]
-    places += [(f"{where}.pairs", entry.get("pairs")) for where, entry in entries.items()]
-    places += [(f"{where}.classes", [entry.get("classes")]) for where, entry in entries.items()]
-    for where, pairs in places:
-        for pair in pairs if isinstance(pairs, list) else []:
-            first, separator, second = str(pair).partition("v")
-            if separator and first == second:
-                yield f"{where}: expected two different classes, found {pair}"
 
 
 def weight_layers(model: Mapping[str, Any]) -> int | None:

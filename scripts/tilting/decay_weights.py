@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,11 @@ def decay(
     distances, wrong = [], []
     for strength in strengths:
         torch.manual_seed(seed)
-        settings = {"input_shape": list(kept.shape[1:]), "classes": len(splits[0].classes), "channels": channels}
+        settings: dict[str, Any] = {
+            "input_shape": list(kept.shape[1:]),
+            "classes": len(splits[0].classes),
+            "channels": channels,
+        }
         model = networks.build(architecture="bell_cnn", **settings).to(device)
         train(model, points[0], labels[0], points[1], labels[1], epochs=epochs, penalty=[strength], seed=seed)
         model.eval()
