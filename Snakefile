@@ -18,9 +18,11 @@ include: "rules/cones.smk"
 include: "rules/wedges.smk"
 include: "rules/zoo.smk"
 include: "rules/sensitivity.smk"
+include: "rules/tilting.smk"
 include: "rules/figures.smk"
 include: "rules/cone_figures.smk"
 include: "rules/kernel_figures.smk"
+include: "rules/tilting_figures.smk"
 include: "rules/level_sets.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
@@ -64,6 +66,16 @@ rule note:
         artefact_paths(settings, "note"),
 
 
+rule tanay:
+    input:
+        artefact_paths(settings, "tanay"),
+
+
+rule tanay_atlas:
+    input:
+        atlas_artefacts(settings),
+
+
 localrules:
     all,
     persistence,
@@ -72,3 +84,5 @@ localrules:
     path_kernel,
     bell,
     note,
+    tanay,
+    tanay_atlas,

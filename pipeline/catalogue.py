@@ -54,6 +54,21 @@ SCRIPTS = {
     "cones": "scripts/cones/measure.py",
     "norms": "scripts/norms/sample.py",
     "wedges": "scripts/wedges/measure.py",
+    "tilting": "scripts/tilting/trace_path.py",
+    "weight_decay": "scripts/tilting/decay_weights.py",
+    "weight_decay_figure": "scripts/figures/weight_decay.py",
+    "toy": "scripts/tilting/build_toy.py",
+    "tilted_digits": "scripts/figures/tilted_digits.py",
+    "toy_images": "scripts/figures/toy_images.py",
+    "toy_planes": "scripts/figures/toy_planes.py",
+    "tilting_plane": "scripts/figures/tilting_plane.py",
+    "tilting_path": "scripts/figures/tilting_path.py",
+    "tilting_rotation": "scripts/figures/tilting_rotation.py",
+    "tilting_atlas_figure": "scripts/figures/tilting_atlas.py",
+    "tilting_page": "scripts/pages/tilting_path.py",
+    "rotation_page": "scripts/pages/tilting_rotation.py",
+    "tilting_atlas": "scripts/tables/tilting_atlas.py",
+    "tilting_residuals": "scripts/tables/tilting_residuals.py",
     "persistence_by_network": "scripts/tables/persistence_by_network.py",
     "network_layers": "scripts/tables/network_layers.py",
     "detection": "scripts/tables/detection.py",
@@ -104,6 +119,9 @@ PLOT_SETTINGS = {
     "adversarial_examples": ("examples", "amplify", "target"),
     "distortion_histogram": ("published",),
     "dropout_crossings": ("pair",),
+    "tilted_digits": ("alphas",),
+    "tilting_plane": ("alphas",),
+    "tilting_path": ("alphas",),
 }
 
 # The stage whose results each plot of a cell shows.
@@ -140,6 +158,7 @@ SINGLE = {
     "cones": "results/cones/orthants.h5",
     "norms": "results/norms/gaussian_and_ball.h5",
     "wedges": "results/wedges/spectra_and_crossings.h5",
+    "toy": "results/tilting/toy.h5",
 }
 PLOT_SINGLE = {
     "cone_views": "cones",
@@ -147,7 +166,14 @@ PLOT_SINGLE = {
     "norms": "norms",
     "orthant_spectra": "wedges",
     "wedge_crossings": "wedges",
+    "toy_images": "toy",
+    "toy_planes": "toy",
 }
+
+# Plots of a pair of classes, those that are pages, and what shows every pair of `tilting.pairs`.
+PAGES = ("tilting_page", "rotation_page")
+PLOT_PAIR = ("tilted_digits", "tilting_plane", "tilting_path", "tilting_rotation", *PAGES)
+ATLAS = ("tilting_atlas", "tilting_residuals")
 
 # The part of a path kernel's results that each plot of a network shows.
 PLOT_KERNEL = {

@@ -17,13 +17,16 @@ from jsonschema.exceptions import ValidationError
 
 from pipeline.attack_settings import attack_mistakes, without_foreign_settings
 from pipeline.catalogue import (
+    ATLAS,
     PLOT_KERNEL,
+    PLOT_PAIR,
     PLOT_SINGLE,
     PUBLISHED_WEIGHTS,
     ROW_PLOTS,
 )
 from pipeline.errors import UserError
 from pipeline.network_checks import network_mistakes
+from pipeline.tilting_settings import tilting_mistakes
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
 
@@ -41,11 +44,15 @@ NEEDED = {
     **dict.fromkeys(ROW_PLOTS, ("dataset", "attack", "rows")),
     "class_frequencies_of_cells": ("dataset", "panels"),
     "sensitivity": (*CELL, "attacks"),
+    **dict.fromkeys(PLOT_PAIR, ("classes",)),
+    **dict.fromkeys(ATLAS, ()),
+    "weight_decay": (),
     "zoo": (),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
 TABLE_NEEDED = {
     "network_layers": None,
+    **dict.fromkeys(ATLAS, None),
     "detection": "attacks",
     "attack_comparison": "attacks",
     "persistence_by_attack": "attack_rows",
@@ -192,6 +199,7 @@ def _cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _check_ascending(config)
     yield from _check_interpolated(config)
     yield from network_mistakes(config)
+    yield from tilting_mistakes(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -234,8 +242,10 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
     for name, table in tables.items():
         table = _mapping(table)
         needed = TABLE_NEEDED.get(str(table.get("table")), "attack")
-        if table and needed and needed not in table:
-            yield f"tables.{name}.{needed}: required key is missing"
+        of_networks = () if table.get("table") in ATLAS else ("dataset", "rows")
+        for key in (*of_networks, needed):
+            if table and key and key not in table:
+                yield f"tables.{name}.{key}: required key is missing"
     for where, entry in places:
         listed, valid = _mapping(entry).get("attacks"), config.get("attacks")
         for i, attack in enumerate(listed if isinstance(listed, list) else []):

@@ -29,6 +29,16 @@ def kernel_path(network: str, part: str) -> str:
     return f"results/path_kernel/{network}/{part}.h5"
 
 
+def tilting_path(dataset: str, pair: str) -> str:
+    """Where the path of classifiers between two classes, e.g. 2v3, is stored."""
+    return f"results/tilting/{dataset}/{pair}.h5"
+
+
+def decay_path(dataset: str) -> str:
+    """Where networks trained under several weight penalties are measured."""
+    return f"results/weight_decay/{dataset}.h5"
+
+
 def interpolated_path(dataset: str, model: str) -> str:
     """Where networks between the start and the end of a training are stored."""
     return f"results/interpolated_weights/{dataset}/{model}.h5"

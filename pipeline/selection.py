@@ -1,12 +1,15 @@
 """What a configuration asks for: results, artefacts, and names by kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
 from pipeline.catalogue import (
+    ATLAS,
+    PAGES,
     PAIRED,
     PLOT_KERNEL,
+    PLOT_PAIR,
     PLOT_SINGLE,
     PLOT_STAGE,
     PUBLISHED_WEIGHTS,
@@ -17,11 +20,13 @@ from pipeline.catalogue import (
 from pipeline.paths import (
     cell_path,
     data_path,
+    decay_path,
     interpolated_path,
     kernel_path,
     model_path,
     natural_path,
     plane_path,
+    tilting_path,
     zoo_path,
 )
 
@@ -43,11 +48,34 @@ def measured_paths(config: Config, measure: str) -> list[str]:
 
 
 def artefact_paths(config: Config, source: str | None = None) -> list[str]:
-    """Figures (as PNG) and tables of the chosen artefacts, of one source or of all."""
-    chosen = [name for name in config["artefacts"] if source in (None, name.split("/")[0])]
-    return [
-        f"results/tables/{name}.csv" if name in config["tables"] else f"results/figures/{name}.png" for name in chosen
-    ]
+    """Figures (as PNG, interactive ones as HTML) and tables of the chosen artefacts, of one source or of all."""
+    return [artefact_path(config, name) for name in config["artefacts"] if source in (None, name.split("/")[0])]
+
+
+def artefact_path(config: Config, name: str) -> str:
+    """Where an artefact of the catalogues lies."""
+    if name in config["tables"]:
+        return f"results/tables/{name}.csv"
+    kind = "html" if config["figures"]["catalogue"][name]["plot"] in PAGES else "png"
+    return f"results/figures/{name}.{kind}"
+
+
+def pair_paths(config: Config, pairs: Sequence[str]) -> list[str]:
+    """Paths of classifiers between the classes of each pair."""
+    return [tilting_path(config["tilting"]["dataset"], pair) for pair in pairs]
+
+
+def atlas_pairs(config: Config, name: str) -> list[str]:
+    """Pairs of classes that a figure or table of several shows: its own, or those of `tilting`."""
+    entry = config["tables"].get(name) or config["figures"]["catalogue"][name]
+    return list(entry.get("pairs") or config["tilting"]["pairs"])
+
+
+def atlas_artefacts(config: Config) -> list[str]:
+    """Figures and tables that show every pair of `tilting`, chosen or not."""
+    entries = {name: entry["table"] for name, entry in config["tables"].items()}
+    entries |= {name: entry["plot"] for name, entry in config["figures"]["catalogue"].items()}
+    return [artefact_path(config, name) for name, kind in entries.items() if kind == "tilting_atlas"]
 
 
 def result_paths(config: Config) -> list[str]:
@@ -66,6 +94,9 @@ def result_paths(config: Config) -> list[str]:
     for name in config["artefacts"]:
         if name in config["tables"]:
             table = config["tables"][name]
+            if table["table"] in ATLAS:
+                paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, atlas_pairs(config, name))}
+                continue
             paths |= {model_path(table["dataset"], model) for model in table["rows"].values()}
             if table["table"] == "persistence_by_network":
                 cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
@@ -78,6 +109,12 @@ def result_paths(config: Config) -> list[str]:
         if plot in PLOT_KERNEL:
             paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
             paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
+        elif plot in PLOT_PAIR or plot in ATLAS:
+            chosen = [entry["classes"]] if plot in PLOT_PAIR else atlas_pairs(config, name)
+            paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, chosen)}
+        elif plot == "weight_decay":
+            dataset = config["weight_decay"]["dataset"]
+            paths |= {data_path(dataset), decay_path(dataset)}
         elif plot == "interpolated_weights":
             paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
         elif plot == "boundary_plane":

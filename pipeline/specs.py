@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.attack_settings import ATTACK_SETTINGS
 from pipeline.catalogue import (
     ARCHITECTURE_SETTINGS,
+    ATLAS,
     DATA_SETTINGS,
     NOT_SAMPLING,
     OPTIONS,
@@ -24,6 +25,7 @@ from pipeline.catalogue import (
 )
 from pipeline.digest import code_digest
 from pipeline.seeds import seed_for
+from pipeline.selection import atlas_pairs
 
 Config = Mapping[str, Any]
 
@@ -41,8 +43,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         config: resolved configuration.
         root: the checkout.
         stage: "data", "models", "attacks", "persistence" or "stability".
-        names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; none for "cones",
-            "norms" and "wedges".
+        names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; dataset and
+            pair for "tilting"; none for "cones", "norms", "wedges" and "toy".
     """
     settings: dict[str, Any]
     script = SCRIPTS.get(stage, "")
@@ -80,6 +82,14 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         case "interpolated_weights", (_, model):
             settings = config["interpolated_weights"] | _model_settings(config["models"][model])
             extra = own_files(root, settings["network"].get("factory", ""))
+        case "tilting", (_, _):
+            settings = {
+                key: value for key, value in config["tilting"].items() if key not in ("dataset", "pairs", "toy")
+            }
+        case "weight_decay", (_,):
+            settings = {key: value for key, value in config["weight_decay"].items() if key != "dataset"}
+        case "toy", ():
+            settings = dict(config["tilting"]["toy"])
         case "asymmetry", (dataset, _, _):
             settings = section_for(config, "persistence", dataset) | section_for(config, "asymmetry", dataset)
         case "plane", (_, _):
@@ -172,6 +182,8 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     style = config["figures"]["style"]
     plot = entry["plot"]
     settings = {"style": style} | {key: entry[key] for key in PLOT_SETTINGS.get(plot, ())}
+    if plot in ATLAS:
+        settings["pairs"] = atlas_pairs(config, artefact)
     if plot in ROW_PLOTS:
         settings["names"] = list(entry["rows"])
     if plot == "class_frequencies_of_cells":
@@ -194,6 +206,8 @@ def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     if kind == "detection":
         settings = {"attacks": entry["attacks"], "false_positive_rate": entry["false_positive_rate"]}
         return _sorted({"code": code, "names": list(entry["rows"]), **settings})
+    if kind in ATLAS:
+        return _sorted({"code": code, "pairs": atlas_pairs(config, artefact)})
     if kind == "attack_comparison":
         return _sorted({"code": code, "names": list(entry["rows"]), "attacks": entry["attacks"]})
     settings = {"attack_names": list(entry["attack_rows"])} if kind == "persistence_by_attack" else {}

@@ -19,14 +19,18 @@ from pipeline.photos import photos_below
 from pipeline.paths import (
     cell_path,
     data_path,
+    decay_path,
     interpolated_path,
     kernel_path,
     model_path,
     natural_path,
     plane_path,
+    tilting_path,
     zoo_path,
 )
 from pipeline.selection import (
+    atlas_artefacts,
+    atlas_pairs,
     artefact_paths,
     artefacts_of,
     datasets_of,
@@ -35,6 +39,7 @@ from pipeline.selection import (
     models_published,
     models_to_train,
     models_with_weights,
+    pair_paths,
     paired_attacks,
     result_paths,
     tables_of,
@@ -58,6 +63,7 @@ wildcard_constraints:
     network="[A-Za-z0-9_-]+",
     model="[A-Za-z0-9_-]+",
     attack="[A-Za-z0-9_-]+",
+    pair="[0-9]+v[0-9]+",
 
 
 def spec_of(stage, *keys):
@@ -148,6 +154,15 @@ def plane_input(wildcards):
 def zoo_models(wildcards):
     models = settings["zoo"]["models"].values()
     return [model_path(wildcards.dataset, model) for model in models]
+
+
+def pair_input(wildcards):
+    entry = settings["figures"]["catalogue"][wildcards.artefact]
+    return tilting_path(settings["tilting"]["dataset"], entry["classes"])
+
+
+def atlas_input(wildcards):
+    return pair_paths(settings, atlas_pairs(settings, wildcards.artefact))
 
 
 def table_input(stage):

@@ -71,6 +71,7 @@ def test_a_role_that_no_dataset_plays_leaves_its_claims_without_results():
         "results/cones/orthants.h5",
         "results/norms/gaussian_and_ball.h5",
         "results/wedges/spectra_and_crossings.h5",
+        "results/tilting/toy.h5",
     }
 
 

@@ -8,6 +8,8 @@ from pipeline.config import resolve
 from pipeline.selection import (
     artefact_paths,
     artefacts_of,
+    atlas_artefacts,
+    atlas_pairs,
     measured_paths,
     result_paths,
 )
@@ -27,9 +29,12 @@ KERNEL = {
 }
 MODEL = {"interpolated_weights", "plane"}
 ZOO = {"zoo"}
-SINGLE = {"cones", "norms", "wedges"}
+SINGLE = {"cones", "norms", "wedges", "toy"}
+PAIR = {"tilting"}
+OF_DATA = {"weight_decay"}
 SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity", "zoo"}
-TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection")
+TABLES = ("bell/attacks", "bell/attacks_imagenet", "bell/table1", "bell/table2", "bell/table3", "beyond/detection",
+          "tanay/atlas", "tanay/residuals")  # fmt: skip
 FIGURES = {
     "bell/voronoi_angles",
     "bell/boundary_plane",
@@ -49,6 +54,10 @@ FIGURES = {
     "beyond/sample_importance",
     "beyond/datamodeling_score",
     *(f"note/{name}" for name in ("factors", "flatness", "growth")),
+    *(f"tanay/figure_{n:02}" for n in range(1, 8)),
+    *(f"tanay/figure_{n:02}_interactive" for n in (6, 7)),
+    "tanay/atlas_figure",
+    "tanay/weight_decay",
 }
 
 
@@ -64,6 +73,8 @@ def specs(config):
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "c-4-short") for stage in MODEL}
     found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k") for stage in ZOO}
     found |= {stage: compute_spec(resolved, ROOT, stage) for stage in SINGLE}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k", "2v3") for stage in PAIR}
+    found |= {stage: compute_spec(resolved, ROOT, stage, "mnist5k") for stage in OF_DATA}
     found["natural"] = compute_spec(resolved, ROOT, "natural", *NAMES[:2], "900")
     found |= {name: figure_spec(resolved, ROOT, name) for name in FIGURES}
     return found | {name: table_spec(resolved, ROOT, name) for name in TABLES}
@@ -154,10 +165,15 @@ def changed_by(raw, before, path, value):
         (("cones", "points"), 9, {"cones"}),
         (("norms", "radius"), 6.0, {"norms"}),
         (("wedges", "skew"), 6.0, {"wedges"}),
+        (("tilting", "images"), 99, {"tilting"}),
+        (("weight_decay", "epochs"), 2, {"weight_decay"}),
+        (("tilting", "toy"), {"tilt": 70.0}, {"toy"}),
+        (("tilting", "pairs"), ["2v3"], {"tanay/atlas", "tanay/atlas_figure"}),
+        (("figures", "catalogue", "tanay/figure_05", "alphas"), [1.0], {"tanay/figure_05"}),
         (("figures", "catalogue", "bell/figure_12", "gammas"), [0.8], {"bell/figure_12"}),
         (("figures", "catalogue", "bell/figure_14", "rows"), {"FC10-4": "fc10-4"}, {"bell/figure_14"}),
-        (("seed",), 1, set(STAGES) | KERNEL | MODEL | ZOO | SINGLE | {"natural"}),
-        (("threads",), 2, set(STAGES) | KERNEL | MODEL | ZOO | SINGLE | {"natural"}),
+        (("seed",), 1, set(STAGES) | KERNEL | MODEL | ZOO | SINGLE | PAIR | OF_DATA | {"natural"}),
+        (("threads",), 2, set(STAGES) | KERNEL | MODEL | ZOO | SINGLE | PAIR | OF_DATA | {"natural"}),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, before, path, value, expected):
@@ -182,7 +198,8 @@ def test_specs_are_plain_and_sorted(before):
 
 def test_cells_have_seeds_of_their_own(before):
     seeds = [spec["seed"] for spec in before.values() if "seed" in spec]
-    assert len(set(seeds)) == len(seeds) == len(STAGES) + len(KERNEL) + len(MODEL) + len(ZOO) + len(SINGLE) + 1
+    stages = (STAGES, KERNEL, MODEL, ZOO, SINGLE, PAIR, OF_DATA)
+    assert len(set(seeds)) == len(seeds) == sum(map(len, stages)) + 1
 
 
 def test_boundaries_are_crossed_along_the_lines_that_persistence_follows(raw):
@@ -202,10 +219,16 @@ def test_lists_choose_what_is_made(raw):
         f"results/tables/bell/{name}.csv" for name in ("attacks", "attacks_imagenet", "table1", "table2", "table3")
     ]
     assert sorted(artefact_paths(config, "bell")) == sorted(chosen)
-    assert artefact_paths(config, "tanay") == []
     assert artefact_paths(config, "note") == [
         f"results/figures/note/{name}.png" for name in ("factors", "flatness", "growth")
     ]
+    tanay = artefact_paths(config, "tanay")
+    assert tanay[0] == "results/figures/tanay/figure_01.png"
+    assert "results/figures/tanay/figure_06_interactive.html" in tanay
+    assert tanay[-1] == "results/tables/tanay/residuals.csv"
+    assert atlas_artefacts(config) == ["results/tables/tanay/atlas.csv", "results/figures/tanay/atlas_figure.png"]
+    assert len(atlas_pairs(config, "tanay/atlas")) == 45
+    assert atlas_pairs(config, "tanay/residuals") == ["2v3"]
     assert artefacts_of(config, "class_frequencies") == ["bell/figure_09", "bell/figure_11"]
 
 
@@ -236,6 +259,8 @@ def test_everything_that_artefacts_rest_on_is_asked_for(raw):
         "results/models/mnist5k/zoo-pca.h5",
         "results/zoo/mnist5k.h5",
         "results/dropout/mnist5k/zoo-dropout/igsm-15.h5",
+        "results/tilting/mnist5k/2v3.h5",
+        "results/tilting/toy.h5",
     ):
         assert needed in paths
 
