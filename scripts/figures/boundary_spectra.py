@@ -42,8 +42,7 @@ def draw(*, spectra: str, outputs: Sequence[str], style: str) -> None:
         handles = [
             Line2D([], [], color=OTHER, label="Gaussian sample"),
             Line2D([], [], color="k", label="flat sample (in colour)"),
-            Line2D([], [], color="k", linestyle="--", label="projected by line"),
-            Line2D([], [], color="k", label="projected by descent"),
+            *(Line2D([], [], color="k", linestyle=LINES[way], label=f"projected by {way}") for way in ways),
         ]
         upper.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2)
         save(figure, outputs)
