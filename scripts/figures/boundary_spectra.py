@@ -12,7 +12,7 @@ from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import Reader, reading
 
 GROUPS = {"natural": ("between natural images", NATURAL), "adversarial": ("natural to adversarial", ADVERSARIAL)}
-LINES = {"descent": "-", "line": "--"}
+LINES: dict[str, Any] = {"descent": "-", "line": "--"}
 MARKERS = {"gaussian": "^", "flat": "o"}
 SHOWN = 2
 LIMITS = (3e-4, 8)
