@@ -310,6 +310,24 @@ def test_a_plane_drops_its_normal(kind, projection):
     assert float(found.normals.square().sum()) == pytest.approx(1, abs=1e-9)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_places_without_a_gradient_have_no_normal(known):
+    def model(x):
+        # A step, flat on both sides, where the second coordinate is positive; a slope elsewhere.
+        margin = torch.where(x[:, 1] > 0, torch.sign(x[:, 0]), x[:, 0] if known else torch.sign(x[:, 0]))
+        return torch.stack([-margin, margin], 1)
+
+    point = torch.eye(6).double()[2]
+    parents = (point - torch.eye(6).double()[0], point + torch.eye(6).double()[0])
+    found = spectrum(model, point, parents, 0.01 * offsets("flat", 200, 6), "line", ratio=0.1)
+    assert found.found == 200
+    assert found.dropped == 1
+    if known:
+        assert found.normals.tolist() == pytest.approx([1, 0, 0, 0, 0, 0], abs=1e-7)
+    else:
+        assert bool(torch.isnan(found.normals).all())
+
+
 def test_normals_around_an_edge_span_its_faces():
     model = Wedge(np.eye(2, 30))
     point = torch.zeros(30, dtype=torch.float64)
