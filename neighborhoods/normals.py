@@ -185,7 +185,8 @@ def turning(
         turned = margin_normals(model, landed, batch_size=batch_size)
         angle[rows] = degrees_between(turned, normal[rows].repeat_interleave(each, 0)).reshape(len(rows), -1, walks)
     found = torch.isfinite(angle)
-    median = torch.nanmedian(angle, 2).values
+    # Of an even number PyTorch takes the lower of the two in the middle, which mirrored is the upper one.
+    median = (torch.nanmedian(angle, 2).values - torch.nanmedian(-angle, 2).values) / 2
     return Turning(angle, median, found.double().mean(2), torch.deg2rad(median).tan() / radii.to(angle))
 
 

@@ -1,13 +1,11 @@
 """Level sets, junctions of classes, paths and spectra on boundaries with known shapes."""
 
 import math
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-import yaml
 from scipy import optimize
 
 from neighborhoods.boundary import cross, descend
@@ -26,7 +24,6 @@ from neighborhoods.level_sets import (
 from neighborhoods.networks import fully_connected, weights_of
 from neighborhoods.spectra import singular_values
 from neighborhoods.wedges import Wedge
-from pipeline.config import ConfigError, resolve
 from pipeline.results import IMAGE_DIMS, put_network, put_split
 from pipeline.store import Provenance, reading, writing
 from scripts.boundary.decompose import decompose
@@ -472,9 +469,3 @@ def test_an_attack_without_success_leaves_an_empty_group(files, tmp_path):
         assert file.read("paths/adversarial/connected/n") == file.read("paths/between/connected/n") == 0
         assert np.isnan(file.read("adversarial/searched/share/value")).all()
     boundary_classes.draw(level_sets=paths["output"], outputs=[str(tmp_path / "b.png")], style="paper")
-
-
-def test_radii_that_do_not_ascend_are_one_mistake():
-    raw = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text())
-    with pytest.raises(ConfigError, match=r"level_sets.radii: expected ascending values, found \[0.2, 0.1\]"):
-        resolve({**raw, "level_sets": {"radii": [0.2, 0.1]}})
