@@ -87,8 +87,10 @@ def dropped_values(
     return _share(values == count, share, confidence, comparisons) if len(values) else None
 
 
-def turned_more(cells: Sequence[Cell], group: str, confidence: float, comparisons: int = 1) -> Finding | None:
-    """Normals turn more at the largest radius than at the smallest: the mean difference of angles in degrees."""
+def turned_more(
+    cells: Sequence[Cell], group: str, least: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Normals turn by `least` degrees more at the largest radius than at the smallest, on the mean over crossings."""
     angle = np.asarray(cells[0][f"{group}/turning"], float)
     if len(angle) < 2:
         return None
@@ -97,7 +99,8 @@ def turned_more(cells: Sequence[Cell], group: str, confidence: float, comparison
     if len(values) < 2:
         return None
     low, centre, high = _student(values, confidence, comparisons)
-    return signed(centre, low, high, len(values), 1.0)
+    answer = signed(centre - least, low - least, high - least, len(values), 1.0).verdict
+    return Finding(centre, low, high, len(values), answer)
 
 
 def flat_around(

@@ -81,7 +81,7 @@ def test_dropped_values_are_counted_and_missing_ones_left_out():
 def test_normals_turn_with_the_radius():
     rows = np.array([[0.1, 1.0, 5.0], [0.2, 1.0, 6.0], [math.nan, 2.0, math.nan], [0.0, 0.5, 4.0]])
     cell = {"natural/turning": rows, "radii": np.array([0.1, 1.0, 3.0])}
-    found = evidence.turned_more([cell], "natural", **LEVEL)
+    found = evidence.turned_more([cell], "natural", 1.0, **LEVEL)
     assert (found.n, found.measured) == (3, pytest.approx(np.mean([4.9, 5.8, 4.0])))
     flat = evidence.flat_around([cell], "natural", 0.1, 1.0, 0.5, **LEVEL)
     # Where the pair of classes meets no more at that radius, but does at another, the boundary is not flat.
