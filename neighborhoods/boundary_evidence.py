@@ -87,8 +87,10 @@ def dropped_values(
     return _share(values == count, share, confidence, comparisons) if len(values) else None
 
 
-def turned_more(cells: Sequence[Cell], group: str, confidence: float, comparisons: int = 1) -> Finding | None:
-    """Normals turn more at the largest radius than at the smallest: the mean difference of angles in degrees."""
+def turned_more(
+    cells: Sequence[Cell], group: str, least: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Normals turn by `least` degrees more at the largest radius than at the smallest, on the mean over crossings."""
     angle = np.asarray(cells[0][f"{group}/turning"], float)
     if len(angle) < 2:
         return None
@@ -97,7 +99,8 @@ def turned_more(cells: Sequence[Cell], group: str, confidence: float, comparison
     if len(values) < 2:
         return None
     low, centre, high = _student(values, confidence, comparisons)
-    return signed(centre, low, high, len(values), 1.0)
+    answer = signed(centre - least, low - least, high - least, len(values), 1.0).verdict
+    return Finding(centre, low, high, len(values), answer)
 
 
 def flat_around(
@@ -109,12 +112,16 @@ def flat_around(
     confidence: float,
     comparisons: int = 1,
 ) -> Finding | None:
-    """Around more than a share of the crossings normals turn by less than so many degrees within a radius."""
+    """Around more than a share of the crossings normals turn by less than so many degrees within a radius.
+
+    Crossings with a known angle at any radius count; where the pair of classes meets no more at this one, the boundary
+    is not flat.
+    """
     place = np.flatnonzero(np.isclose(np.asarray(cells[0]["radii"], float), radius))
     if not len(place):
         return None
-    angle = np.asarray(cells[0][f"{group}/turning"], float)[:, place[0]]
-    angle = angle[np.isfinite(angle)]
+    angle = np.asarray(cells[0][f"{group}/turning"], float)
+    angle = angle[np.isfinite(angle).any(1), place[0]]
     return _share(angle < degrees, share, confidence, comparisons) if len(angle) else None
 
 
@@ -122,7 +129,8 @@ def neighbours_orthogonal(cells: Sequence[Cell], confidence: float, comparisons:
     """Delaunay neighbours of different classes cross their boundary orthogonally; measured is the largest angle.
 
     The proof needs more than it says: that the segment meets no third cell. Where all neighbours of that kind
-    (Gabriel's) cross orthogonally, and others that are Delaunay neighbours do not, the claim does not hold as printed.
+    (Gabriel's) cross orthogonally, and another Delaunay neighbour does not, the claim does not hold as printed. Without
+    another that was tested it is undecided, since Gabriel neighbours are only some of Delaunay's.
     """
     angles = np.asarray(cells[0]["neighbours/voronoi/skewness"], float)
     angles = angles[np.isfinite(angles)]
@@ -131,11 +139,10 @@ def neighbours_orthogonal(cells: Sequence[Cell], confidence: float, comparisons:
     largest = float(angles.max())
     if largest > ORTHOGONAL:
         return Finding(largest, largest, largest, len(angles), NOT_REPRODUCED)
-    others = np.asarray(cells[0]["others/voronoi/skewness"], float)
-    tested = int(cells[0]["delaunay/n"])
-    delaunay = round(float(cells[0]["delaunay/value"]) * tested) if tested else 0
-    slanted = tested and delaunay == tested and bool((others[:tested] > ORTHOGONAL).any())
-    return Finding(largest, 0.0, largest, len(angles), NOT_AS_PRINTED if slanted else REPRODUCED)
+    tested = np.asarray(cells[0]["others/delaunay"], bool)
+    others = np.asarray(cells[0]["others/voronoi/skewness"], float)[: len(tested)][tested]
+    answer = NOT_AS_PRINTED if (others > ORTHOGONAL).any() else REPRODUCED if len(others) else UNDECIDED
+    return Finding(largest, 0.0, largest, len(angles), answer)
 
 
 def through_others(
@@ -165,7 +172,8 @@ def wedges_like(
     """Some wedge has the ratio of face numbers, inside over outside, that a network has across its boundary.
 
     The cells are the network's comparison of both sides of its boundary, whose means of logarithms count, and the
-    wedges, each with its geometric mean over all steps. A network whose interval holds 1 may have a flat boundary.
+    wedges, each with its geometric mean over all steps. A network whose interval holds 1 may have a flat boundary. None
+    without an interval, as of a single line, or without a ratio.
     """
     if len(cells) != 2 or f"{group}/mean" not in cells[0]:
         return None
@@ -177,6 +185,8 @@ def wedges_like(
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = np.exp(np.log(np.asarray(cells[1][f"crossings/{line}/face_ratio"], float)).mean(2))
     ratios = ratios[np.isfinite(ratios)]
+    if not np.isfinite(half) or not len(ratios):
+        return None
     # Ratios go from 1 (a flat boundary) to the largest without a gap: measures of wedges are continuous in angles.
     recreated = 1.0 < low <= ratios.max()
     answer = REPRODUCED if recreated else UNDECIDED if low <= 1.0 <= high else NOT_REPRODUCED

@@ -42,7 +42,8 @@ class Spectrum:
     Attributes:
         raw: of the points [dimension], descending, float64, over sqrt(points), so that white noise has its standard
             deviation on the mean; nan where no more points than dimensions arrived. centred: of the points less their
-            mean. removed: of the points without the boundary image's direction. normals: of unit normals at the points.
+            mean. removed: of the points without the boundary image's direction. normals: of unit normals at the points
+            where the margin has a gradient; nan where fewer than two have.
         dropped: centred values below the rest; -1 where there are no values.
         found: points that arrived. normal_rank: participation ratio of the normals, (sum s^2)^2 / sum s^4: 1 where
             they are all alike.
@@ -134,11 +135,13 @@ def spectrum(
     image, attack = point.flatten().double(), (parents[1] - parents[0]).flatten().double()
     normal = margin_normals(model, descend(model, point[None]), batch_size=batch_size)[0].flatten().double()
     turned = margin_normals(model, landed.at(kept), batch_size=batch_size).flatten(1)
+    turned = turned[torch.isfinite(turned).all(1)]
     # Products of centred rows, and of rows without one direction, follow from those of the rows.
     centred, directions = _decomposed(gram - len(rows) * torch.outer(mean, mean))
     rest, rest_directions = _decomposed(without_direction(without_direction(gram, image).T, image))
     raw = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt().flip(0).cpu()
-    normals = singular_values(turned, centred=False)
+    normals = singular_values(turned, centred=False) if len(turned) > 1 else torch.full_like(raw, math.nan)
+    normals = torch.cat([normals, normals.new_zeros(dimension - len(normals))])
     count = dropped_values(centred.numpy(), ratio).count
     lost = directions[:, : max(count, 1)].T
     shares = [float(energy_share(v[None], lost)) if count else math.nan for v in (normal, attack)]
@@ -146,7 +149,7 @@ def spectrum(
         raw=raw / scale,
         centred=centred / scale,
         removed=rest / scale,
-        normals=normals / scale,
+        normals=normals / math.sqrt(max(len(turned), 1)),
         dropped=count,
         found=len(rows),
         normal_rank=float(normals.square().sum().square() / normals.pow(4).sum()),

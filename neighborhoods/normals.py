@@ -121,7 +121,7 @@ def sampled_normals(
             )
             for sign in (1, -1)
         )
-        observed = ((ahead - behind) / 2).reshape(len(rows), -1)
+        observed = ((ahead - behind) / 2).reshape(len(rows), len(z))
         result[rows] = observed @ fit.T
         residual = (observed - result[rows] @ z.T).double()
         variance[rows] = residual.square().sum(1) / (len(z) - dimension)
@@ -183,9 +183,11 @@ def turning(
         place = (points.point[rows].flatten(1)[:, None] + offset).reshape(-1, *shape)
         landed = descend(model, place, points.pair[rows].repeat_interleave(each, 0), batch_size=batch_size)
         turned = margin_normals(model, landed, batch_size=batch_size)
-        angle[rows] = degrees_between(turned, normal[rows].repeat_interleave(each, 0)).reshape(len(rows), -1, walks)
+        between = degrees_between(turned, normal[rows].repeat_interleave(each, 0))
+        angle[rows] = between.reshape(len(rows), len(radii), walks)
     found = torch.isfinite(angle)
-    median = torch.nanmedian(angle, 2).values
+    # Of an even number PyTorch takes the lower of the two in the middle, which mirrored is the upper one.
+    median = (torch.nanmedian(angle, 2).values - torch.nanmedian(-angle, 2).values) / 2
     return Turning(angle, median, found.double().mean(2), torch.deg2rad(median).tan() / radii.to(angle))
 
 

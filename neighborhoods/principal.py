@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+# Of an image, whose covariance then takes 2 GiB.
+MOST_PIXELS = 16384
+
 
 def principal_directions(x: Tensor, count: int) -> Tensor:
     """Leading eigenvectors of the covariance of images [N, ...]: orthonormal rows [count, pixels], float64.
@@ -13,8 +16,11 @@ def principal_directions(x: Tensor, count: int) -> Tensor:
     Takes memory for pixels^2 numbers.
 
     Raises:
-        ValueError: as many directions as images, which their covariance then does not have, or more than pixels.
+        ValueError: as many directions as images, which their covariance then does not have, more than pixels, or images
+            of more than `MOST_PIXELS` values.
     """
+    if x[0].numel() > MOST_PIXELS:
+        raise ValueError(f"expected images of at most {MOST_PIXELS} values for a covariance, found {x[0].numel()}")
     points = x.flatten(1).double()
     most = min(len(points) - 1, points.shape[1])
     if not 1 <= count <= most:

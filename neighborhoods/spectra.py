@@ -36,9 +36,11 @@ def singular_values(samples: Tensor, centred: bool = True) -> Tensor:
         centred: whether the mean is subtracted; without it, a mean that is not zero takes one large singular value.
 
     Raises:
-        ValueError: not a matrix of floating point numbers, or fewer than two samples.
+        ValueError: not a matrix of finite floating point numbers, or fewer than two samples.
     """
     x = _matrix(samples)
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(f"expected finite samples, found {int((~torch.isfinite(x)).any(1).sum())} that are not")
     if centred:
         x = x - x.mean(0)
     least = min(x.shape)

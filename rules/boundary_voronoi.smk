@@ -54,7 +54,7 @@ rule draw_voronoi_angles:
         report(
             "results/figures/{artefact}.png",
             caption="../report/voronoi_angles.rst",
-            category="Bell, Part III: boundaries",
+            category="Bell, Part III: decision boundaries",
             labels={"artefact": "{artefact}: angles at which lines cross"},
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
@@ -83,7 +83,7 @@ rule draw_boundary_plane:
         report(
             "results/figures/{artefact}.png",
             caption="../report/boundary_plane.rst",
-            category="Bell, Part III: boundaries",
+            category="Bell, Part III: decision boundaries",
             labels={"artefact": "{artefact}: boundaries in the plane"},
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),

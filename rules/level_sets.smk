@@ -55,7 +55,7 @@ rule draw_boundary_spectra:
         report(
             "results/figures/{artefact}.png",
             caption="../report/boundary_spectra.rst",
-            category="Bell, Part III: boundaries",
+            category="Bell, Part III: decision boundaries",
             labels={"artefact": "{artefact}: singular values at the boundary"},
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
@@ -84,7 +84,7 @@ rule draw_boundary_classes:
         report(
             "results/figures/{artefact}.png",
             caption="../report/boundary_classes.rst",
-            category="Bell, Part III: boundaries",
+            category="Bell, Part III: decision boundaries",
             labels={"artefact": "{artefact}: classes that meet, and paths"},
         ),
         expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),

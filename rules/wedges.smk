@@ -24,7 +24,7 @@ rule draw_orthant_spectra:
         report(
             "results/figures/{artefact}.png",
             caption="../report/orthant_spectra.rst",
-            category="Bell, Part III: boundaries",
+            category="Bell, Part III: decision boundaries",
             labels={
                 "artefact": "{artefact}: spectra of samples projected onto orthants"
             },
@@ -55,7 +55,7 @@ rule draw_wedge_crossings:
         report(
             "results/figures/{artefact}.png",
             caption="../report/wedge_crossings.rst",
-            category="Bell, Part III: boundaries",
+            category="Bell, Part III: decision boundaries",
             labels={
                 "artefact": "{artefact}: persistence across the boundary of wedges"
             },

@@ -75,6 +75,7 @@ def compare(
         put_summary(file, "gabriel", asdict(drawn.share), "share of training pairs that are Gabriel neighbours", "1")
         text = "share of Delaunay neighbours among training pairs that are not Gabriel neighbours"
         put_summary(file, "delaunay", asdict(share(tested.numpy(), confidence)), text, "1")
+        file.put("others/delaunay", tested, "whether each of the first of these pairs is such", ("tested",))
         for name, (index, start, end) in groups.items():
             angles = crossing_angles(network, classifier, start, end, batch_size=batch_size)
             _put_angles(file, name, index, angles)

@@ -112,6 +112,7 @@ def measure(
         result.put("fit_radii", fit_radii, "standard deviation of the samples around a point", ("fit",), PIXELS)
         result.put("fit_samples", fit_samples, "samples of a fitted normal for each dimension", ())
         result.put("classes", test.classes, "name of each class", ("class",))
+        result.put("confidence", confidence, "level of each interval, and share of random angles in their range", ())
         put_trace(result, t.numpy(), probability.cpu().numpy(), places.numpy(), seen.cpu().numpy())
 
 

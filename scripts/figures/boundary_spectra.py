@@ -12,7 +12,7 @@ from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import Reader, reading
 
 GROUPS = {"natural": ("between natural images", NATURAL), "adversarial": ("natural to adversarial", ADVERSARIAL)}
-LINES = {"descent": "-", "line": "--"}
+LINES: dict[str, Any] = {"descent": "-", "line": "--"}
 MARKERS = {"gaussian": "^", "flat": "o"}
 SHOWN = 2
 LIMITS = (3e-4, 8)
@@ -42,8 +42,7 @@ def draw(*, spectra: str, outputs: Sequence[str], style: str) -> None:
         handles = [
             Line2D([], [], color=OTHER, label="Gaussian sample"),
             Line2D([], [], color="k", label="flat sample (in colour)"),
-            Line2D([], [], color="k", linestyle="--", label="projected by line"),
-            Line2D([], [], color="k", label="projected by descent"),
+            *(Line2D([], [], color="k", linestyle=LINES[way], label=f"projected by {way}") for way in ways),
         ]
         upper.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2)
         save(figure, outputs)

@@ -107,6 +107,7 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     axes.set(ylabel="masks that meet\nclasses other", ylim=(0, 1.05))
     axes.set(xlabel="lines, natural to natural and to adversarial")
     axes.set_xticks(range(at), [str(i) for group in groups.values() for i in range(len(group["plain"]))])
+    axes.tick_params(axis="x", labelsize=6)
     for fill, text in (("k", "than the ends without dropout"), ("none", "than the ends under the same mask")):
         axes.plot([], [], "o", color="k", markerfacecolor=fill, markersize=3, label=text)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), handletextpad=0.1, borderpad=0.1)

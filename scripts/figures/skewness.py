@@ -18,6 +18,7 @@ def draw(*, boundary: str, outputs: Sequence[str], style: str) -> None:
     with reading(boundary) as file:
         groups = {kind: file.read_group(kind) for kind in KINDS}
         null = {key: float(file.read(f"null/skewness/{key}")) for key in ("mean", "low", "high")}
+        level = 100 * float(file.read("confidence"))
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure, (above, below) = plt.subplots(2, 1, figsize=(width, 2.3 * height))
@@ -42,7 +43,7 @@ def draw(*, boundary: str, outputs: Sequence[str], style: str) -> None:
                 f"{text}: ρ = {_correlation(group, 'nearest')},\nwith the line's length {_correlation(group, 'length')}"
             )
             below.scatter(group["nearest"], group["skewness"], s=7, color=colour, alpha=0.6, linewidths=0, label=ranks)
-        random = f"random direction: {null['mean']:.1f}° (95 %: {null['low']:.1f}° to {null['high']:.1f}°)"
+        random = f"random direction: {null['mean']:.1f}° ({level:g} %: {null['low']:.1f}° to {null['high']:.1f}°)"
         above.axvline(null["mean"], color="k", linestyle="--", linewidth=0.8, label=random)
         above.set(xlabel="angle between line and normal (degrees)", ylabel="share of lines per bin", xlim=(0, 90))
         above.set_xticks(range(0, 91, 15))

@@ -1,7 +1,7 @@
 """Spectra of samples projected onto orthants and wedges, and persistence along lines across their boundaries."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -18,6 +18,9 @@ from pipeline.store import Provenance, Writer, writing
 DTYPE = torch.float32
 UNIT = "1, sigma of the sample"
 LENGTH = "1, epsilon of the parallel line = 1"
+Projection = Callable[[Tensor, int], Tensor]
+# Of points, and of the differences from their projections.
+Decomposed = tuple[Spectrum, Tensor]
 LINES: tuple[Line, ...] = ("centreline", "parallel")
 SIDES = {"relative": "as measured", "corrected": "in the population, by the spiked covariance model"}
 ALONG = {
@@ -66,9 +69,16 @@ def measure(
         ):
             file.put(name, value, text, ())
         file.put("skew", skew, "all angles theta of wedge/", (), DEGREES)
-        drawn = [gaussian_sample(samples, dimension, seed + i, DTYPE) for i in range(repeats)]
-        _put_spectra(file, "orthant", drawn, faces, nearest_in_orthant, confidence)
-        _put_spectra(file, "wedge", drawn, faces, onto_wedge, confidence)
+        projections = {"orthant": nearest_in_orthant, "wedge": onto_wedge}
+        found: dict[str, list[list[Decomposed]]] = {name: [] for name in projections}
+        for place, k in enumerate(faces):
+            # A sample of its own for each spectrum of a shape, so that they are independent.
+            seeds = range(seed + place * repeats, seed + (place + 1) * repeats)
+            rows = [_decomposed(gaussian_sample(samples, dimension, own, DTYPE), projections, k) for own in seeds]
+            for name in projections:
+                found[name].append([row[name] for row in rows])
+        for name, spectra in found.items():
+            _put_spectra(file, name, spectra, confidence)
         file.put("crossings/faces", crossing_faces, "number of faces k, one more than angles", ("faces",))
         far = (np.arange(steps) + 0.5) * 2 / steps
         offsets = np.concatenate([-far[::-1], far])
@@ -77,22 +87,17 @@ def measure(
         _put_crossings(file, "sector", [o for o in openings if o < 90], crossing_faces, offsets, gamma)
 
 
-def _put_spectra(
-    file: Writer,
-    name: str,
-    drawn: Sequence[Tensor],
-    faces: Sequence[int],
-    project: Callable[[Tensor, int], Tensor],
-    confidence: float,
-) -> None:
-    """Spectra of the points and of the normals for each sample."""
-    spectra: list[list[Spectrum]] = []
-    normals = []
-    for k in faces:
-        points = [project(sample, k) for sample in drawn]
-        spectra.append([spectrum(each) for each in points])
-        pairs = zip(drawn, points, strict=True)
-        normals.append([singular_values(sample - each) / math.sqrt(len(sample) - 1) for sample, each in pairs])
+def _decomposed(sample: Tensor, projections: Mapping[str, Projection], faces: int) -> dict[str, Decomposed]:
+    """Spectra of a sample's projections onto each shape, and of the differences from them."""
+    points = {name: project(sample, faces) for name, project in projections.items()}
+    scale = math.sqrt(len(sample) - 1)
+    return {name: (spectrum(each), singular_values(sample - each) / scale) for name, each in points.items()}
+
+
+def _put_spectra(file: Writer, name: str, decomposed: Sequence[Sequence[Decomposed]], confidence: float) -> None:
+    """Spectra of the points and of the normals for each number of faces and each sample."""
+    spectra = [[points for points, _ in row] for row in decomposed]
+    normals = [[differences for _, differences in row] for row in decomposed]
     values = np.stack([row[0].values for row in spectra])
     file.put(f"{name}/values", values, "principal standard deviations, first sample", ("faces", "value"), UNIT)
     for part, text in (("count", "values below the rest"), ("bulk", "level of the rest"), ("threshold", "its edge")):

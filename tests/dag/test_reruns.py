@@ -135,5 +135,5 @@ def test_a_lost_result_is_made_again_with_what_needs_it(finished):
 def test_another_working_directory_finds_the_default_configuration(finished, tmp_path):
     jobs = finished.jobs("--directory", str(tmp_path / "elsewhere"))
     assert jobs["fetch_mnist5k"] == 1
-    assert jobs["train"] == 12
+    assert jobs["train"] == 13
     assert jobs["study_kernel"] == 2

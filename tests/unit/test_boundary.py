@@ -280,6 +280,25 @@ def test_normals_of_a_cylinder_turn_across_it_alone():
     assert turned.median.mean().item() == pytest.approx(largest * math.sqrt(0.5), abs=largest * 4 * 0.028)
 
 
+@pytest.mark.parametrize("walks", [1, 2, 5, 6])
+def test_the_middle_walk_counts_also_of_an_even_number(walks):
+    found = descend(Ellipsoid([2.0, 2.0, 1e9]), gaussian(5, 3, seed=3))
+    turned = turning(Ellipsoid([2.0, 2.0, 1e9]), found, torch.tensor([0.02]).double(), walks=walks)
+    assert turned.median.numpy() == pytest.approx(np.median(turned.angle.numpy(), 2), rel=1e-12)
+
+
+def test_lines_that_never_change_class_have_no_normals():
+    model = Linear(torch.zeros(2, 6).double(), torch.tensor([1.0, 0.0]).double())
+    for lines in (3, 0):
+        found = cross(model, gaussian(lines, 6), gaussian(lines, 6, seed=1))
+        fitted = sampled_normals(model, found, 0.1, 24)
+        assert bool(torch.isnan(fitted.normal).all() and torch.isnan(fitted.error).all())
+        turned = turning(model, found, torch.tensor([0.1, 1.0]).double(), walks=3)
+        assert turned.angle.shape == (lines, 2, 3)
+        assert bool(torch.isnan(turned.median).all())
+        assert float(turned.found.sum()) == 0
+
+
 def test_the_radius_at_which_normals_turn_is_interpolated():
     radii = torch.tensor([0.1, 1.0, 10.0])
     rows = [[0.0, 2.0, 10.0], [6.0, 7.0, 8.0], [0.0, 1.0, 2.0], [math.nan, 0.0, 10.0], [math.nan] * 3]

@@ -81,10 +81,13 @@ def test_dropped_values_are_counted_and_missing_ones_left_out():
 def test_normals_turn_with_the_radius():
     rows = np.array([[0.1, 1.0, 5.0], [0.2, 1.0, 6.0], [math.nan, 2.0, math.nan], [0.0, 0.5, 4.0]])
     cell = {"natural/turning": rows, "radii": np.array([0.1, 1.0, 3.0])}
-    found = evidence.turned_more([cell], "natural", **LEVEL)
+    found = evidence.turned_more([cell], "natural", 1.0, **LEVEL)
     assert (found.n, found.measured) == (3, pytest.approx(np.mean([4.9, 5.8, 4.0])))
     flat = evidence.flat_around([cell], "natural", 0.1, 1.0, 0.5, **LEVEL)
-    assert (flat.measured, flat.n, flat.verdict) == (1.0, 3, UNDECIDED)
+    # Where the pair of classes meets no more at that radius, but does at another, the boundary is not flat.
+    assert (flat.measured, flat.n, flat.verdict) == (0.75, 4, UNDECIDED)
+    cell["natural/turning"] = np.vstack([rows, np.full((1, 3), math.nan)])
+    assert evidence.flat_around([cell], "natural", 0.1, 1.0, 0.5, **LEVEL).n == 4
     assert evidence.flat_around([cell], "natural", 0.2, 1.0, 0.5, **LEVEL) is None
 
 
@@ -92,16 +95,19 @@ def neighbours(slanted, others, delaunay):
     return {
         "neighbours/voronoi/skewness": np.array([0.0, slanted, math.nan]),
         "others/voronoi/skewness": np.array(others),
-        "delaunay/n": np.array(len(others)),
-        "delaunay/value": np.array(delaunay),
+        "others/delaunay": np.array(delaunay, bool),
     }
 
 
 def test_neighbours_cross_orthogonally_but_not_as_printed():
     decide = evidence.neighbours_orthogonal
-    assert decide([neighbours(1e-9, [30.0, 20.0], 1.0)], **LEVEL).verdict == NOT_AS_PRINTED
-    assert decide([neighbours(1e-9, [30.0, 20.0], 0.0)], **LEVEL).verdict == REPRODUCED
-    assert decide([neighbours(1.0, [30.0], 1.0)], **LEVEL).verdict == NOT_REPRODUCED
+    assert decide([neighbours(1e-9, [30.0, 20.0], [True, True])], **LEVEL).verdict == NOT_AS_PRINTED
+    # One is enough, and only pairs that were tested and found to be neighbours tell.
+    assert decide([neighbours(1e-9, [30.0, 20.0, 10.0], [False, True])], **LEVEL).verdict == NOT_AS_PRINTED
+    assert decide([neighbours(1e-9, [0.0, 20.0], [True, False])], **LEVEL).verdict == REPRODUCED
+    assert decide([neighbours(1e-9, [30.0, 20.0], [False, False])], **LEVEL).verdict == UNDECIDED
+    assert decide([neighbours(1e-9, [30.0, 20.0], [])], **LEVEL).verdict == UNDECIDED
+    assert decide([neighbours(1.0, [30.0], [True])], **LEVEL).verdict == NOT_REPRODUCED
 
 
 def test_other_classes_and_gaussian_places_under_dropout():
@@ -125,6 +131,10 @@ def test_a_wedge_recreates_ratios_up_to_its_own(mean, verdict):
     found = evidence.wedges_like([network, wedges], "sides", "wedge/centreline", **LEVEL)
     assert found.verdict == verdict
     assert found.low < math.exp(mean) < found.high
+    alone = {**network, "sides/standard_error": math.nan, "sides/n": 1, "sides/clusters": 1}
+    assert evidence.wedges_like([alone, wedges], "sides", "wedge/centreline", **LEVEL) is None
+    none = {"crossings/wedge/centreline/face_ratio": np.full((1, 1, 2), math.nan)}
+    assert evidence.wedges_like([network, none], "sides", "wedge/centreline", **LEVEL) is None
 
 
 def test_skewness_relates_to_size_by_its_sign():

@@ -1,13 +1,11 @@
 """Level sets, junctions of classes, paths and spectra on boundaries with known shapes."""
 
 import math
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-import yaml
 from scipy import optimize
 
 from neighborhoods.boundary import cross, descend
@@ -26,7 +24,6 @@ from neighborhoods.level_sets import (
 from neighborhoods.networks import fully_connected, weights_of
 from neighborhoods.spectra import singular_values
 from neighborhoods.wedges import Wedge
-from pipeline.config import ConfigError, resolve
 from pipeline.results import IMAGE_DIMS, put_network, put_split
 from pipeline.store import Provenance, reading, writing
 from scripts.boundary.decompose import decompose
@@ -310,6 +307,24 @@ def test_a_plane_drops_its_normal(kind, projection):
     assert float(found.normals.square().sum()) == pytest.approx(1, abs=1e-9)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_places_without_a_gradient_have_no_normal(known):
+    def model(x):
+        # A step, flat on both sides, where the second coordinate is positive; a slope elsewhere.
+        margin = torch.where(x[:, 1] > 0, torch.sign(x[:, 0]), x[:, 0] if known else torch.sign(x[:, 0]))
+        return torch.stack([-margin, margin], 1)
+
+    point = torch.eye(6).double()[2]
+    parents = (point - torch.eye(6).double()[0], point + torch.eye(6).double()[0])
+    found = spectrum(model, point, parents, 0.01 * offsets("flat", 200, 6), "line", ratio=0.1)
+    assert found.found == 200
+    assert found.dropped == 1
+    if known:
+        assert found.normals.tolist() == pytest.approx([1, 0, 0, 0, 0, 0], abs=1e-7)
+    else:
+        assert bool(torch.isnan(found.normals).all())
+
+
 def test_normals_around_an_edge_span_its_faces():
     model = Wedge(np.eye(2, 30))
     point = torch.zeros(30, dtype=torch.float64)
@@ -454,9 +469,3 @@ def test_an_attack_without_success_leaves_an_empty_group(files, tmp_path):
         assert file.read("paths/adversarial/connected/n") == file.read("paths/between/connected/n") == 0
         assert np.isnan(file.read("adversarial/searched/share/value")).all()
     boundary_classes.draw(level_sets=paths["output"], outputs=[str(tmp_path / "b.png")], style="paper")
-
-
-def test_radii_that_do_not_ascend_are_one_mistake():
-    raw = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text())
-    with pytest.raises(ConfigError, match=r"level_sets.radii: expected ascending values, found \[0.2, 0.1\]"):
-        resolve({**raw, "level_sets": {"radii": [0.2, 0.1]}})

@@ -149,7 +149,7 @@ def changed_by(raw, before, path, value):
         (("models", "c-4-short", "training", "soft_nearest_neighbor"), {"weight": 1, "temperature": 1}, {"interpolated_weights"}),
         (("figures", "catalogue", "bell/dropout_crossings", "pair"), 1, {"bell/dropout_crossings"}),
         (("spectra", "lines"), 2, {"spectra"}),
-        (("spectra", "lines"), 4, set()),
+        (("spectra", "lines"), 6, set()),
         (("level_sets", "step"), 0.25, {"level_sets"}),
         (("datasets", "mnist5k", "settings"), {"level_sets": {"samples": 9}}, {"level_sets"}),
         (("boundary", "lines"), 9, {"boundary"}),

@@ -228,6 +228,7 @@ def test_figures_are_drawn(measured, tmp_path):
         lambda: singular_values(torch.zeros(3)),
         lambda: singular_values(torch.zeros(1, 3)),
         lambda: singular_values(torch.zeros(4, 3, dtype=torch.long)),
+        lambda: singular_values(torch.full((4, 3), math.nan)),
         lambda: without_direction(torch.zeros(4, 3), torch.zeros(3)),
         lambda: without_direction(torch.zeros(4, 3), torch.ones(2)),
         lambda: flattened(torch.zeros(4, 3)),

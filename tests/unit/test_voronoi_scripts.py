@@ -129,6 +129,7 @@ def test_groups_are_what_they_are_called(cell, voronoi):
         assert file.read("others/voronoi/skewness").min() > 1e-4
         assert np.isnan(file.read("neighbours/correlation/value")), "0 has no ranks"
         assert int(file.read("delaunay/n")) == 3
+        assert file.read("others/delaunay", ("tested",)).mean() == file.read("delaunay/value")
         assert int(file.read("gabriel/n")) >= len(file.read("others/index")) + len(file.read("neighbours/index"))
         median = np.degrees(np.arccos(np.sqrt(stats.beta.median(0.5, 7.5))))
         low, mean, high = (float(file.read(f"null/skewness/{name}")) for name in ("low", "mean", "high"))
