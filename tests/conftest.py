@@ -129,6 +129,13 @@ def smoke_config() -> dict:
     return yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Networks that a test builds have equal weights in every order of tests."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Several threads gain nothing on small tensors, and wait in busy loops when other processes need the cores."""
