@@ -16,6 +16,7 @@ from pipeline.catalogue import (
     DATA_SETTINGS,
     NOT_SAMPLING,
     OPTIONS,
+    PAGES,
     PLOT_SETTINGS,
     PUBLISHED,
     ROW_PLOTS,
@@ -194,7 +195,8 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     style_file = root / "styles" / f"{style}.mplstyle"
     # Some plots have the name of the stage whose results they show.
     script = SCRIPTS.get(f"{plot}_figure", SCRIPTS[plot])
-    return _sorted({**settings, "code": code_digest(root, root / script, (style_file,))})
+    page = (root / "styles" / "page.html", (root / script).with_suffix(".js")) if plot in PAGES else ()
+    return _sorted({**settings, "code": code_digest(root, root / script, (style_file, *page))})
 
 
 def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:

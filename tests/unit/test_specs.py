@@ -1,4 +1,5 @@
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,19 @@ def changed_by(raw, before, path, value):
 )  # fmt: skip
 def test_a_setting_changes_the_specs_that_depend_on_it_and_no_other(raw, before, path, value, expected):
     assert changed_by(raw, before, path, value) == expected
+
+
+@pytest.mark.parametrize("part", ["styles/page.html", "scripts/pages/tilting_path.js"])
+def test_what_a_page_is_written_with_changes_its_spec_alone(raw, tmp_path, part):
+    resolved = resolve(raw)
+    for folder in ("neighborhoods", "pipeline", "scripts", "styles"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    names = ("tanay/figure_06_interactive", "tanay/figure_06")
+    page, figure = (figure_spec(resolved, tmp_path, name) for name in names)
+    with open(tmp_path / part, "a") as file:
+        file.write("\n")
+    assert figure_spec(resolved, tmp_path, names[0]) != page
+    assert figure_spec(resolved, tmp_path, names[1]) == figure
 
 
 def test_specs_of_networks_name_only_the_options_that_are_on(raw):

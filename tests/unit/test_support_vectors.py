@@ -100,15 +100,43 @@ def test_duplicate_points_and_separable_classes_at_large_costs_converge():
     torch.testing.assert_close(found.weight[-1], found.weight[-2], rtol=0, atol=1e-3 * float(found.weight[-1].norm()))
 
 
+@pytest.mark.parametrize("kinds", [1, 6])
+def test_a_point_repeated_counts_as_a_larger_cost(kinds):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2 * kinds, 20, generator=generator, dtype=torch.float64)
+    y = torch.where(torch.arange(2 * kinds) < kinds, 1.0, -1.0)
+    costs, times = torch.logspace(-4, 4, 9), 50
+    many = svm_path(x.repeat(times, 1), y.repeat(times), costs)
+    few = svm_path(x, y, times * costs)
+    assert (many.gap <= 1e-8).all()
+    torch.testing.assert_close(many.objective, few.objective, rtol=2e-8, atol=0)
+    # Both gaps together bound ||w - w*||^2 / 2, relative to an objective that is at least ||w||^2 / 2.
+    apart = (many.weight - few.weight).norm(dim=1)
+    assert (apart <= 2 * (2e-8 * few.objective).sqrt()).all()
+
+
+def test_few_distinct_points_of_either_class_converge():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (600, 6), generator=generator).double()
+    y = torch.where(torch.arange(600) < 300, 1.0, -1.0)
+    assert (svm_path(x, y, torch.logspace(-4, 4, 9)).gap <= 1e-8).all()
+
+
 @pytest.mark.parametrize(
     ("y", "costs", "sentence"),
     [
         ([1.0, 1.0, 1.0], [1.0], "found none labelled -1"),
         ([1.0, 0.0, -1.0], [1.0], "labels -1 and \\+1"),
         ([1.0, -1.0], [1.0], "found \\[3, 2\\] and \\[2\\]"),
-        ([1.0, -1.0, 1.0], [-1.0], "positive costs"),
+        ([1.0, -1.0, 1.0], [-1.0], "positive, finite costs"),
+        ([1.0, -1.0, 1.0], [float("inf")], "positive, finite costs"),
     ],
 )
 def test_bad_input_gets_one_sentence(y, costs, sentence):
     with pytest.raises(ValueError, match=sentence):
         svm_path(torch.zeros(3, 2), torch.tensor(y), torch.tensor(costs))
+
+
+def test_values_that_are_not_finite_get_one_sentence():
+    with pytest.raises(ValueError, match="expected points of finite values"):
+        svm_path(torch.tensor([[0.0], [float("nan")]]), torch.tensor([1.0, -1.0]), torch.ones(1))
