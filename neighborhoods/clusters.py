@@ -17,7 +17,8 @@ class Clusters:
             class mean, in squared units of the features.
         ratio: between / within. low, high: its interval. n: points.
         separation: distance of two class means over the root mean square distance of their points from them
-            [classes, classes], float64; nan for a class without points, 0 on the diagonal.
+            [classes, classes], float64; nan for a class without points; on the diagonal 0, or
+            nan without spread.
     """
 
     between: float

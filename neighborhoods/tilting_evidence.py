@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neighborhoods.claims import Finding, equivalence, signed
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.statistics import clopper_pearson, summarize
 
 Cell = Mapping[str, Any]
 
@@ -106,11 +106,39 @@ def less_tilt(cells: Sequence[Cell], confidence: float, comparisons: int = 1) ->
     return Finding(rise, rise, rise, len(theta), answer)
 
 
+def closed_form(cells: Sequence[Cell], published: float, confidence: float, comparisons: int = 1) -> Finding:
+    """Half the distances to mirror images are d_adv(0) cos(theta) to the published residual, at every lambda."""
+    apart = np.asarray(cells[0]["measured/signed"]) - np.asarray(cells[0]["d_adv"])
+    answer = equivalence(float(apart.min()), float(apart.max()), published)
+    largest = float(np.abs(apart).max())
+    return Finding(largest, largest, largest, _images(cells[0], "train"), answer)
+
+
+def penalty_moves_away(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding | None:
+    """Mean difference of an image's distances under the strongest and the weakest penalty is positive (Student).
+
+    Both networks see the same images, so that differences are paired; images count whose boundary both have in reach.
+    None for fewer than two.
+    """
+    strength, distance = np.asarray(cells[0]["strength"]), np.asarray(cells[0]["distance"])
+    far, near = distance[int(strength.argmax())], distance[int(strength.argmin())]
+    both = np.isfinite(far) & np.isfinite(near)
+    if both.sum() < 2:
+        return None
+    found = summarize(far[both] - near[both], confidence=1 - (1 - confidence) / comparisons)
+    return signed(found.mean, found.mean_low, found.mean_high, found.n, 1.0)
+
+
 def dimension_plays_no_part(
     cells: Sequence[Cell], tolerance: float, confidence: float, comparisons: int = 1
-) -> Finding:
-    """Measured distances and errors of both boundaries are the same in every dimension, up to rounding."""
+) -> Finding | None:
+    """Measured distances and errors of both boundaries are the same in every dimension, up to rounding.
+
+    None for a single dimension.
+    """
     dimensions = np.asarray(cells[0]["dimension"]).tolist()
+    if len(dimensions) < 2:
+        return None
     found = np.stack(
         [
             np.concatenate([np.asarray(cells[0][f"{size}/{name}"]) for name in ("measured", "error")])
@@ -130,6 +158,8 @@ STATISTICS = (
     separates,
     closer,
     less_tilt,
+    closed_form,
+    penalty_moves_away,
     dimension_plays_no_part,
 )
 

@@ -34,7 +34,7 @@ SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yam
 MNIST5K_IMAGES = 5000
 CELL = ("dataset", "model", "attack")
 # Lists of a section that must ascend, also where a dataset has settings of its own.
-ASCENDING = (("boundary", "radii"), ("spectra", "radii"), ("level_sets", "radii"))
+ASCENDING = (("boundary", "radii"), ("spectra", "radii"), ("level_sets", "radii"), ("factors", "epsilons"))
 # What an entry of the catalogue must name, by its plot; a cell unless listed.
 NEEDED = {
     **dict.fromkeys(PLOT_KERNEL, ("network",)),

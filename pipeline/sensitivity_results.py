@@ -1,6 +1,6 @@
 """What the measure `factors` stores, array by array."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ def put_steps(
     along: str,
     increase: np.ndarray,
     kept: np.ndarray,
-    summaries: Sequence[Mapping[str, float]],
+    summaries: Mapping[str, np.ndarray],
     limits: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """Store what steps of growing length do: increases of the loss and classes kept [epsilon, image].
@@ -92,7 +92,7 @@ def put_clusters(file: Writer, right: Mapping[str, Any], spread: Mapping[str, An
 
 
 def put_growth(
-    file: Writer, kind: str, gain: np.ndarray, relative: np.ndarray, summaries: Sequence[Mapping[str, float]]
+    file: Writer, kind: str, gain: np.ndarray, relative: np.ndarray, summaries: Mapping[str, np.ndarray]
 ) -> None:
     """Store how one kind of perturbation grows [stage, image]; summaries are of logarithms, at each stage."""
     file.put(f"growth/{kind}/gain", gain, "norm behind a stage over that in the image", ("stage", "image"))
@@ -101,7 +101,7 @@ def put_growth(
     _put_means(file, f"growth/{kind}/log", summaries, f"ln of {text}", "stage")
 
 
-def _put_means(file: Writer, group: str, summaries: Sequence[Mapping[str, float]], text: str, dim: str) -> None:
+def _put_means(file: Writer, group: str, summaries: Mapping[str, np.ndarray], text: str, dim: str) -> None:
     for name in ("mean", "mean_low", "mean_high", "median", "median_low", "median_high"):
-        file.put(f"{group}/{name}", np.array([row[name] for row in summaries]), f"{name} of {text}", (dim,))
-    file.put(f"{group}/n", summaries[0]["n"], f"values behind each number of {text}", ())
+        file.put(f"{group}/{name}", summaries[name], f"{name} of {text}", (dim,))
+    file.put(f"{group}/n", summaries["n"], f"values behind each number of {text}", (dim,))

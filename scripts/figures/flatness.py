@@ -19,7 +19,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
         epsilon = file.read("flatness/epsilon")
         directions = int(file.read("flatness/directions"))
         groups = {name: file.read_group(f"flatness/{name}") for name in GROUPS}
-    n = int(groups["gradient"]["rise/n"])
+    n = int(groups["gradient"]["rise/n"].max())
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure, (above, below) = plt.subplots(2, 1, figsize=(width, 1.7 * height), sharex=True)

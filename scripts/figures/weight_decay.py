@@ -18,11 +18,12 @@ def draw(*, decay: str, outputs: Sequence[str], style: str) -> None:
             np.array([float(file.read(f"summary/{k}/{name}")) for k in place])
             for name in ("mean", "mean_low", "mean_high")
         )
-        n = int(file.read("summary/0/n"))
+        counts = [int(file.read(f"summary/{k}/n")) for k in place]
         error, least, most = (100 * file.read(f"test/{name}") for name in ("error", "low", "high"))
         figure, (top, bottom) = plt.subplots(2, 1, sharex=True)
         top.errorbar(place, mean, [mean - low, high - mean], fmt="o", color=NATURAL, markersize=3)
         top.set(ylabel="distance to boundary\n(pixel range = 1)", ylim=(0, None))
+        n = " to ".join(f"{count}" for count in sorted({min(counts), max(counts)}))
         top.set_title(f"n = {n} test images; {100 * file.attribute('confidence'):g} % intervals")
         bottom.errorbar(place, error, [error - least, most - error], fmt="s", color=OTHER, markersize=3)
         bottom.set(xlabel="weight penalty λ", ylabel="test error (%)", ylim=(0, None))

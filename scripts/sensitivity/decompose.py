@@ -17,7 +17,7 @@ from neighborhoods.growth import perturbation_growth, towards_nearest
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.sensitivity_evidence import ranks
-from neighborhoods.statistics import clopper_pearson, summarize
+from neighborhoods.statistics import clopper_pearson, summarize, summarize_columns
 from neighborhoods.training import predict
 from pipeline import sensitivity_results as put
 from pipeline.devices import halve_on_out_of_memory
@@ -119,7 +119,7 @@ def decompose(
         for name, (rise, stays) in steps.items():
             increase, kept = rise.cpu().numpy(), stays.cpu().numpy()
             limits = clopper_pearson(kept.sum(1), kept.shape[1], confidence)
-            put.put_steps(file, name, increase, kept, _summaries(increase, confidence, seed), limits)
+            put.put_steps(file, name, increase, kept, summarize_columns(increase.T, None, confidence, seed), limits)
         length = (end - start).flatten(1).norm(dim=1).reshape(-1, *[1] * (start.ndim - 1))
         file.put("growth/length", length.flatten().cpu().numpy(), "length of each perturbation", ("image",), PIXELS)
         # Datasets without training images have other test images beside each.
@@ -130,17 +130,14 @@ def decompose(
         for name, change in changes.items():
             grown = perturbation_growth(network, start, change, batch_size=batch_size)
             gain, relative = grown.gain.cpu().numpy(), grown.relative.cpu().numpy()
-            put.put_growth(file, name, gain, relative, _summaries(_logarithms(grown.relative), confidence, seed))
+            logarithms = _logarithms(grown.relative).T
+            put.put_growth(file, name, gain, relative, summarize_columns(logarithms, None, confidence, seed))
         file.put("growth/stage", list(grown.stages), "layers and blocks in order", ("stage",))
 
 
-def _summaries(rows: np.ndarray, confidence: float, seed: int) -> list[dict[str, float]]:
-    return [asdict(summarize(row, None, confidence, seed)) for row in rows]
-
-
 def _logarithms(growth: Tensor) -> np.ndarray:
-    # A perturbation that a ReLU takes away altogether counts as the smallest number.
-    return growth.clamp_min(torch.finfo(growth.dtype).tiny).log().cpu().numpy()
+    # Left out of means: perturbations that a ReLU takes away altogether, and stages that an image does not reach.
+    return torch.where(growth > 0, growth, torch.nan).log().cpu().numpy()
 
 
 if "snakemake" in globals():

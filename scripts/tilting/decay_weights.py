@@ -10,7 +10,7 @@ import torch
 from neighborhoods import networks
 from neighborhoods.distance import boundary_distance
 from neighborhoods.images import to_unit_interval
-from neighborhoods.statistics import NO_VALUES, clopper_pearson, summarize
+from neighborhoods.statistics import clopper_pearson, summarize_finite
 from neighborhoods.training import predict, train
 from pipeline.results import PIXELS, put_summary, read_split
 from pipeline.store import Provenance, writing
@@ -61,11 +61,9 @@ def decay(
         file.put("test/n", n, "test images", ())
         for name, values in (("error", np.asarray(wrong) / n), ("low", low), ("high", high)):
             file.put(f"test/{name}", values, f"{name} of the test error", ("strength",))
-        rows = {"weakest": int(np.argmin(strengths)), "strongest": int(np.argmax(strengths))}
-        for name, row in {**{str(k): k for k in range(len(strengths))}, **rows}.items():
-            reached = found[row][np.isfinite(found[row])]
-            summary = asdict(summarize(reached, confidence=confidence) if len(reached) else NO_VALUES)
-            put_summary(file, f"summary/{name}", summary, "distance to the boundary", PIXELS)
+        for row, distance in enumerate(found):
+            summary = asdict(summarize_finite(distance, confidence=confidence))
+            put_summary(file, f"summary/{row}", summary, "distance to the boundary", PIXELS)
 
 
 if "snakemake" in globals():

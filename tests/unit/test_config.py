@@ -110,6 +110,7 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("datasets.mnist5k.train", 4500, "train and test to add up to at most 5000 images of mnist5k, found 4500 + 1000"),
         ("persistence.sigma_min", 200, "persistence.sigma_min: expected a value below persistence.sigma_max (100.0)"),
         ("boundary.radii", [1.0, 0.1], "boundary.radii: expected ascending values, found [1.0, 0.1]"),
+        ("factors.epsilons", [1.0, 0.1], "factors.epsilons: expected ascending values, found [1.0, 0.1]"),
         ("spectra.radii", [1.0, 0.1], "spectra.radii: expected ascending values, found [1.0, 0.1]"),
         ("level_sets.radii", [1.0, 0.1], "level_sets.radii: expected ascending values, found [1.0, 0.1]"),
         (

@@ -166,6 +166,28 @@ def test_a_linear_cell_holds_its_closed_form(cell):
         assert (file.read("growth/gradient/gain")[1] <= 4 + 1e-5).all()
 
 
+def test_perturbations_that_a_layer_takes_away_are_left_out_of_means(cell, tmp_path):
+    """One of four perturbations lies where the network has no weights."""
+    _, paths, asked = cell
+    hidden = str(tmp_path / "attack.h5")
+    with reading(paths["attack"]) as old, writing(hidden, Provenance()) as file:
+        for name in ("x", "x_adv", "success", "index", "label"):
+            values = old.read(name)
+            if name == "x_adv":
+                # Columns of the second row have no weights.
+                values[0] = old.read("x")[0]
+                values[0, 0, 1] += 0.2
+            file.put(name, values, name, tuple(f"a{i}" for i in range(values.ndim)))
+    output = str(tmp_path / "o.h5")
+    decompose(**{**paths, "attack": hidden}, output=output, provenance=Provenance(), **asked)
+    with reading(output) as file:
+        assert file.read("growth/adversarial/log/n").tolist() == [4, 3]
+        relative = file.read("growth/adversarial/relative")[1]
+        mean = float(file.read("growth/adversarial/log/mean")[1])
+        assert (relative == 0).sum() == 1
+        assert mean == pytest.approx(np.log(relative[relative > 0]).mean())
+
+
 def test_an_attack_without_success_gets_a_sentence(cell, tmp_path):
     _, paths, asked = cell
     attack = str(tmp_path / "attack.h5")

@@ -103,6 +103,10 @@ def test_degenerate_input_gets_one_sentence():
         centroids(x[y > 0], y[y > 0])
     with pytest.raises(ValueError, match="found equal centroids"):
         centroids(torch.ones(4, 3), torch.tensor([-1.0, 1.0, -1.0, 1.0]))
+    # Sums of tenths in two orders differ in the last digit.
+    tenths = torch.tensor([[0.1], [0.2], [0.3], [0.3], [0.2], [0.1]], dtype=torch.float64)
+    with pytest.raises(ValueError, match="found equal centroids"):
+        centroids(tenths, torch.tensor([-1.0, -1.0, -1.0, 1.0, 1.0, 1.0]))
     z = centroids(x, y).direction
     with pytest.raises(ValueError, match="found all of them along it"):
         tilt_directions(torch.stack([z, z]), z)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED
 from neighborhoods.evidence import STATISTICS
@@ -193,6 +194,26 @@ def test_claims_follow_the_results(results):
         # None wrong of 60 leaves up to 6 % open.
         assert STATISTICS["separates"](cell, share=0.1, **LEVEL).verdict == REPRODUCED
         assert STATISTICS["dimension_plays_no_part"](toys, tolerance=1e-9, **LEVEL).verdict == REPRODUCED
+        assert STATISTICS["dimension_plays_no_part"]([{"dimension": np.array([2])}], tolerance=1e-9, **LEVEL) is None
+        assert STATISTICS["closed_form"](cell, published=0.0013, **LEVEL).verdict == REPRODUCED
+        unsigned = [{**cell[0], "measured/signed": cell[0]["d_adv"] + np.linspace(0.01, 0.1, 9)}]
+        assert STATISTICS["closed_form"](unsigned, published=0.0013, **LEVEL).verdict == NOT_REPRODUCED
+
+
+def test_distances_of_the_same_images_are_compared_in_pairs():
+    generator = np.random.default_rng(0)
+    near = np.exp(generator.normal(size=40))
+    far = near + 0.1 + 0.05 * generator.normal(size=40)
+    far[0] = np.inf
+    cell = {"strength": np.array([1e-4, 0.0]), "distance": np.stack([far, near])}
+    found = STATISTICS["penalty_moves_away"]([cell], **LEVEL)
+    limits = stats.ttest_rel(far[1:], near[1:]).confidence_interval(0.95)
+    assert (found.n, found.verdict) == (39, REPRODUCED)
+    assert (found.low, found.high) == pytest.approx((limits.low, limits.high))
+    other = {**cell, "strength": cell["strength"][::-1]}
+    assert STATISTICS["penalty_moves_away"]([other], **LEVEL).verdict == NOT_REPRODUCED
+    none = {**cell, "distance": np.stack([np.full(40, np.inf), near])}
+    assert STATISTICS["penalty_moves_away"]([none], **LEVEL) is None
 
 
 def test_networks_under_several_penalties_are_measured(tmp_path, one_thread):
@@ -211,8 +232,8 @@ def test_networks_under_several_penalties_are_measured(tmp_path, one_thread):
         distance = file.read("distance")
         assert distance.shape == (2, 10)
         assert (distance > 0).all()
-        for name, row in (("strongest", 0), ("weakest", 1)):
-            assert file.read(f"summary/{name}/n") == np.isfinite(distance[row]).sum()
+        for row in range(2):
+            assert file.read(f"summary/{row}/n") == np.isfinite(distance[row]).sum()
     weight_decay.draw(decay=str(output), outputs=[str(tmp_path / "decay.png")], style="paper")
     assert (tmp_path / "decay.png").stat().st_size > 5000
 
