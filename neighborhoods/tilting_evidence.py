@@ -22,10 +22,12 @@ def tilt_angle(
     confidence: float,
     comparisons: int = 1,
     alpha: float | None = None,
+    images: int | None = None,
+    ends: Sequence[float] | None = None,
 ) -> Finding | None:
     """The angle at one alpha, or the largest, is within so many degrees of the published one; limits from the gap."""
     place = int(np.argmax(cells[0]["theta"])) if alpha is None else _place(cells[0], alpha)
-    if place is None:
+    if place is None or not _made_as(cells[0], images, ends):
         return None
     theta, low, high = (values[place] for values in _angles(cells[0]))
     answer = equivalence(low - published, high - published, degrees)
@@ -33,9 +35,18 @@ def tilt_angle(
 
 
 def tilt_distance(
-    cells: Sequence[Cell], published: float, factor: float, confidence: float, comparisons: int = 1, of: str = "zero"
-) -> Finding:
+    cells: Sequence[Cell],
+    published: float,
+    factor: float,
+    confidence: float,
+    comparisons: int = 1,
+    of: str = "zero",
+    images: int | None = None,
+    ends: Sequence[float] | None = None,
+) -> Finding | None:
     """d_adv between the centroids (`of` "zero") or the smallest of the path is within a factor of the published one."""
+    if not _made_as(cells[0], images, ends):
+        return None
     zero = float(cells[0]["d_adv_zero"])
     measured = least = most = zero
     if of != "zero":
@@ -53,13 +64,15 @@ def tilt_error(
     points: float,
     confidence: float,
     comparisons: int = 1,
+    images: int | None = None,
+    ends: Sequence[float] | None = None,
 ) -> Finding | None:
     """An error in % at one alpha is within so many percentage points of the published one, on the same images.
 
     The interval reported is Clopper and Pearson's, for other images of the same kind.
     """
     place = _place(cells[0], alpha)
-    if place is None:
+    if place is None or not _made_as(cells[0], images, ends):
         return None
     n = _images(cells[0], split)
     error = float(cells[0][f"{split}/error"][place])
@@ -69,9 +82,17 @@ def tilt_error(
 
 
 def best_alpha(
-    cells: Sequence[Cell], published: float, step: float, confidence: float, comparisons: int = 1
-) -> Finding:
+    cells: Sequence[Cell],
+    published: float,
+    step: float,
+    confidence: float,
+    comparisons: int = 1,
+    images: int | None = None,
+    ends: Sequence[float] | None = None,
+) -> Finding | None:
     """The published best alpha is one of the smallest test errors, or no farther than a step from them."""
+    if not _made_as(cells[0], images, ends):
+        return None
     error, alpha = np.asarray(cells[0]["test/error"]), np.asarray(cells[0]["alpha"])
     best = alpha[error == error.min()]
     nearest = float(best[np.abs(best - published).argmin()])
@@ -167,6 +188,13 @@ STATISTICS = (
 def _place(cell: Cell, alpha: float) -> int | None:
     found = np.flatnonzero(np.isclose(cell["alpha"], alpha))
     return int(found[0]) if len(found) else None
+
+
+def _made_as(cell: Cell, images: int | None, ends: Sequence[float] | None) -> bool:
+    """Whether a path was made with so many training images and between these alphas, as a published number was."""
+    alpha = np.asarray(cell["alpha"])
+    same = ends is None or bool(np.allclose([alpha[0], alpha[-1]], ends))
+    return same and images in (None, _images(cell, "train"))
 
 
 def _images(cell: Cell, split: str) -> int:

@@ -183,6 +183,12 @@ def test_claims_follow_the_results(results):
             test = {"split": "test", "alpha": 0.0, "points": 0.1}
             assert STATISTICS["tilt_error"](cell, published=published, **test, **LEVEL).verdict == answer
         assert STATISTICS["tilt_angle"](cell, published=1.0, degrees=1.0, alpha=9.0, **LEVEL) is None
+        # Published numbers hold for the images and the range of lambda that they were made with.
+        made = {"images": int(cell[0]["train/n"]), "ends": [float(cell[0]["alpha"][i]) for i in (0, -1)]}
+        for other in ({"images": made["images"] + 1}, {"ends": [made["ends"][0] - 1, made["ends"][1]]}):
+            assert STATISTICS["best_alpha"](cell, published=1.0, step=1.0, **LEVEL, **made | other) is None
+            assert STATISTICS["tilt_distance"](cell, published=1.0, factor=2.0, **LEVEL, **made | other) is None
+        assert STATISTICS["best_alpha"](cell, published=1.0, step=1.0, **LEVEL, **made) is not None
         assert STATISTICS["closer"](cell, **LEVEL).verdict == REPRODUCED
         assert STATISTICS["less_tilt"](cell, **LEVEL).verdict == REPRODUCED
         flat = [{**cell[0], "theta": cell[0]["theta"][::-1]}]
