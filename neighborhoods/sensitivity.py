@@ -10,7 +10,8 @@ Lengths are L2 and in units of the images; features and logits have no unit.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from neighborhoods.sampling import Classifier
 
 # The head applied to the features must give the network's logits, up to the rounding of float32 sums.
 SPLIT_TOLERANCE = 1e-4
+
+Factors = TypeVar("Factors", "LossGradient", "FaceFactors")
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,24 @@ def face_factors(parts: SplitNetwork, x: Tensor, label: Tensor, classes: int = M
         nearest_in_features=nearest_in_features,
         margin_gradient=(chosen.double() * _column(norm[:, 0], x)).to(x.dtype),
     )
+
+
+def in_batches(
+    measure: Callable[[SplitNetwork, Tensor, Tensor], Factors],
+    parts: SplitNetwork,
+    x: Tensor,
+    label: Tensor,
+    *,
+    batch_size: int,
+) -> Factors:
+    """`loss_gradient` or `face_factors` of images [n, ...], so many of which are in one graph at a time.
+
+    Raises:
+        ValueError: as for `measure`.
+    """
+    pieces = [measure(parts, *piece) for piece in zip(x.split(batch_size), label.split(batch_size), strict=True)]
+    names = [field.name for field in fields(pieces[0])]
+    return type(pieces[0])(**{name: torch.cat([getattr(piece, name) for piece in pieces]) for name in names})
 
 
 def steepest_cosine(gradient: LossGradient, faces: FaceFactors) -> Tensor:

@@ -64,8 +64,13 @@ def decompose(
     start, end = (to_unit_interval(columns[name][rows], device) for name in ("x", "x_adv"))
 
     parts = sensitivity.split(network, x[:2])
-    eta, faces = sensitivity.loss_gradient(parts, x, label), sensitivity.face_factors(parts, x, label)
-    there = sensitivity.loss_gradient(parts, start, torch.from_numpy(columns["label"][rows]).to(device))
+    attacked_label = torch.from_numpy(columns["label"][rows]).to(device)
+    eta, there = (
+        halve_on_out_of_memory(partial(sensitivity.in_batches, sensitivity.loss_gradient, parts, *images), batch_size)
+        for images in ((x, label), (start, attacked_label))
+    )
+    face = partial(sensitivity.in_batches, sensitivity.face_factors, parts, x, label)
+    faces = halve_on_out_of_memory(face, batch_size)
     norm = halve_on_out_of_memory(partial(sensitivity.spectral_norm, parts.features, x, seed=seed), batch_size)
     search = partial(boundary_distance, network, x, label=label, classes=distance_classes, steps=distance_steps)
     walk = partial(flatness, network, x, label, eta.direction, epsilons, directions=directions, seed=seed)

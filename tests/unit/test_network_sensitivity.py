@@ -18,6 +18,7 @@ from neighborhoods.sensitivity import (
     cross_entropy,
     face_factors,
     head_norm,
+    in_batches,
     loss_gradient,
     pair_norms,
     spectral_norm,
@@ -415,3 +416,14 @@ def test_boundary_of_two_classes_agrees_with_an_independent_search(generator):
         # Second order: the error of the first-order distance is of the order of its square.
         exact = math.sqrt(best.fun)
         assert float(found.distance[row]) == pytest.approx(exact, abs=2 * exact**2 + 1e-6)
+
+
+@pytest.mark.parametrize("measure", [loss_gradient, face_factors])
+def test_batches_change_nothing_beyond_rounding(generator, measure):
+    network, x, label = mlp(generator)
+    parts = split(network, x)
+    whole, pieces = measure(parts, x, label), in_batches(measure, parts, x, label, batch_size=3)
+    assert type(pieces) is type(whole)
+    for name, values in vars(whole).items():
+        assert vars(pieces)[name].shape == values.shape
+        assert torch.allclose(vars(pieces)[name].double(), values.double(), rtol=1e-12, atol=1e-14), name
