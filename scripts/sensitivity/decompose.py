@@ -17,7 +17,7 @@ from neighborhoods.growth import perturbation_growth, towards_nearest
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.sensitivity_evidence import ranks
-from neighborhoods.statistics import clopper_pearson, summarize, summarize_columns
+from neighborhoods.statistics import clopper_pearson, share, summarize, summarize_columns
 from neighborhoods.training import predict
 from pipeline import sensitivity_results as put
 from pipeline.devices import halve_on_out_of_memory
@@ -111,12 +111,10 @@ def decompose(
         file.put("head/pair_norm", pairs, "norm of the difference of two classes' weights", ("class", "rival"))
         if len(known):
             hidden = logits_in_batches(parts.features, known, batch_size)
-            count = int((parts.head(hidden).argmax(1) == known_label).sum())
-            low, high = clopper_pearson(count, len(known), confidence)
-            share = {"value": count / len(known), "low": float(low), "high": float(high), "n": len(known)}
+            hits = (parts.head(hidden).argmax(1) == known_label).cpu().numpy()
             spread = asdict(clusters(hidden, known_label, len(test.classes), confidence))
             ratio = {"value": spread["ratio"]} | {key: spread[key] for key in ("low", "high", "n")}
-            put.put_clusters(file, share, ratio, spread["separation"].cpu().numpy())
+            put.put_clusters(file, asdict(share(hits, confidence)), ratio, spread["separation"].cpu().numpy())
         file.put("flatness/epsilon", np.array(epsilons), "length of the step", ("epsilon",), PIXELS)
         file.put("flatness/directions", directions, "random directions of each image", ())
         steps = {"gradient": (around.given_increase, around.given_kept)}
