@@ -12,10 +12,12 @@ from neighborhoods.claims import (
     REPRODUCED,
     UNDECIDED,
     Finding,
+    above,
     equivalence,
+    proportion,
     signed,
 )
-from neighborhoods.statistics import clopper_pearson, summarize
+from neighborhoods.statistics import summarize
 
 Cell = Mapping[str, Any]
 
@@ -32,7 +34,7 @@ def counted_faces(
     """
     faces = np.asarray(cells[0]["faces"])
     found = np.asarray(cells[0][f"{shape}/{of}"])
-    return _share((found.reshape(len(faces), -1) == faces[:, None]).ravel(), share, confidence, comparisons)
+    return _share_of((found.reshape(len(faces), -1) == faces[:, None]).ravel(), share, confidence, comparisons)
 
 
 def dropped_size(
@@ -67,8 +69,7 @@ def left_direction(
     if len(values) < 2:
         return None
     low, centre, high = _student(values, confidence, comparisons)
-    answer = signed(centre - least, low - least, high - least, len(values), 1.0).verdict
-    return Finding(centre, max(low, 0.0), min(high, 1.0), len(values), answer)
+    return above(centre, max(low, 0.0), min(high, 1.0), len(values), least)
 
 
 def dropped_values(
@@ -84,7 +85,7 @@ def dropped_values(
 ) -> Finding | None:
     """Around more than a share of the crossings exactly `count` singular values drop; Clopper-Pearson."""
     values = _spectra(cells[0], f"{group}/dropped", radius, sample, projection)
-    return _share(values == count, share, confidence, comparisons) if len(values) else None
+    return _share_of(values == count, share, confidence, comparisons) if len(values) else None
 
 
 def turned_more(
@@ -99,8 +100,7 @@ def turned_more(
     if len(values) < 2:
         return None
     low, centre, high = _student(values, confidence, comparisons)
-    answer = signed(centre - least, low - least, high - least, len(values), 1.0).verdict
-    return Finding(centre, low, high, len(values), answer)
+    return above(centre, low, high, len(values), least)
 
 
 def flat_around(
@@ -122,7 +122,7 @@ def flat_around(
         return None
     angle = np.asarray(cells[0][f"{group}/turning"], float)
     angle = angle[np.isfinite(angle).any(1), place[0]]
-    return _share(angle < degrees, share, confidence, comparisons) if len(angle) else None
+    return _share_of(angle < degrees, share, confidence, comparisons) if len(angle) else None
 
 
 def neighbours_orthogonal(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding | None:
@@ -153,8 +153,7 @@ def through_others(
     if len(values) < 2:
         return None
     low, centre, high = _student(values, confidence, comparisons)
-    answer = signed(centre - share, low - share, high - share, len(values), 1.0).verdict
-    return Finding(centre, max(low, 0.0), min(high, 1.0), len(values), answer)
+    return above(centre, max(low, 0.0), min(high, 1.0), len(values), share)
 
 
 def gaussian_places(
@@ -163,7 +162,7 @@ def gaussian_places(
     """On more than a share of the lines Shapiro and Wilk's test at a level for all lets places be Gaussian."""
     p = np.asarray(cells[0][f"{group}/normality/{of}/shapiro_p"], float)
     p = p[np.isfinite(p)]
-    return _share(p > (1 - confidence) / len(p), share, confidence, comparisons) if len(p) else None
+    return _share_of(p > (1 - confidence) / len(p), share, confidence, comparisons) if len(p) else None
 
 
 def wedges_like(
@@ -237,7 +236,5 @@ def _student(values: np.ndarray, confidence: float, comparisons: int) -> tuple[f
     return summary.mean - half, summary.mean, summary.mean + half
 
 
-def _share(holds: np.ndarray, share: float, confidence: float, comparisons: int) -> Finding:
-    count, n = int(holds.sum()), len(holds)
-    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
-    return Finding(count / n, low, high, n, signed(count / n - share, low - share, high - share, n, 1.0).verdict)
+def _share_of(holds: np.ndarray, share: float, confidence: float, comparisons: int) -> Finding:
+    return proportion(int(holds.sum()), len(holds), share, confidence, comparisons)

@@ -15,6 +15,10 @@ CONNECTED, OTHER_CLASS, GAP, UNRESOLVED = range(len(OUTCOMES))
 SHRINKING = 0.9
 
 
+# What a path can end as, see `Paths.status`.
+OUTCOMES = ("connected", "other class", "gap", "unresolved")
+
+
 @dataclass(frozen=True)
 class Paths:
     """Paths between pairs of points.

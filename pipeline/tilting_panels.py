@@ -18,11 +18,6 @@ def nearest(file: Reader, wanted: Sequence[float]) -> list[int]:
     return [int(np.abs(alpha - value).argmin()) for value in wanted]
 
 
-def first_best(error: np.ndarray) -> int:
-    """Place of the smallest error, the first one of equals."""
-    return int(error.argmin())
-
-
 def boundary(theta: float, offset: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Two points of the line u cos(theta) + v sin(theta) + offset = 0, `reach` to both sides of its middle."""
     normal = np.array([np.cos(np.radians(theta)), np.sin(np.radians(theta))])

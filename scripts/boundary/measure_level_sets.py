@@ -9,7 +9,7 @@ import torch
 from neighborhoods.boundary import LineCrossing, cross, logits_in_batches
 from neighborhoods.boundary_lines import natural_lines
 from neighborhoods.boundary_spectra import offsets
-from neighborhoods.connectedness import connect, pairs_of_equal_classes
+from neighborhoods.connectedness import OUTCOMES, connect, pairs_of_equal_classes
 from neighborhoods.images import to_unit_interval
 from neighborhoods.junctions import class_distances, classes_within, sampled_classes
 from neighborhoods.level_sets import along_lines, constraint_rank, local_dimensions, probability_images, simplex
@@ -135,14 +135,14 @@ def _put_paths(
         rows = pairs_of_equal_classes(of_group, origin if group is None else None)
         ends = (point[rows[:, 0]], point[rows[:, 1]])
         paths = connect(network, *ends, pair[rows[:, 0]], tolerance, rounds=rounds, batch_size=batch_size)
-        text = "connected, or not by this path (other class, gap), or unresolved"
-        file.put(f"paths/{name}/status", np.array(paths.status, dtype=str), text, ("path",))
+        file.put(f"paths/{name}/status", np.array(paths.status, dtype=str), " or ".join(OUTCOMES), ("path",))
         chord = (ends[0] - ends[1]).flatten(1).norm(dim=1)
         for key, values, text in (("longest", paths.longest, "longest step left"), ("chord", chord, "ends' distance")):
             file.put(f"paths/{name}/{key}", values.cpu(), text, ("path",), PIXELS)
         file.put(f"paths/{name}/steps", paths.steps.cpu(), "steps", ("path",))
-        connected = share([status == "connected" for status in paths.status], confidence)
-        put_summary(file, f"paths/{name}/connected", asdict(connected), "share of paths that are connected", "1")
+        for end in OUTCOMES:
+            found = asdict(share([status == end for status in paths.status], confidence))
+            put_summary(file, f"paths/{name}/{end.replace(' ', '_')}", found, f"share of paths that end as: {end}", "1")
 
 
 if "snakemake" in globals():

@@ -102,10 +102,10 @@ def _dimensions(groups: Mapping[str, Mapping[str, Any]], spreads: np.ndarray) ->
 def _outcomes(axes: Axes, paths: Mapping[str, Mapping[str, np.ndarray]], step: float) -> None:
     labels = []
     for place, (name, text) in enumerate(PATHS.items()):
-        status, n = paths[name]["status"], int(paths[name]["connected/n"])
+        n = int(paths[name]["connected/n"])
         left = 0.0
         for outcome, colour in OUTCOMES.items():
-            share = float(np.mean(status == outcome)) if n else 0.0
+            share = float(paths[name][f"{outcome.replace(' ', '_')}/value"]) if n else 0.0
             axes.barh(place, share, left=left, color=colour, height=0.6, label=outcome if place == 0 else None)
             left += share
         share, low, high = (float(paths[name][f"connected/{key}"]) for key in ("value", "low", "high"))

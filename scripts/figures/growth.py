@@ -22,7 +22,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
     with reading(factors) as file:
         stages = [str(name) for name in file.read("growth/stage")]
         groups = {name: file.read_group(f"growth/{name}/log") for name in GROUPS}
-        length = float(np.median(file.read("growth/length")))
+        length = float(file.read("growth/length_median"))
     places = np.arange(len(stages))
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]

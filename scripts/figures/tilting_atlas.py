@@ -7,7 +7,6 @@ import numpy as np
 
 from pipeline.figure import drawing, save
 from pipeline.store import StoreError, reading
-from pipeline.tilting_panels import first_best
 
 
 def draw(*, tilting: Sequence[str], outputs: Sequence[str], style: str, pairs: Sequence[str]) -> None:
@@ -21,7 +20,7 @@ def draw(*, tilting: Sequence[str], outputs: Sequence[str], style: str, pairs: S
                 raise StoreError(f"{path}: expected the same values of alpha in every pair")
             alpha = file.read("alpha")
             rows.append(file.read("theta"))
-            marks.append(alpha[first_best(file.read("test/error"))])
+            marks.append(alpha[int(file.read("test/best"))])
     with drawing(style):
         width = plt.rcParams["figure.figsize"][0]
         figure, axes = plt.subplots(figsize=(width, 1.1 + 0.115 * len(pairs)))

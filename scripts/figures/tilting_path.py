@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.figure import NATURAL, OTHER, drawing, save
 from pipeline.store import Reader, reading
-from pipeline.tilting_panels import digit, first_best, nearest, plane, power, reach_of
+from pipeline.tilting_panels import digit, nearest, plane, power, reach_of
 
 
 def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[float]) -> None:
@@ -47,7 +47,7 @@ def _curves(figure: plt.Figure, cell: plt.SubplotSpec, file: Reader, shown: np.n
             linewidth=0,
         )
     axes.set(xlabel="α = log$_{10}$ λ", ylabel="error (%)", ylim=(0, None))
-    best = first_best(error)
+    best = int(file.read("test/best"))
     axes.plot(alpha[best], 100 * error[best], "v", color=OTHER, markersize=5, label="best")
     for value in shown:
         axes.axvline(value, color="0.85", linewidth=0.8, zorder=0)

@@ -104,8 +104,7 @@ def decompose(
         for name, pair in put.RANKS.items():
             found = ranks(values[pair[0]], values[pair[1]], confidence)
             if found is not None:
-                text = f"Spearman's correlation of {' and '.join(pair)}"
-                put_summary(file, f"rank/{name}", asdict(found), text, "1")
+                put_summary(file, f"rank/{name}", asdict(found), f"Spearman's of {' and '.join(pair)}", "1")
         file.put("head/norm", sensitivity.head_norm(parts.head), "spectral norm of the last layer's weights", ())
         pairs = sensitivity.pair_norms(parts.head).cpu().numpy()
         file.put("head/pair_norm", pairs, "norm of the difference of two classes' weights", ("class", "rival"))
@@ -124,7 +123,9 @@ def decompose(
             limits = clopper_pearson(kept.sum(1), kept.shape[1], confidence)
             put.put_steps(file, name, increase, kept, summarize_columns(increase.T, None, confidence, seed), limits)
         length = (end - start).flatten(1).norm(dim=1).reshape(-1, *[1] * (start.ndim - 1))
-        file.put("growth/length", length.flatten().cpu().numpy(), "length of each perturbation", ("image",), PIXELS)
+        lengths = length.flatten().cpu().numpy()
+        file.put("growth/length", lengths, "length of each perturbation", ("image",), PIXELS)
+        file.put("growth/length_median", float(np.median(lengths)), "its median over images", (), PIXELS)
         # Datasets without training images have other test images beside each.
         beside = towards_nearest(start, known if len(known) else to_unit_interval(test.images, device))
         random = random_directions(start, torch.Generator().manual_seed(seed))

@@ -16,7 +16,7 @@ def tabulate(*, tilting: Sequence[str], pairs: Sequence[str], output: str, prove
         with reading(path) as file:
             columns = {name: file.read(name) for name in COLUMNS}
             n = {split: int(file.read(f"{split}/n")) for split in ("train", "test")}
-            best = int(columns["test/error"].argmin())
+            best = int(file.read("test/best"))
         for place in range(len(columns["alpha"])):
             found = {name: values[place] for name, values in columns.items()}
             row = {"pair": pair, "alpha": found["alpha"], "theta_deg": found["theta"], "d_adv": found["d_adv"]}

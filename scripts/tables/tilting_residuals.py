@@ -11,13 +11,21 @@ def tabulate(*, tilting: Sequence[str], pairs: Sequence[str], output: str, prove
     rows = []
     for path, pair in zip(tilting, pairs, strict=True):
         with reading(path) as file:
-            names = ("alpha", "theta", "d_adv", "measured/signed", "measured/plain")
+            names = (
+                "alpha",
+                "theta",
+                "d_adv",
+                "measured/signed",
+                "measured/plain",
+                "residual/signed",
+                "residual/plain",
+            )
             columns = zip(*(file.read(name) for name in names), strict=True)
             zero, n = float(file.read("d_adv_zero")), int(file.read("train/n"))
-        for alpha, theta, distance, signed, plain in columns:
+        for alpha, theta, distance, signed, plain, apart, apart_plain in columns:
             row = {"pair": pair, "alpha": alpha, "theta_deg": theta, "d_adv_zero": zero, "d_adv": distance}
-            row |= {"d_adv_measured": signed, "residual": signed - distance, "images": n}
-            rows.append(row | {"d_adv_unsigned": plain, "residual_unsigned": plain - distance})
+            row |= {"d_adv_measured": signed, "residual": apart, "images": n}
+            rows.append(row | {"d_adv_unsigned": plain, "residual_unsigned": apart_plain})
     write_csv(output, rows)
 
 

@@ -72,6 +72,8 @@ def trace(
         measured = torch.tensor([measured_distance(x, y, w, b) for w, b in classifiers], dtype=x.dtype)
         _put(file, "measured/signed", measured[:, 0], "half the mean distance to mirror images, signed", PIXELS)
         _put(file, "measured/plain", measured[:, 1], "half the mean distance to mirror images", PIXELS)
+        for place, name in enumerate(("signed", "plain")):
+            _put(file, f"residual/{name}", measured[:, place] - distance, f"measured/{name} less d_adv", PIXELS)
         file.put("weight", machines.weight, "weights w of the classifiers", ("alpha", "pixel"))
         for name in ("bias", "objective", "gap", "steps"):
             text = f"{name} of the support vector machines" + (", relative, of primal and dual" * (name == "gap"))
@@ -91,6 +93,7 @@ def _put_errors(file: Writer, split: str, x: Tensor, y: Tensor, machines: Suppor
     wrong = (y[:, None] * (x @ machines.weight.T + machines.bias) <= 0).sum(0).numpy()
     low, high = clopper_pearson(wrong, len(y), confidence)
     file.put(f"{split}/n", len(y), f"{split} images", ())
+    file.put(f"{split}/best", int(wrong.argmin()), "place of the smallest error, the first of equals", ())
     for name, values in (("error", wrong / len(y)), ("low", low), ("high", high)):
         text = f"share of {split} images on the wrong side" + (", limit of its interval" * (name != "error"))
         file.put(f"{split}/{name}", values, text, ("alpha",))
