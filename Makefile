@@ -34,7 +34,7 @@ dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png
 	@echo "rule graph: results/rulegraph.png"
 
 docs: $(RUN_STAMP) ## write docs/configuration.md from the schema
-	$(BIN)/python -m pipeline.config > docs/configuration.md
+	$(BIN)/python -m pipeline.reference > docs/configuration.md
 
 test: $(TEST_STAMP) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from pipeline.attack_settings import ATTACK_SETTINGS, EVERY_SETTING, settings_of
-from pipeline.config import ConfigError, load_schema, reference, resolve
+from pipeline.config import ConfigError, load_schema, resolve
+from pipeline.reference import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
