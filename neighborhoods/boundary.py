@@ -86,7 +86,7 @@ def cross(
     _, high = first_change(model, start, end, points=points, tolerance=tolerance, batch_size=batch_size)
     found = torch.isfinite(high)
     own = _classes(model, start, batch_size)
-    place = _on_line(start, end, torch.where(found, high, 0.0))
+    place = _on_line(start, end, torch.where(found, high, 0.0), start.dtype)
     # Not the class at the place: in a batch of another size a rounding can take the point back to its first class.
     beyond = _rival(logits_in_batches(model, place, batch_size), own)
     found_points = _examine(model, place, own, beyond, found, batch_size)
@@ -114,9 +114,10 @@ def first_change(
     low = torch.zeros(len(start), dtype=torch.float64, device=start.device)
     high = torch.full_like(low, math.nan)
     left = torch.arange(len(start), device=start.device)
+    first, last = start.double(), end.double()
     for step in range(1, points + 1):
         t = torch.full_like(low[left], step / points)
-        changed = _classes(model, _on_line(start[left], end[left], t), batch_size) != own[left]
+        changed = _classes(model, _on_line(first[left], last[left], t, start.dtype), batch_size) != own[left]
         high[left[changed]] = step / points
         left = left[~changed]
         low[left] = step / points
@@ -125,9 +126,10 @@ def first_change(
     low[left] = math.nan
     rows = torch.isfinite(high).nonzero()[:, 0]
     halvings = _halvings(start[rows], end[rows], tolerance, points)
+    first, last = first[rows], last[rows]
 
     def beyond(t: Tensor) -> Tensor:
-        return _classes(model, _on_line(start[rows], end[rows], t), batch_size) != own[rows]
+        return _classes(model, _on_line(first, last, t, start.dtype), batch_size) != own[rows]
 
     low[rows], high[rows] = _bisect(beyond, low[rows], high[rows], halvings)
     return low, high
@@ -222,14 +224,16 @@ def descend(
     found = torch.isfinite(after.flatten(1)).all(1)
     rows = found.nonzero()[:, 0]
 
+    first, last = before[rows].double(), after[rows].double()
+
     def beyond(t: Tensor) -> Tensor:
-        place = _on_line(before[rows], after[rows], t)
+        place = _on_line(first, last, t, x.dtype)
         return _on_first_side(model, place, own[rows], other[rows], batch_size) != start_sign[rows]
 
     low = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
     _, high = _bisect(beyond, low, torch.ones_like(low), _halvings(before[rows], after[rows], tolerance))
     point = x.detach().clone()
-    point[rows] = _on_line(before[rows], after[rows], high)
+    point[rows] = _on_line(first, last, high, x.dtype)
     second = _rival(logits_in_batches(model, point, batch_size), own) if pair is None else other
     return _examine(model, point, own, second, found, batch_size)
 
@@ -276,9 +280,9 @@ def _classes(model: Classifier, x: Tensor, batch_size: int) -> Tensor:
     return logits_in_batches(model, x, batch_size).argmax(1)
 
 
-def _on_line(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-    t = t.reshape(-1, *[1] * (start.ndim - 1))
-    return ((1 - t) * start.double() + t * end.double()).to(start.dtype)
+def _on_line(start: Tensor, end: Tensor, t: Tensor, dtype: torch.dtype) -> Tensor:
+    """Points [n, ...] of a type at shares [n] of lines, whose ends are best given in the shares' precision."""
+    return torch.lerp(start.double(), end.double(), t.reshape(-1, *[1] * (start.ndim - 1))).to(dtype)
 
 
 def _halvings(start: Tensor, end: Tensor, tolerance: float, pieces: int = 1) -> int:
