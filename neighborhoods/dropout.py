@@ -233,7 +233,11 @@ def normality(places: ArrayLike, masks: ArrayLike | None = None, confidence: flo
 
 
 def fitted_density(found: Normality, points: int = 200) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Density of the normal law with the mean and deviation found, on `points` places from 0 to 1; nan without one."""
+    """Density of the normal law with the mean and deviation found, at places from 0 to 1.
+
+    Returns:
+        Places and densities [points]; nan where there is no deviation.
+    """
     at = np.linspace(0, 1, points)
     if not found.deviation > 0:
         return at, np.full(points, np.nan)

@@ -215,14 +215,18 @@ def summarize_lines(
 
 
 def correlate_lines(lines: Columns, confidence: float = 0.95) -> dict[str, Estimate]:
-    """Rank correlations of skewness with each of CORRELATED, over lines of one kind whose both values are finite."""
+    """Rank correlations of skewness with each of CORRELATED, over lines of one kind [n] with both values finite."""
     return {name: rank_correlation(lines["skewness"], lines[name], confidence) for name in CORRELATED}
 
 
 def compare_lines(
     first: Mapping[str, Columns], second: Mapping[str, Columns], confidence: float = 0.95
 ) -> dict[str, Difference]:
-    """Differences of means of each of COMPARED between two kinds of lines that share no image, from their summaries."""
+    """Differences of means of each of COMPARED between two kinds of lines that share no image.
+
+    Args:
+        first, second: fields of a summary by column, each a scalar, as `summarize_lines` gives them.
+    """
     one, two = (
         {name: Summary(**{key: value.item() for key, value in kind[name].items()}) for name in COMPARED}
         for kind in (first, second)

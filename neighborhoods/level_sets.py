@@ -120,6 +120,12 @@ def constraint_rank(model: Classifier, points: BoundaryPoints, *, batch_size: in
     """Rank of the Jacobian of the two equations at points of the boundary: the local answer to definition 30.4.
 
     Gradients whose angle has a sine below the square root of the images' precision count as one.
+
+    Args:
+        model: images [B, ...] to logits [B, classes], differentiable by autograd. points: n points of the boundary.
+
+    Returns:
+        Rank and sine of each [n].
     """
     place = torch.nan_to_num(points.point)
     _, gradient = _constraints(model, place, points.pair.clamp_min(0), batch_size)

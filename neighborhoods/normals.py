@@ -91,8 +91,8 @@ def sampled_normals(
     come as z and -z, so that even orders of the margin cancel.
 
     Args:
-        radius: standard deviation of a sample's coordinates, in units of the images. samples: even, at least 4
-            for each dimension.
+        points: n points of the boundary, of images [...]. radius: standard deviation of a sample's coordinates, in
+            units of the images. samples: even, at least 4 for each dimension.
 
     Raises:
         ValueError: fewer samples, or a radius that is not positive.

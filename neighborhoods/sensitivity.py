@@ -140,7 +140,7 @@ def split(network: nn.Module, x: Tensor) -> SplitNetwork:
 
 
 def head_norm(head: nn.Linear) -> float:
-    """Spectral norm ||L|| of a linear head, its bias left out."""
+    """Spectral norm ||L|| of a linear head L [classes, features], its bias left out (the Note)."""
     return float(torch.linalg.matrix_norm(head.weight.detach().double(), 2))
 
 

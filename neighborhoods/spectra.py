@@ -57,6 +57,9 @@ def numerical_rank(values: Tensor, dtype: torch.dtype) -> int:
     """How many of `singular_values`' results are not rounding, for samples of a dtype.
 
     The rank of projected points' differences from the points is the number of faces (Bell, section 31).
+
+    Args:
+        values: singular values of one sample [k], not negative. dtype: of the sample, which sets the rounding.
     """
     return int((values > math.sqrt(torch.finfo(dtype).eps) * values.max()).sum())
 

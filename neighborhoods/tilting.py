@@ -64,7 +64,14 @@ def deviation_angle(weight: Tensor, direction: Tensor) -> Tensor:
 
 
 def adversarial_distance(theta: Tensor, distance: float) -> Tensor:
-    """d_adv = ½ ||j - i|| cos(theta), the mean distance of the classes to a boundary at an angle of theta degrees."""
+    """d_adv = ½ ||j - i|| cos(theta), the mean distance of the classes to a boundary (Tanay).
+
+    Args:
+        theta: angles from the centroids' direction in degrees [L]. distance: ||j - i||, in units of the images.
+
+    Returns:
+        Distances [L], in the same units.
+    """
     return distance / 2 * torch.deg2rad(theta).cos()
 
 
@@ -119,8 +126,12 @@ def mirror_images(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def measured_distance(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> tuple[float, float]:
     """Half the distance between points and their mirror images, the mean of both classes' means.
 
+    Args:
+        x: points [N, D]. y: their classes, -1 or +1, both present [N]. weight: w [D], not zero. bias: b, a scalar.
+
     Returns:
-        With points on the wrong side counted as negative, which is what the closed form gives, and as positive.
+        In units of the points; with points on the wrong side counted as negative, which is what the closed form
+        gives, and as positive.
     """
     mirrored = mirror_images(x, weight, bias)
     half = (mirrored - x).norm(dim=1) / 2
@@ -168,7 +179,7 @@ def toy_problem(dimension: int, images: int) -> Toy:
 
 
 def tilted_classifier(toy: Toy, theta: float) -> tuple[Tensor, Tensor]:
-    """Unit weight at theta degrees from z toward n, and the bias that puts the classes' middle on the boundary."""
+    """Unit weight w [D] at theta degrees from z toward n, and the bias that puts the classes' middle on the boundary."""
     angle = math.radians(theta)
     weight = math.cos(angle) * toy.direction + math.sin(angle) * toy.tilt
     return weight, -(toy.x.mean(0) @ weight)
