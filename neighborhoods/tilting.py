@@ -179,7 +179,7 @@ def toy_problem(dimension: int, images: int) -> Toy:
 
 
 def tilted_classifier(toy: Toy, theta: float) -> tuple[Tensor, Tensor]:
-    """Unit weight w [D] at theta degrees from z toward n, and the bias that centres the boundary between the classes."""
+    """Unit weight w [D] at theta degrees from z toward n, and the bias that puts the boundary between the classes."""
     angle = math.radians(theta)
     weight = math.cos(angle) * toy.direction + math.sin(angle) * toy.tilt
     return weight, -(toy.x.mean(0) @ weight)
