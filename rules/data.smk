@@ -85,7 +85,7 @@ rule import_hdf5:
         "../scripts/data/import_hdf5.py"
 
 
-rule fetch_cifar10:
+rule fetch_cifar:
     output:
         data_path("{dataset}"),
     log:
@@ -93,7 +93,7 @@ rule fetch_cifar10:
     benchmark:
         "results/benchmarks/data/{dataset}.tsv"
     wildcard_constraints:
-        dataset=one_of(datasets_of(settings, "cifar10")),
+        dataset=one_of(datasets_of(settings, *ARCHIVES)),
     conda:
         "../envs/torch.yaml"
     threads: settings["threads"]
@@ -104,7 +104,7 @@ rule fetch_cifar10:
         spec=spec_of("data", "dataset"),
         mirror=configured_mirror,
     script:
-        "../scripts/data/fetch_cifar10.py"
+        "../scripts/data/fetch_cifar.py"
 
 
 rule unpack_photos:

@@ -12,12 +12,12 @@ from neighborhoods.networks import build, read_state_dict, restore, weights_of
 from neighborhoods.photo_networks import CifarResNet, Normalized, published_weights
 from neighborhoods.training import predict
 from neighborhoods.vision import torchvision_models
-from pipeline import cifar
+from pipeline.cifar import ARCHIVES, read_archive
 from pipeline.download import DownloadError, digested
 from pipeline.photos import decode, packaged_imagenet
 from pipeline.results import read_network, read_split
 from pipeline.store import Provenance, writing
-from scripts.data.fetch_cifar10 import fetch_cifar10
+from scripts.data.fetch_cifar import fetch_cifar
 from scripts.train.import_weights import import_weights
 
 LITE = {"input_shape": [3, 224, 224], "classes": 1000, "architecture": "efficientnet_lite0"}
@@ -104,46 +104,57 @@ def test_shortcuts_carry_the_image_where_convolutions_are_zero():
     assert not out[:, 24:].any()
 
 
-def archive(path, records=7, name=None):
+def archive(path, source, records=7, name=None):
+    """An archive of the layout that its page describes: one label or two before each image."""
     generator = np.random.default_rng(0)
     made = {}
+    known = ARCHIVES[source]
     with tarfile.open(path, "w:gz") as file:
-        for split, members in cifar.MEMBERS.items():
+
+        def add(member, content):
+            info = tarfile.TarInfo(name or member)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+
+        for split, members in known.members.items():
             rows = []
             for member in members:
-                labels = generator.integers(0, 10, records, np.uint8)
+                coarse, labels = generator.integers(0, 10, (2, records), np.uint8)
                 images = generator.integers(0, 256, (records, 3, 32, 32), np.uint8)
-                content = b"".join(
-                    bytes([label]) + image.tobytes() for label, image in zip(labels, images, strict=True)
-                )
-                info = tarfile.TarInfo(name or member)
-                info.size = len(content)
-                file.addfile(info, io.BytesIO(content))
+                heads = [
+                    [label] if source == "cifar10" else [over, label]
+                    for over, label in zip(coarse, labels, strict=True)
+                ]
+                add(member, b"".join(bytes(head) + image.tobytes() for head, image in zip(heads, images, strict=True)))
                 rows.append((images, labels))
             made[split] = [np.concatenate(part) for part in zip(*rows, strict=True)]
+        if source == "cifar100":
+            add(known.classes, "\n".join(f"class_{i}" for i in range(100)).encode() + b"\n")
     return made, hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def test_the_archive_of_cifar_becomes_images_and_labels(tmp_path):
-    (tmp_path / "mirror" / "cifar10").mkdir(parents=True)
-    made, md5 = archive(tmp_path / "mirror" / "cifar10" / cifar.NAME)
-    settings = {"train": None, "test": 5, "seed": 0, "provenance": Provenance(), "md5": md5}
-    fetch_cifar10(
+@pytest.mark.parametrize(("source", "classes", "third"), [("cifar10", 10, "cat"), ("cifar100", 100, "class_3")])
+def test_the_archive_of_cifar_becomes_images_and_labels(tmp_path, source, classes, third):
+    (tmp_path / "mirror" / source).mkdir(parents=True)
+    made, md5 = archive(tmp_path / "mirror" / source / ARCHIVES[source].file, source)
+    settings = {"source": source, "train": None, "test": 5, "seed": 0, "provenance": Provenance(), "md5": md5}
+    fetch_cifar(
         output=str(tmp_path / "c.h5"), mirror=str(tmp_path / "mirror"), downloads=str(tmp_path / "d"), **settings
     )
     train, test = (read_split(tmp_path / "c.h5", split) for split in ("train", "test"))
     np.testing.assert_array_equal(train.images, made["train"][0])
     np.testing.assert_array_equal(train.labels, made["train"][1])
     np.testing.assert_array_equal(test.images, made["test"][0][:5])
-    assert test.classes[3] == "cat"
+    assert (len(test.classes), test.classes[3]) == (classes, third)
 
 
 def test_a_wrong_archive_is_one_sentence(tmp_path):
-    _, md5 = archive(tmp_path / "a.tar.gz", name="other.bin")
+    known = ARCHIVES["cifar10"]
+    _, md5 = archive(tmp_path / "a.tar.gz", "cifar10", name="other.bin")
     with pytest.raises(DownloadError, match="not the binary version of CIFAR-10"):
-        cifar.read_archive(tmp_path / "a.tar.gz", md5)
+        read_archive(tmp_path / "a.tar.gz", known, md5)
     with pytest.raises(DownloadError, match="is damaged: its MD5 is"):
-        cifar.read_archive(tmp_path / "a.tar.gz")
+        read_archive(tmp_path / "a.tar.gz", known)
     with pytest.raises(DownloadError, match="does not exist"):
         digested(tmp_path / "none", "md5", "0")
 
