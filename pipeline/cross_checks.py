@@ -11,6 +11,7 @@ from pipeline.catalogue import (
     PUBLISHED_WEIGHTS,
     ROW_PLOTS,
 )
+from pipeline.logit_studies import study_mistakes
 from pipeline.network_checks import network_mistakes
 from pipeline.tilting_settings import tilting_mistakes
 from pipeline.wording import mapping as _mapping
@@ -53,6 +54,7 @@ def cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _check_interpolated(config)
     yield from network_mistakes(config)
     yield from tilting_mistakes(config)
+    yield from study_mistakes(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from pipeline.catalogue import (
     SINGLE,
     WITH_NATURAL,
 )
+from pipeline.logit_studies import study_paths
 from pipeline.paths import (
     cell_path,
     data_path,
@@ -141,6 +142,8 @@ def result_paths(config: Config) -> list[str]:
         paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}
         if stage in WITH_NATURAL:
             paths.add(natural_path(dataset, model, config["attacks"][attack]["natural_images"]))
+    for study in config["logits"]["run"]:
+        paths |= {data_path(config["logits"]["studies"][study]["dataset"]), *study_paths(config, study)}
     for network in networks:
         paths.add(data_path(config["path_kernel"]["networks"][network]["dataset"]))
         paths |= {kernel_path(network, part) for part in ("path", "kernel")}

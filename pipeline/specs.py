@@ -25,6 +25,8 @@ from pipeline.catalogue import (
     WITH_OPTIONS,
 )
 from pipeline.digest import code_digest
+from pipeline.logit_studies import STAGES as STUDY_STAGES
+from pipeline.logit_studies import study_settings
 from pipeline.seeds import seed_for
 from pipeline.selection import atlas_pairs
 
@@ -45,7 +47,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         root: the checkout.
         stage: "data", "models", "attacks", "persistence" or "stability".
         names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; dataset and
-            pair for "tilting"; none for "cones", "norms", "wedges" and "toy".
+            pair for "tilting"; study and what `study_settings` says for those of `logits`; none for "cones", "norms", "wedges" and "toy".
     """
     settings: dict[str, Any]
     script = SCRIPTS.get(stage, "")
@@ -107,6 +109,14 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = section_for(config, "persistence", dataset) | zoo | {"networks": list(config["zoo"]["models"])}
         case "factors", (dataset, _, _):
             settings = section_for(config, "factors", dataset)
+        case _, (study, *_) if stage in STUDY_STAGES:
+            settings = study_settings(config, stage, study, names[1:])
+            if "validation" in settings:
+                settings["split_seed"] = seed_for(config["seed"], "validation", study)
+            if stage in ("teachers", "students"):
+                model = config["models"][config["logits"]["studies"][study]["model"]]
+                settings["network"] = _model_settings(model)["network"]
+                extra = own_files(root, settings["network"].get("factory", ""))
         case "cones", ():
             sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
             settings = sampling | config["cones"]
@@ -121,6 +131,9 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             raise ValueError(f"stage {stage!r} does not take the names {names}")
     # However many images are measured, the first of them meet the same noise.
     seed_path: list[str | int] = [stage, *(names[:2] if stage == "natural" else names)]
+    if stage in ("teachers", "students"):
+        # Networks of one seed have the same start and order of images, which comparisons rest on.
+        seed_path = ["logits", stage, names[0], names[-1]]
     if stage == "models":
         seed_path.append(config["models"][names[1]]["seed"])
     return _sorted(

@@ -16,6 +16,17 @@ from pipeline.catalogue import (
     PUBLISHED,
     SINGLE,
 )
+from pipeline.logit_studies import (
+    TEACHERS,
+    network_files,
+    networks_of,
+    outputs_path,
+    robustness_path,
+    student_path,
+    student_targets,
+    target_path,
+    teacher_path,
+)
 from pipeline.photos import photos_below
 from pipeline.paths import (
     cell_path,
@@ -65,6 +76,12 @@ wildcard_constraints:
     model="[A-Za-z0-9_-]+",
     attack="[A-Za-z0-9_-]+",
     pair="[0-9]+v[0-9]+",
+    study="[A-Za-z0-9_-]+",
+    teacher="|".join(TEACHERS),
+    student="[A-Za-z0-9_-]+",
+    judged="[A-Za-z0-9_-]+",
+    epoch="[0-9]+",
+    seed="[0-9]+",
 
 
 def spec_of(stage, *keys):
@@ -140,6 +157,26 @@ def kernel_input(wildcards):
 def kernel_data(wildcards):
     network = settings["path_kernel"]["networks"][wildcards.network]
     return data_path(network["dataset"])
+
+
+def study_data(wildcards):
+    return data_path(settings["logits"]["studies"][wildcards.study]["dataset"])
+
+
+def teachers_of_study(wildcards):
+    seeds = settings["logits"]["studies"][wildcards.study]["seeds"]
+    return [teacher_path(wildcards.study, wildcards.teacher, seed) for seed in seeds]
+
+
+def targets_of_student(wildcards):
+    return student_targets(
+        settings, wildcards.study, wildcards.student, wildcards.seed
+    )
+
+
+def judged_networks(wildcards):
+    """Files of a student or a teacher, one a seed; the spec says which checkpoint counts."""
+    return network_files(settings, wildcards.study, wildcards.judged)
 
 
 def interpolated_input(wildcards):

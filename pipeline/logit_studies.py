@@ -1,0 +1,198 @@
+"""Studies of logits: which networks one trains, where their results lie, and what decides each (section `logits`)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.wording import mapping, nearest
+
+Config = Mapping[str, Any]
+
+TEACHERS = ("standard", "adversarial")
+STAGES = ("teachers", "outputs", "targets", "students", "robustness")
+# What a student is learned from, apart from its teacher's epoch.
+MANIPULATION = ("loss", "temperature", "keep", "rest", "correct")
+
+
+def study_path(study: str, name: str) -> str:
+    """Where a result of a study is stored."""
+    return f"results/logits/{study}/{name}.h5"
+
+
+def teacher_path(study: str, teacher: str, seed: int | str) -> str:
+    """Where a network trained on labels, in the standard way or adversarially, is stored with its checkpoints."""
+    return study_path(study, f"teachers/{teacher}-s{seed}")
+
+
+def outputs_path(study: str, teacher: str) -> str:
+    """Where the logits of a teacher's checkpoints, of all seeds, are stored."""
+    return study_path(study, f"outputs/{teacher}")
+
+
+def target_path(study: str, teacher: str, epoch: int | str, seed: int | str) -> str:
+    """Where the averaged logits of a teacher's checkpoint for the train split are stored."""
+    return study_path(study, f"targets/{teacher}-e{epoch}-s{seed}")
+
+
+def student_path(study: str, student: str, seed: int | str) -> str:
+    """Where a network that learned logits is stored."""
+    return study_path(study, f"students/{student}-s{seed}")
+
+
+def robustness_path(study: str, network: str) -> str:
+    """Where the accuracies of a student, or of a teacher's checkpoint (`checkpoint_name`), are stored for all seeds."""
+    return study_path(study, f"robustness/{network}")
+
+
+def checkpoint_name(teacher: str, epoch: int) -> str:
+    """Name under which a checkpoint's robustness is stored."""
+    return f"{teacher}-e{epoch}"
+
+
+def teacher_of(config: Config, study: str, teacher: str) -> str:
+    """Name of the checkpoint that stands for a way of training."""
+    return checkpoint_name(teacher, config["logits"]["studies"][study]["teacher_epoch"][teacher])
+
+
+def student_epoch(config: Config, study: str, student: str) -> int:
+    """Epoch of the teacher whose logits a student learns."""
+    entry = config["logits"]["studies"][study]
+    settings = entry["students"][student]
+    return entry["teacher_epoch"][settings["teacher"]] if settings["epoch"] is None else settings["epoch"]
+
+
+def student_targets(config: Config, study: str, student: str, seed: int | str) -> dict[str, str]:
+    """Logits that a student learns, and those that order their classes, if others do."""
+    entry = config["logits"]["studies"][study]
+    settings = entry["students"][student]
+    found = {"targets": target_path(study, settings["teacher"], student_epoch(config, study, student), seed)}
+    if settings["order"] is not None:
+        found["order"] = target_path(study, settings["order"], entry["teacher_epoch"][settings["order"]], seed)
+    return found
+
+
+def judged_checkpoints(config: Config, study: str) -> list[tuple[str, int]]:
+    """Checkpoints whose robustness is measured: those that stand for a way of training, and students' teachers."""
+    entry = config["logits"]["studies"][study]
+    found = {(teacher, entry["teacher_epoch"][teacher]) for teacher in TEACHERS}
+    found |= {(one["teacher"], student_epoch(config, study, name)) for name, one in entry["students"].items()}
+    return sorted(found)
+
+
+def networks_of(config: Config, study: str) -> dict[str, tuple[str, int] | None]:
+    """Everything whose robustness a study measures, by name: checkpoints as teacher and epoch, students as None."""
+    checkpoints: dict[str, tuple[str, int] | None] = {
+        checkpoint_name(*one): one for one in judged_checkpoints(config, study)
+    }
+    return checkpoints | dict.fromkeys(config["logits"]["studies"][study]["students"])
+
+
+def network_files(config: Config, study: str, network: str) -> list[str]:
+    """Files of a checkpoint or student, one a seed."""
+    checkpoint = networks_of(config, study)[network]
+    seeds = config["logits"]["studies"][study]["seeds"]
+    if checkpoint is None:
+        return [student_path(study, network, seed) for seed in seeds]
+    return [teacher_path(study, checkpoint[0], seed) for seed in seeds]
+
+
+def study_paths(config: Config, study: str) -> list[str]:
+    """Every result of a study, intermediate ones too."""
+    entry = config["logits"]["studies"][study]
+    paths = {outputs_path(study, teacher) for teacher in TEACHERS}
+    for seed in entry["seeds"]:
+        paths |= {teacher_path(study, teacher, seed) for teacher in TEACHERS}
+        for student in entry["students"]:
+            paths |= {student_path(study, student, seed), *student_targets(config, study, student, seed).values()}
+    paths |= {robustness_path(study, network) for network in networks_of(config, study)}
+    return sorted(paths)
+
+
+def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Settings that decide a result of a study, without its network's.
+
+    Args:
+        stage: "teachers" (a teacher and a seed), "targets" (teacher, epoch, seed), "students" (student, seed),
+            "outputs" (teacher) or "robustness" (network).
+        names: as the stage has them.
+    """
+    entry = config["logits"]["studies"][study]
+    split = {"validation": entry["validation"]}
+    match stage, names:
+        case "teachers", (teacher, _):
+            attack = entry["adversarial"] if teacher == "adversarial" else None
+            return {
+                "training": entry["training"],
+                "adversarial": attack,
+                "checkpoints": entry["checkpoints"],
+                **split,
+            }
+        case "outputs", (_,):
+            return {"epochs": entry["checkpoints"], "seeds": entry["seeds"], **split}
+        case "targets", (_, epoch, _):
+            training = distillation_of(entry)
+            augmentation = {key: training[key] for key in ("batch_size", "crop", "flip")}
+            return {"epoch": int(epoch), "draws": entry["distillation"]["draws"], **augmentation, **split}
+        case "students", (student, _):
+            manipulation = {key: entry["students"][student][key] for key in MANIPULATION}
+            return {"training": distillation_of(entry), **manipulation, **split}
+        case "robustness", (network,):
+            checkpoint = networks_of(config, study)[network]
+            return {
+                "epsilon": entry["adversarial"]["epsilon"],
+                "epoch": None if checkpoint is None else checkpoint[1],
+                "seeds": entry["seeds"],
+                **entry["robustness"],
+            }
+    raise ValueError(f"stage {stage!r} does not take the names {names}")
+
+
+def distillation_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Training of a study's students: that of its teachers, with what `distillation` sets anew."""
+    own = {key: value for key, value in entry["distillation"].items() if key != "draws"}
+    return {**entry["training"], **own}
+
+
+def study_mistakes(config: Config) -> Iterator[str]:
+    """Names that lead nowhere, epochs without a checkpoint, and names of students that checkpoints have."""
+    section = mapping(config.get("logits"))
+    studies, run = mapping(section.get("studies")), section.get("run")
+    for i, name in enumerate(run if isinstance(run, list) else []):
+        if isinstance(name, str) and name not in studies:
+            yield f"logits.run[{i}]: there is no study '{name}' in logits.studies{nearest(name, studies)}"
+    for name, entry in studies.items():
+        yield from _mistakes_of(config, f"logits.studies.{name}", mapping(entry))
+    for name, artefact in mapping(mapping(config.get("figures")).get("catalogue")).items():
+        yield from _study_named(f"figures.catalogue.{name}", artefact, studies)
+    for name, artefact in mapping(config.get("tables")).items():
+        yield from _study_named(f"tables.{name}", artefact, studies)
+
+
+def _study_named(where: str, artefact: Any, studies: Mapping[str, Any]) -> Iterator[str]:
+    name = mapping(artefact).get("study")
+    if isinstance(name, str) and name not in studies:
+        yield f"{where}.study: there is no study '{name}' in logits.studies{nearest(name, studies)}"
+
+
+def _mistakes_of(config: Config, where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    for key, section in (("dataset", "datasets"), ("model", "models")):
+        name, valid = entry.get(key), config.get(section)
+        if isinstance(name, str) and isinstance(valid, Mapping) and name not in valid:
+            yield f"{where}.{key}: there is no {key} '{name}' in {section}{nearest(name, valid)}"
+    training, checkpoints = mapping(entry.get("training")), entry.get("checkpoints")
+    if not isinstance(checkpoints, list) or not all(isinstance(epoch, int) for epoch in checkpoints):
+        return
+    last = training.get("epochs")
+    if isinstance(last, int) and (beyond := [epoch for epoch in checkpoints if epoch > last]):
+        yield f"{where}.checkpoints: expected epochs of the training (1 to {last}), found {beyond}"
+    asked = {f"teacher_epoch.{key}": epoch for key, epoch in mapping(entry.get("teacher_epoch")).items()}
+    for name, student in mapping(entry.get("students")).items():
+        asked[f"students.{name}.epoch"] = mapping(student).get("epoch")
+        if any(name.startswith(f"{teacher}-e") for teacher in TEACHERS):
+            yield f"{where}.students: expected a name that no checkpoint of a teacher has, found '{name}'"
+    for key, epoch in asked.items():
+        if isinstance(epoch, int) and epoch not in checkpoints:
+            yield f"{where}.{key}: expected one of the checkpoints ({', '.join(map(str, checkpoints))}), found {epoch}"
+    for key, training_of in (("training", training), ("distillation", mapping(entry.get("distillation")))):
+        drops = training_of.get("drops")
+        if isinstance(drops, list) and drops != sorted(drops):
+            yield f"{where}.{key}.drops: expected ascending epochs, found {drops}"

@@ -1,0 +1,117 @@
+rule train_teacher:
+    input:
+        data=study_data,
+    output:
+        teacher_path("{study}", "{teacher}", "{seed}"),
+    log:
+        "logs/logits/{study}/teachers/{teacher}-s{seed}.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/teachers/{teacher}-s{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=24 * 60,
+    params:
+        spec=spec_of("teachers", "study", "teacher", "seed"),
+        device=configured_device,
+    script:
+        "../scripts/logits/train_teacher.py"
+
+
+rule record_outputs:
+    input:
+        data=study_data,
+        networks=teachers_of_study,
+    output:
+        outputs_path("{study}", "{teacher}"),
+    log:
+        "logs/logits/{study}/outputs/{teacher}.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/outputs/{teacher}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=spec_of("outputs", "study", "teacher"),
+        device=configured_device,
+    script:
+        "../scripts/logits/record_outputs.py"
+
+
+rule average_targets:
+    input:
+        data=study_data,
+        teacher=teacher_path("{study}", "{teacher}", "{seed}"),
+    output:
+        target_path("{study}", "{teacher}", "{epoch}", "{seed}"),
+    log:
+        "logs/logits/{study}/targets/{teacher}-e{epoch}-s{seed}.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/targets/{teacher}-e{epoch}-s{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=spec_of("targets", "study", "teacher", "epoch", "seed"),
+        device=configured_device,
+    script:
+        "../scripts/logits/average_targets.py"
+
+
+rule distil_student:
+    input:
+        unpack(targets_of_student),
+        data=study_data,
+    output:
+        student_path("{study}", "{student}", "{seed}"),
+    log:
+        "logs/logits/{study}/students/{student}-s{seed}.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/students/{student}-s{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=8 * 60,
+    params:
+        spec=spec_of("students", "study", "student", "seed"),
+        device=configured_device,
+    script:
+        "../scripts/logits/distil.py"
+
+
+rule measure_robustness:
+    input:
+        data=study_data,
+        networks=judged_networks,
+    output:
+        robustness_path("{study}", "{judged}"),
+    log:
+        "logs/logits/{study}/robustness/{judged}.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/robustness/{judged}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=4 * 60,
+    params:
+        spec=spec_of("robustness", "study", "judged"),
+        device=configured_device,
+    script:
+        "../scripts/logits/measure_robustness.py"
