@@ -30,7 +30,8 @@ def outputs_path(study: str, teacher: str) -> str:
 
 def target_path(study: str, teacher: str, epoch: int | str, seed: int | str) -> str:
     """Where the averaged logits of a teacher's checkpoint for the train split are stored."""
-    return study_path(study, f"targets/{teacher}-e{epoch}-s{seed}")
+    name = f"{teacher}-e{epoch}" if isinstance(epoch, str) else checkpoint_name(teacher, epoch)
+    return study_path(study, f"targets/{name}-s{seed}")
 
 
 def student_path(study: str, student: str, seed: int | str) -> str:
@@ -45,7 +46,7 @@ def robustness_path(study: str, network: str) -> str:
 
 def checkpoint_name(teacher: str, epoch: int) -> str:
     """Name under which a checkpoint's robustness is stored."""
-    return f"{teacher}-e{epoch}"
+    return f"{teacher}-e{epoch:03d}"
 
 
 def teacher_of(config: Config, study: str, teacher: str) -> str:

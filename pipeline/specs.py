@@ -112,7 +112,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         case _, (study, *_) if stage in STUDY_STAGES:
             settings = study_settings(config, stage, study, names[1:])
             if "validation" in settings:
-                settings["split_seed"] = seed_for(config["seed"], "validation", study)
+                settings["validation_seed"] = seed_for(config["seed"], "validation", study)
             if stage in ("teachers", "students"):
                 model = config["models"][config["logits"]["studies"][study]["model"]]
                 settings["network"] = _model_settings(model)["network"]

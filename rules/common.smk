@@ -80,7 +80,7 @@ wildcard_constraints:
     teacher="|".join(TEACHERS),
     student="[A-Za-z0-9_-]+",
     judged="[A-Za-z0-9_-]+",
-    epoch="[0-9]+",
+    epoch="[0-9][0-9][0-9]+",
     seed="[0-9]+",
 
 
