@@ -47,7 +47,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         root: the checkout.
         stage: "data", "models", "attacks", "persistence" or "stability".
         names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; dataset and
-            pair for "tilting"; study and what `study_settings` says for those of `logits`; none for "cones", "norms", "wedges" and "toy".
+            pair for "tilting"; study and what `study_settings` says for those of `logits`; none for "cones", "norms",
+            "wedges" and "toy".
     """
     settings: dict[str, Any]
     script = SCRIPTS.get(stage, "")

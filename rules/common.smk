@@ -169,9 +169,7 @@ def teachers_of_study(wildcards):
 
 
 def targets_of_student(wildcards):
-    return student_targets(
-        settings, wildcards.study, wildcards.student, wildcards.seed
-    )
+    return student_targets(settings, wildcards.study, wildcards.student, wildcards.seed)
 
 
 def judged_networks(wildcards):
