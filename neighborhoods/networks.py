@@ -11,10 +11,13 @@ import torch
 from torch import nn
 
 from neighborhoods.factories import load
-from neighborhoods.photo_networks import Normalized, photo_network
+from neighborhoods.photo_networks import Normalized, cifar_resnet18, photo_network
 from neighborhoods.principal import PrincipalProjection
 
-ARCHITECTURES = ("fully_connected", "bell_cnn", "torchvision", "efficientnet_lite0", "cifar_resnet")
+ARCHITECTURES = (
+    *("fully_connected", "bell_cnn", "strided_cnn"),
+    *("torchvision", "efficientnet_lite0", "cifar_resnet", "cifar_resnet18"),
+)
 
 
 def fully_connected(
@@ -74,6 +77,34 @@ def bell_cnn(input_shape: Sequence[int], channels: int, classes: int, dropout: f
     return nn.Sequential(OrderedDict(layers))
 
 
+def strided_cnn(input_shape: Sequence[int], channels: int, classes: int) -> nn.Sequential:
+    """Two 4x4 convolutions of stride 2, each halving the sides, FC 100, FC classes: small enough to train on attacks.
+
+    Args:
+        input_shape: (colours, height, width), height and width from 4 on.
+        channels: of the first convolution; the second has twice as many.
+        classes: number of logits.
+
+    Raises:
+        ValueError: the image is too small or not (colours, height, width).
+    """
+    if len(input_shape) != 3 or min(input_shape[1:]) < 4:
+        raise ValueError(
+            f"a strided CNN needs images (colours, height, width) of sides from 4 on, found {tuple(input_shape)}"
+        )
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv1", nn.Conv2d(input_shape[0], channels, 4, 2, 1)),
+        *_hidden(1, 0.0),
+        ("conv2", nn.Conv2d(channels, 2 * channels, 4, 2, 1)),
+        *_hidden(2, 0.0),
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(2 * channels * math.prod(side // 2 // 2 for side in input_shape[1:]), 100)),
+        *_hidden(3, 0.0),
+        ("fc2", nn.Linear(100, classes)),
+    ]
+    return nn.Sequential(OrderedDict(layers))
+
+
 def _hidden(number: int, dropout: float) -> list[tuple[str, nn.Module]]:
     relu: tuple[str, nn.Module] = (f"relu{number}", nn.ReLU())
     return [relu, (f"dropout{number}", nn.Dropout(dropout))] if dropout else [relu]
@@ -98,12 +129,13 @@ def build(
 
     Args:
         input_shape: shape of one image. classes: number of logits.
-        architecture: "fully_connected" (with `hidden`), "bell_cnn" (with `channels`), or one of
-            `photo_networks.photo_network` with its `name` or `depth`.
+        architecture: "fully_connected" (with `hidden`), "bell_cnn" or "strided_cnn" (with `channels`),
+            "cifar_resnet18", or one of `photo_networks.photo_network` with its `name` or `depth`.
         dropout: of "fully_connected" and "bell_cnn".
         principal: of these, m for a `principal.PrincipalProjection` onto m directions before all else, still to be
             fitted to training images; None for none.
-        normalization: `mean` and `std` of each colour, taken inside the network; None for the architecture's own.
+        normalization: `mean` and `std` of each colour, taken inside the network; None for that of the architecture's
+            published weights, if it has any.
         factory: "package.module:function", called with input_shape, classes and `arguments`; it returns an
             `nn.Module` from images [B, *input_shape] in [0, 1] to logits [B, classes].
 
@@ -118,6 +150,10 @@ def build(
             plain: nn.Module = fully_connected(input_shape, hidden, classes, dropout)
         case "bell_cnn":
             plain = bell_cnn(input_shape, channels, classes, dropout)
+        case "strided_cnn":
+            plain = strided_cnn(input_shape, channels, classes)
+        case "cifar_resnet18":
+            plain = cifar_resnet18(input_shape, classes)
         case "torchvision" | "efficientnet_lite0" | "cifar_resnet":
             return photo_network(
                 architecture, input_shape, classes, name=name, depth=depth, normalization=normalization

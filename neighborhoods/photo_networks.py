@@ -166,6 +166,31 @@ class CifarResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
+def cifar_resnet18(input_shape: Sequence[int], classes: int) -> nn.Module:
+    """ResNet-18 for images of 32 x 32: torchvision's with a 3 x 3 stem of stride 1 and no max-pool, fresh weights.
+
+    Raises:
+        ValueError: images without three colours.
+    """
+    _three_colours("cifar_resnet18", input_shape)
+    network = torchvision_network("resnet18", classes)
+    network.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+    return _laid_out(network)
+
+
+def _three_colours(architecture: str, input_shape: Sequence[int]) -> None:
+    if len(input_shape) != 3 or input_shape[0] != 3:
+        raise ValueError(f"{architecture} needs images (3, rows, columns), found {tuple(input_shape)}")
+
+
+def _laid_out(network: nn.Module) -> nn.Module:
+    keep_freed_memory()
+    # Colours last: twice as fast on CPUs.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def photo_network(
     architecture: str,
     input_shape: Sequence[int],
@@ -174,7 +199,7 @@ def photo_network(
     name: str = "",
     depth: int = 20,
     normalization: Mapping[str, Sequence[float]] | None = None,
-) -> Normalized:
+) -> nn.Module:
     """A network for photos by the name of its architecture, with fresh weights.
 
     Args:
@@ -185,8 +210,7 @@ def photo_network(
     Raises:
         ValueError: an argument is unknown or does not fit.
     """
-    if len(input_shape) != 3 or input_shape[0] != 3:
-        raise ValueError(f"{architecture} needs images (3, rows, columns), found {tuple(input_shape)}")
+    _three_colours(architecture, input_shape)
     mean: Sequence[float]
     std: Sequence[float]
     mean, std = EFFICIENTNET_LITE if architecture == "efficientnet_lite0" else IMAGENET
@@ -203,9 +227,7 @@ def photo_network(
             network = CifarResNet(depth, classes)
         case _:
             raise ValueError(f"unknown architecture {architecture!r}")
-    keep_freed_memory()
-    # Colours last: twice as fast on CPUs.
-    return Normalized(network, mean, std).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _laid_out(Normalized(network, mean, std))
 
 
 def published_weights(architecture: str, name: str = "") -> Published:

@@ -211,7 +211,9 @@ DATA_SETTINGS = {
 ARCHITECTURE_SETTINGS = {
     "fully_connected": ("hidden",),
     "bell_cnn": ("channels",),
+    "strided_cnn": ("channels",),
     "cifar_resnet": ("depth",),
+    "cifar_resnet18": (),
     "torchvision": ("name",),
     "efficientnet_lite0": (),
 }
@@ -219,6 +221,9 @@ ARCHITECTURE_SETTINGS = {
 # Architectures with layers for dropout and for principal directions. Where these are off, specs do not name them.
 WITH_OPTIONS = ("fully_connected", "bell_cnn")
 OPTIONS = ("dropout", "principal")
+
+# Those that certainly have no dropout.
+WITHOUT_DROPOUT = ("strided_cnn", "cifar_resnet", "cifar_resnet18")
 
 # Which folder of photos shows which class of ImageNet.
 SYNSETS = Path("published") / "imagenet_synsets.txt"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.catalogue import OPTIONS, WITH_OPTIONS
+from pipeline.catalogue import OPTIONS, WITH_OPTIONS, WITHOUT_DROPOUT
 from pipeline.wording import mapping, nearest
 
 
@@ -20,7 +20,7 @@ def network_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
     for number, item in enumerate(experiments if isinstance(experiments, list) else []):
         measure, name = mapping(item).get("measure"), str(mapping(item).get("model"))
         model = mapping(models.get(name))
-        without = model.get("architecture") in (*WITH_OPTIONS, "cifar_resnet") and not model.get("dropout")
+        without = model.get("architecture") in (*WITH_OPTIONS, *WITHOUT_DROPOUT) and not model.get("dropout")
         if isinstance(measure, list) and "dropout" in measure and without:
             yield f"experiments[{number}].measure: dropout needs a network with dropout, found none in models.{name}"
     yield from _zoo_mistakes(config, models)
