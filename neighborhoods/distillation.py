@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from neighborhoods.augmentation import augment
 from neighborhoods.epochs import Measure, Objective
-from neighborhoods.schedules import Schedule
 
 RESTS = ("permute", "average")
 
@@ -176,7 +175,9 @@ class Averaged:
     draws: int
 
 
-def averaged_logits(network: nn.Module, x: Tensor, schedule: Schedule, draws: int, seed: int) -> Averaged:
+def averaged_logits(
+    network: nn.Module, x: Tensor, *, batch_size: int, draws: int, crop: int = 0, flip: bool = False, seed: int = 0
+) -> Averaged:
     """One target an image: the teacher's logits, averaged over augmentations and batches (Seguin, appendix A.3).
 
     Each draw shuffles and augments all images and feeds them to the teacher in training mode, batch by batch, since the
@@ -187,8 +188,8 @@ def averaged_logits(network: nn.Module, x: Tensor, schedule: Schedule, draws: in
     Args:
         network: images [B, ...] to logits [B, classes], on the device of the images.
         x: images in [0, 1], [n, ...].
-        schedule: its `batch_size`, `crop` and `flip` are those of the draws, in full precision.
-        draws: at least 1.
+        batch_size: images of a forward pass. draws: at least 1.
+        crop, flip: of `augmentation.augment`.
         seed: of order, augmentation and dropout.
 
     Returns:
@@ -204,15 +205,15 @@ def averaged_logits(network: nn.Module, x: Tensor, schedule: Schedule, draws: in
     with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         order, drawn = torch.Generator().manual_seed(seed), torch.Generator(x.device).manual_seed(seed + 1)
-        fixed = not (schedule.crop or schedule.flip) and _one_mode(teacher, x[: schedule.batch_size])
+        fixed = not (crop or flip) and _one_mode(teacher, x[:batch_size])
         teacher.train()
         mean = squares = torch.zeros((), dtype=torch.float64, device=x.device)
         for draw in range(1, 2 if fixed else draws + 1):
             rows = torch.randperm(len(x), generator=order).to(x.device)
-            batches = rows.tensor_split(math.ceil(len(x) / schedule.batch_size))
-            logits = torch.cat(
-                [teacher(augment(x[batch], schedule.crop, schedule.flip, drawn)).double() for batch in batches]
-            )[rows.argsort()]
+            batches = rows.tensor_split(math.ceil(len(x) / batch_size))
+            logits = torch.cat([teacher(augment(x[batch], crop, flip, drawn)).double() for batch in batches])[
+                rows.argsort()
+            ]
             difference = logits - mean
             mean = mean + difference / draw
             squares = squares + difference * (logits - mean)

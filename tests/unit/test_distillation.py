@@ -257,8 +257,7 @@ def normalized_network():
 def test_averaged_logits_are_those_of_a_plain_loop_and_leave_the_teacher_as_it_is():
     network = normalized_network().eval()
     before = copy.deepcopy(network.state_dict())
-    schedule = Schedule(epochs=1, batch_size=5, learning_rate=0.1)
-    averaged = averaged_logits(network, IMAGES, schedule, draws=4, seed=7)
+    averaged = averaged_logits(network, IMAGES, batch_size=5, draws=4, seed=7)
     assert averaged.draws == 4
     assert not any(module.training for module in network.modules())
     for name, value in network.state_dict().items():
@@ -284,14 +283,14 @@ def test_averaged_logits_are_those_of_a_plain_loop_and_leave_the_teacher_as_it_i
 def test_nothing_random_needs_one_draw():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(72, 4))
-    averaged = averaged_logits(network, IMAGES, Schedule(1, 5, 0.1), draws=10, seed=0)
+    averaged = averaged_logits(network, IMAGES, batch_size=5, draws=10)
     assert averaged.draws == 1
     # Products of matrices of other heights may differ in the last bits.
     torch.testing.assert_close(averaged.mean, network(IMAGES).detach(), rtol=1e-5, atol=1e-6)
     assert not averaged.deviation.any()
-    assert averaged_logits(network, IMAGES, Schedule(1, 5, 0.1, crop=1), draws=3, seed=0).draws == 3
-    assert averaged_logits(nn.Sequential(nn.Dropout(), *network), IMAGES, Schedule(1, 5, 0.1), 3, 0).draws == 3
-    one = averaged_logits(network, IMAGES, Schedule(1, 5, 0.1, flip=True), draws=1, seed=0)
+    assert averaged_logits(network, IMAGES, batch_size=5, draws=3, crop=1).draws == 3
+    assert averaged_logits(nn.Sequential(nn.Dropout(), *network), IMAGES, batch_size=5, draws=3).draws == 3
+    one = averaged_logits(network, IMAGES, batch_size=5, draws=1, flip=True)
     assert one.draws == 1
     assert bool(one.deviation.isnan().all())
 
@@ -301,8 +300,8 @@ def test_averages_of_flips_and_dropout_have_their_expectations_and_leave_the_glo
     linear = nn.Sequential(nn.Flatten(), nn.Linear(72, 3))
     draws = 400
     before = torch.get_rng_state()
-    flipped = averaged_logits(linear, IMAGES, Schedule(1, 8, 0.1, flip=True), draws, seed=1)
-    dropped = averaged_logits(nn.Sequential(nn.Dropout(0.3), *linear), IMAGES, Schedule(1, 8, 0.1), draws, seed=1)
+    flipped = averaged_logits(linear, IMAGES, batch_size=8, draws=draws, flip=True, seed=1)
+    dropped = averaged_logits(nn.Sequential(nn.Dropout(0.3), *linear), IMAGES, batch_size=8, draws=draws, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     with torch.no_grad():
         both = torch.stack([linear(IMAGES), linear(IMAGES.flip(3))])
@@ -320,9 +319,9 @@ def test_averages_of_flips_and_dropout_have_their_expectations_and_leave_the_glo
 
 def test_averaging_needs_draws_and_images():
     with pytest.raises(ValueError, match="found 0 and 23"):
-        averaged_logits(nn.Flatten(), IMAGES, Schedule(1, 5, 0.1), draws=0, seed=0)
+        averaged_logits(nn.Flatten(), IMAGES, batch_size=5, draws=0)
     with pytest.raises(ValueError, match="found 2 and 0"):
-        averaged_logits(nn.Flatten(), IMAGES[:0], Schedule(1, 5, 0.1), draws=2, seed=0)
+        averaged_logits(nn.Flatten(), IMAGES[:0], batch_size=5, draws=2)
 
 
 @pytest.mark.parametrize(("loss", "temperature"), [("l1", 1.0), ("kl", 4.0)])
