@@ -89,7 +89,10 @@ def run_epochs(
 
     Raises:
         TrainingError: the loss is no longer finite; the sentence says when and what to try.
+        ValueError: a checkpoint beyond the epochs.
     """
+    if not all(1 <= epoch <= schedule.epochs for epoch in checkpoints):
+        raise ValueError(f"expected checkpoints from 1 to {schedule.epochs}, found {sorted(checkpoints)}")
     device = x.device
     graphics = device.type == "cuda"
     if schedule.channels_last and graphics:
