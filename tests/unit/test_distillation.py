@@ -26,13 +26,7 @@ from neighborhoods.distillation import (
 from neighborhoods.epochs import run_epochs
 from neighborhoods.schedules import Schedule
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seeded(seed=0):
