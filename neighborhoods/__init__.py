@@ -35,6 +35,7 @@ _MODULES = (
     "delaunay",
     "detection",
     "distance",
+    "distillation",
     "dropout",
     "epochs",
     "evidence",

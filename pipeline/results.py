@@ -220,6 +220,19 @@ def read_network(path: str | Path) -> StoredNetwork:
         return StoredNetwork(file.json_attribute("network"), file.read_group("weights"))
 
 
+def read_checkpoint(path: str | Path, epoch: int) -> StoredNetwork:
+    """A network as it was after an epoch of its training.
+
+    Raises:
+        StoreError: the epoch was not kept, or weights are missing or damaged.
+    """
+    with reading(path) as file:
+        kept = sorted({name.split("/")[0] for name in file.names("checkpoints")})
+        if (name := f"{epoch:03d}") not in kept:
+            raise StoreError(f"{path}: no checkpoint of epoch {epoch}, only of {', '.join(map(str, map(int, kept)))}")
+        return StoredNetwork(file.json_attribute("network"), file.read_group(f"checkpoints/{name}"))
+
+
 def one_success_each(success: NDArray[np.bool_], origin: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
     """Rows of an attack [n]: of each origin with any success a random one of them, by origin.
 

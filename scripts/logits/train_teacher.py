@@ -14,14 +14,7 @@ from neighborhoods.statistics import clopper_pearson
 from pipeline.results import put_network, read_split
 from pipeline.resume import Progress
 from pipeline.store import Provenance, writing
-
-HISTORY = {
-    "loss": ("mean cross-entropy of the images trained on", "nat"),
-    "train_accuracy": ("share of correct images of those trained on", "1"),
-    "validation_accuracy": ("share of correct validation images after the epoch", "1"),
-    "test_accuracy": ("share of correct test images after the epoch", "1"),
-    "learning_rate": ("learning rate", "1"),
-}
+from pipeline.training_results import put_history
 
 
 def train_teacher(
@@ -79,8 +72,7 @@ def train_teacher(
             for name, array in weights.items():
                 dims = [f"axis{i}" for i in range(array.ndim)]
                 file.put(f"checkpoints/{epoch:03d}/{name}", array, f"parameter after epoch {epoch}", dims)
-        for name, values in trained.history.items():
-            file.put(f"history/{name}", values, HISTORY[name][0], ("epoch",), HISTORY[name][1])
+        put_history(file, trained.history)
     progress.remove()
 
 
