@@ -37,8 +37,8 @@ def network(seed=0):
     )
 
 
-def plain():
-    return nn.Sequential(*(layer for layer in network() if not isinstance(layer, nn.Dropout)))
+def plain(seed=0):
+    return nn.Sequential(*(layer for layer in network(seed) if not isinstance(layer, nn.Dropout)))
 
 
 def test_standard_training_is_a_plain_loop_of_torchs_optimizer():
@@ -102,26 +102,24 @@ def test_training_that_stopped_goes_on_to_the_same_bytes(batch_norm):
     schedule = Schedule(5, 16, 0.1, weight_decay=1e-3, drops=(4,), crop=1, flip=True)
     data = {"seed": 7, "test": (x, y), "checkpoints": (1, 2, 5)}
 
-    class Stop(Exception):
+    class StoppedError(Exception):
         pass
 
     def run(state=None, stop_after=None):
-        torch.manual_seed(11 if state is None else 12)  # Global numbers must not matter, but to dropout.
-        model, states = plain() if state is None else copy.deepcopy(untrained), []
+        # Weights of another start, which a state must replace.
+        model, states = plain() if state is None else plain(seed=5), []
 
         def keep(state):
             states.append(state)
             if state.epoch == stop_after:
-                raise Stop
+                raise StoppedError
 
         try:
             trained = run_epochs(model, x, y, objective, schedule, state=state, keep=keep, **data)
-        except Stop:
+        except StoppedError:
             return states[-1]
         return weights_of(model), trained, states[-1].arrays
 
-    untrained = network(seed=5)
-    untrained = nn.Sequential(*(layer for layer in untrained if not isinstance(layer, nn.Dropout)))
     weights, trained, last = run()
     state = run(stop_after=2)
     state = run(state, stop_after=3)
