@@ -12,6 +12,9 @@ of a pixel's range. Steps go up the cross-entropy of the label, or down that of 
 images, so that no image depends on another, and a pixel (for `fgm_l2` an image) without gradient stays where it is.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -163,6 +166,34 @@ def uniform(x: Tensor, generator: torch.Generator) -> Tensor:
     return (2 * torch.rand(x.shape, generator=generator) - 1).to(x)
 
 
+def sign_steps(
+    gradient: Callable[[Tensor], Tensor],
+    x: Tensor,
+    start: Tensor,
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    decay: float = 0.0,
+) -> Tensor:
+    """Steps along the signs of a gradient, each clipped to the epsilon-ball around `x` and to [0, 1].
+
+    Args:
+        gradient: images [n, ...] to what they climb along [n, ...].
+        x: images in [0, 1], [n, ...]. start: where the steps begin [n, ...].
+        decay: of the momentum of `mifgsm`; 0 for none.
+
+    Returns:
+        Images [n, ...] after the last step; `start` without steps.
+    """
+    lower, upper = (x - epsilon).clamp_min(0), (x + epsilon).clamp_max(1)
+    moved, direction = start.detach(), torch.zeros_like(x)
+    for _ in range(steps):
+        direction = decay * direction + _scaled(gradient(moved), 1)
+        moved = torch.clamp(moved + step_size * direction.sign(), lower, upper)
+    return moved
+
+
 def _sign_steps(
     model: nn.Module,
     x: Tensor,
@@ -174,12 +205,8 @@ def _sign_steps(
     steps: int,
     decay: float = 0.0,
 ) -> Tensor:
-    lower, upper = (x - epsilon).clamp_min(0), (x + epsilon).clamp_max(1)
-    moved, direction = start.detach(), torch.zeros_like(x)
-    for _ in range(steps):
-        direction = decay * direction + _scaled(ascent(model, moved, label, target), 1)
-        moved = torch.clamp(moved + step_size * direction.sign(), lower, upper)
-    return moved
+    climb = partial(ascent, model, label=label, target=target)
+    return sign_steps(climb, x, start, epsilon=epsilon, step_size=step_size, steps=steps, decay=decay)
 
 
 def _scaled(gradient: Tensor, order: float) -> Tensor:
