@@ -96,10 +96,10 @@ def border_spread(images: ArrayLike, width: int = 4) -> NDArray[np.float64]:
 
 
 def rank_relations(ranks: ArrayLike, other: ArrayLike, label: ArrayLike) -> NDArray[np.float64]:
-    """What each image adds to the rank correlation within classes, with another property of the images: [seed, image].
+    """What each image adds to the rank correlation, within classes, with another property: [seed, image].
 
-    Their mean over images is Spearman's correlation of all, where each class has its own ranks; for `crossed`. nan where
-    the property is the same for all images of each class.
+    Its mean over images is the correlation of ranks that each class has of its own; for `crossed`. nan where all images
+    of a class have the same, in every class.
 
     Args:
         ranks: of the images within their classes [seed, image], by `ranks_within`. other: property [image].

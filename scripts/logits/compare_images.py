@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from neighborhoods.confidence_ranks import confidence as sureness
 from neighborhoods.confidence_ranks import border_spread, corners, far_shares, rank_relations, ranks_within
+from neighborhoods.confidence_ranks import confidence as sureness
 from neighborhoods.crossed import crossed
 from neighborhoods.images import to_samples
 from neighborhoods.logits import of_kind
