@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from neighborhoods import boundary_evidence, kernel_evidence, photo_evidence, sensitivity_evidence, tilting_evidence
+from neighborhoods import (
+    boundary_evidence,
+    kernel_evidence,
+    photo_evidence,
+    sensitivity_evidence,
+    student_evidence,
+    tilting_evidence,
+)
 from neighborhoods.claims import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
@@ -347,6 +354,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         interpolated_robustness,
         *boundary_evidence.STATISTICS,
         *sensitivity_evidence.STATISTICS,
+        *student_evidence.STATISTICS,
         *tilting_evidence.STATISTICS,
     )
 }
