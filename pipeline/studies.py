@@ -64,9 +64,10 @@ def names_of(study: str, entry: Mapping[str, Any]) -> dict[str, str | list[str]]
 
 
 def scale_of(config: Config, study: str) -> str:
-    """Dataset, network and epochs of a study in words."""
+    """Dataset, network, epochs and seeds of a study in words."""
     entry = config["logits"]["studies"][study]
-    return f"{entry['dataset']}, {entry['model']}, {entry['training']['epochs']} epochs"
+    epochs, seeds = entry["training"]["epochs"], len(entry["seeds"])
+    return f"{entry['dataset']}, {entry['model']}, {epochs} epochs, {seeds} seeds"
 
 
 def source_of(config: Config, study: str, published: Mapping[str, Any]) -> str:

@@ -1,0 +1,78 @@
+"""Write accuracies of networks and students beside the published ones, and at which scale (Seguin, tables 1 and 2)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from pipeline.results import write_csv
+from pipeline.store import Provenance, Reader, reading
+
+ACCURACIES = ("natural", "adversarial")
+
+
+def tabulate(
+    *,
+    robustness: Sequence[str],
+    published: str,
+    output: str,
+    networks: Sequence[Mapping[str, Any]],
+    published_table: str,
+    provenance: Provenance,
+) -> None:
+    """One row a network; columns end in _low and _high for limits of intervals of means over seeds.
+
+    Deviations are ours less the published, in percentage points. The column `scale` says what was trained and measured,
+    and whether as in the source.
+
+    Args:
+        robustness: accuracies of each network. networks: for each, `network`, `study`, `scale` in words, `published`
+            (dataset and line of the source's table, None where it has none) and `as_published` (whether it is trained
+            so), as `pipeline.studies.accuracy_rows` gives them.
+    """
+    with open(published, encoding="utf-8") as file:
+        reported = yaml.safe_load(file)[published_table]
+    rows = []
+    for entry, path in zip(networks, robustness, strict=True):
+        row: dict[str, Any] = {"study": entry["study"], "network": entry["network"]}
+        dataset, line = entry["published"] or ("", None)
+        with reading(path) as result:
+            images = len(result.read("label"))
+            row |= {"images": images, "seeds": len(result.read("broken_by"))}
+            for of in ACCURACIES:
+                row |= _measured(result, of)
+        row["published_dataset"] = dataset
+        for of in ACCURACIES:
+            beside = reported[dataset][line][of] if line else {"value": None, "deviation": None}
+            apart = row[f"{of}_pct"] - beside["value"] if line else None
+            row |= {f"published_{of}_pct": beside["value"], f"published_{of}_sd": beside["deviation"]}
+            row |= {f"{of}_less_published": apart}
+        rows.append(row | {"scale": f"{entry['scale']}, {images} test images{_judged(entry)}"})
+    write_csv(output, rows)
+
+
+def _measured(result: Reader, of: str) -> dict[str, Any]:
+    keys = {"pct": "mean", "low": "mean_low", "high": "mean_high"}
+    found = {f"{of}_{key}": 100 * float(result.read(f"{of}/{name}")) for key, name in keys.items()}
+    seeds = 100 * result.read(f"{of}/measured", ("seed",))
+    return found | {f"{of}_by_seed": " ".join(f"{value:.4g}" for value in seeds)}
+
+
+def _judged(entry: Mapping[str, Any]) -> str:
+    if entry["published"] is None:
+        return ""
+    source = entry["published"][0]
+    return f": trained as the source's on {source}" if entry["as_published"] else f": no reproduction of {source}"
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        tabulate(
+            robustness=snakemake.input.robustness,
+            published=snakemake.params.published,
+            output=snakemake.output[0],
+            provenance=run.provenance,
+            **run.settings,
+        )
