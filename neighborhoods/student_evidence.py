@@ -1,8 +1,8 @@
 """Statistics that decide Seguin's claims about accuracies and students, on the arrays of stored results.
 
 As in `evidence`. Networks of one study share test images and seeds: a student of seed s learns from the teacher of seed
-s. Every comparison is therefore paired over both, and its interval holds for other seeds and other images (`crossed`):
-the variance of a mean is that between seeds plus that between images. n counts images. One seed gives no interval and
+s. Every comparison is therefore paired over both, and its interval holds for other seeds and other images
+(`seed_accuracies`); n counts images. One seed gives no interval and
 decides nothing, nor do networks that never differ.
 """
 
@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, equivalence, signed
-from neighborhoods.crossed import crossed
-from neighborhoods.statistics import Estimate, clopper_pearson, summarize
+from neighborhoods.seed_accuracies import mean_over_seeds, right, share_over_seeds
+from neighborhoods.statistics import Estimate, summarize
 
 Cell = Mapping[str, Any]
 
-# Values of `broken_by`: wrong without an attack, and right under all of them.
-MISTAKE, SURVIVED = -1, 0
 PUBLISHED_SEEDS, PUBLISHED_IMAGES = 3, 10000
 
 
@@ -42,7 +40,7 @@ def accuracy_near(
         cells: robustness of one network. of: "natural" or "adversarial".
     """
     level = _level(confidence, comparisons)
-    found = _share(_right(cells[0], of), level)
+    found = share_over_seeds(_right(cells[0], of), level)
     share = published / 100
     seeds = stats.t.ppf((1 + level) / 2, PUBLISHED_SEEDS - 1) * deviation / 100 / np.sqrt(PUBLISHED_SEEDS)
     images = stats.norm.ppf((1 + level) / 2) * np.sqrt(share * (1 - share) / PUBLISHED_IMAGES)
@@ -59,7 +57,7 @@ def accuracy_difference(
 ) -> Finding:
     """The sign of the difference of two networks' accuracies, in percentage points, first less second."""
     first, second = _paired(cells, of)
-    found = _mean(first - second, _level(confidence, comparisons))
+    found = mean_over_seeds(first - second, _level(confidence, comparisons))
     return signed(100 * found.value, 100 * found.low, 100 * found.high, found.n, expects)
 
 
@@ -68,14 +66,14 @@ def difference_near(
 ) -> Finding:
     """A published difference of two networks' accuracies, in percentage points, to a tolerance of `points`."""
     first, second = _paired(cells, of)
-    found = _mean(first - second, _level(confidence, comparisons))
+    found = mean_over_seeds(first - second, _level(confidence, comparisons))
     answer = equivalence(100 * found.low - published, 100 * found.high - published, points)
     return _percent(found, answer)
 
 
 def no_robustness(cells: Sequence[Cell], points: float, confidence: float, comparisons: int = 1) -> Finding:
     """Adversarial accuracy is 0 to a tolerance of `points` percentage points: its whole interval lies below."""
-    found = _share(_right(cells[0], "adversarial"), _level(confidence, comparisons))
+    found = share_over_seeds(_right(cells[0], "adversarial"), _level(confidence, comparisons))
     return _percent(found, equivalence(100 * found.low, 100 * found.high, points))
 
 
@@ -90,7 +88,7 @@ def accuracy_trend(
         return None
     right = _paired(cells, of)
     steps = np.arange(len(right)) - (len(right) - 1) / 2
-    found = _mean(np.tensordot(steps / np.sum(steps**2), right, 1), _level(confidence, comparisons))
+    found = mean_over_seeds(np.tensordot(steps / np.sum(steps**2), right, 1), _level(confidence, comparisons))
     return signed(100 * found.value, 100 * found.low, 100 * found.high, found.n, expects)
 
 
@@ -150,7 +148,7 @@ def train_error_near(
     """
     level = _level(confidence, comparisons)
     wrong = [np.asarray(cell["logits"]).argmax(1) != np.asarray(cell["label"]) for cell in cells]
-    found = _share(np.array(wrong), level)
+    found = share_over_seeds(np.array(wrong), level)
     spread = stats.t.ppf((1 + level) / 2, PUBLISHED_SEEDS - 1) * deviation / 100 / np.sqrt(PUBLISHED_SEEDS)
     low, high = (
         found.value - published / 100 + sign * np.hypot(limit, spread)
@@ -173,11 +171,7 @@ STATISTICS = (
 
 
 def _right(cell: Cell, of: str) -> NDArray[np.float64]:
-    """1 where a network of a seed is right about an image, without an attack or under all of them [seeds, images]."""
-    if of not in ("natural", "adversarial"):
-        raise ValueError(f"expected natural or adversarial accuracy, found {of!r}")
-    broken = np.asarray(cell["broken_by"])
-    return (broken != MISTAKE if of == "natural" else broken == SURVIVED).astype(float)
+    return right(cell["broken_by"], of)
 
 
 def _paired(cells: Sequence[Cell], of: str) -> NDArray[np.float64]:
@@ -200,31 +194,11 @@ def _ratio(part: Cell, whole: Cell, level: float) -> Estimate | None:
     if not second.any():
         return None
     ratio = first.mean() / second.mean()
-    found = _mean((first - ratio * second) / second.mean(), level)
+    found = mean_over_seeds((first - ratio * second) / second.mean(), level)
     if not first.any():
-        alone = _share(first, level)
+        alone = share_over_seeds(first, level)
         return Estimate(0.0, alone.low / float(second.mean()), alone.high / float(second.mean()), alone.n)
     return Estimate(float(ratio), float(ratio) + found.low, float(ratio) + found.high, found.n)
-
-
-def _mean(values: NDArray[np.float64], level: float) -> Estimate:
-    """Mean of values [seeds, images], for other seeds and other images."""
-    found = crossed(values, [(("seed", seed),) for seed in range(len(values))]).estimate(level)
-    return Estimate(float(found.value), float(found.low), float(found.high), found.n)
-
-
-def _share(hits: NDArray[Any], level: float) -> Estimate:
-    """Share of hits [seeds, images], with an interval where all or none are hits too.
-
-    It is widened to that of Clopper and Pearson for the images alone, as if all seeds were one.
-    """
-    if len(hits) < 2:
-        return _mean(hits, level)
-    found, images = _mean(hits, level), hits.shape[1]
-    limits = clopper_pearson(found.value * images, images, level)
-    # nan where nothing differs, which leaves the other interval.
-    low, high = np.fmin(found.low, limits[0]), np.fmax(found.high, limits[1])
-    return Estimate(found.value, max(float(low), 0.0), min(float(high), 1.0), found.n)
 
 
 def _percent(found: Estimate, answer: str) -> Finding:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import yaml
 
+from neighborhoods.seed_accuracies import right, share_over_seeds
 from pipeline.results import write_csv
-from pipeline.store import Provenance, Reader, reading
+from pipeline.store import Provenance, reading
 
 ACCURACIES = ("natural", "adversarial")
 
@@ -20,7 +22,7 @@ def tabulate(
     published_table: str,
     provenance: Provenance,
 ) -> None:
-    """One row a network; columns end in _low and _high for limits of intervals of means over seeds.
+    """One row a network; columns end in _low and _high for limits of intervals, for other seeds and other images.
 
     Deviations are ours less the published, in percentage points. The column `scale` says what was trained and measured,
     and whether as in the source.
@@ -37,12 +39,11 @@ def tabulate(
         row: dict[str, Any] = {"study": entry["study"], "network": entry["network"]}
         dataset, line = entry["published"] or ("", None)
         with reading(path) as result:
-            images = len(result.read("label"))
-            row |= {"images": images, "seeds": len(result.read("broken_by"))}
-            for of in ACCURACIES:
-                row |= _measured(result, of)
-        row["published_dataset"] = dataset
+            broken_by = result.read("broken_by", ("seed", "image"))
+        seeds, images = broken_by.shape
+        row |= {"images": images, "seeds": seeds, "published_dataset": dataset}
         for of in ACCURACIES:
+            row |= _measured(broken_by, of)
             beside = reported[dataset][line][of] if line else {"value": None, "deviation": None}
             apart = row[f"{of}_pct"] - beside["value"] if line else None
             row |= {f"published_{of}_pct": beside["value"], f"published_{of}_sd": beside["deviation"]}
@@ -51,11 +52,12 @@ def tabulate(
     write_csv(output, rows)
 
 
-def _measured(result: Reader, of: str) -> dict[str, Any]:
-    keys = {"pct": "mean", "low": "mean_low", "high": "mean_high"}
-    found = {f"{of}_{key}": 100 * float(result.read(f"{of}/{name}")) for key, name in keys.items()}
-    seeds = 100 * result.read(f"{of}/measured", ("seed",))
-    return found | {f"{of}_by_seed": " ".join(f"{value:.4g}" for value in seeds)}
+def _measured(broken_by: np.ndarray, of: str) -> dict[str, Any]:
+    hits = right(broken_by, of)
+    found = share_over_seeds(hits)
+    by_seed = " ".join(f"{100 * value:.4g}" for value in hits.mean(1))
+    line = {"pct": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high, "by_seed": by_seed}
+    return {f"{of}_{key}": value for key, value in line.items()}
 
 
 def _judged(entry: Mapping[str, Any]) -> str:
