@@ -43,7 +43,9 @@ def apgd_ce(
     loss = "ce" if target is None else "ce-targeted-cfts"
     goal = label if target is None else target
     noise = uniform(x, generator)
-    return auto_pgd(model, x, goal, noise, loss=loss, epsilon=epsilon, steps=steps, norm=norm, targeted=target is not None)
+    return auto_pgd(
+        model, x, goal, noise, loss=loss, epsilon=epsilon, steps=steps, norm=norm, targeted=target is not None
+    )
 
 
 def apgd_dlr(

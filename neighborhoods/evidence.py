@@ -19,6 +19,7 @@ from neighborhoods import (
     logit_evidence,
     photo_evidence,
     sensitivity_evidence,
+    student_evidence,
     tilting_evidence,
 )
 from neighborhoods.claims import (
@@ -355,6 +356,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         *boundary_evidence.STATISTICS,
         *sensitivity_evidence.STATISTICS,
         *logit_evidence.STATISTICS,
+        *student_evidence.STATISTICS,
         *tilting_evidence.STATISTICS,
     )
 }

@@ -139,9 +139,7 @@ def under_pgd(
         start = (part + epsilon * noise).clamp(0, 1)
         return sign_steps(climb, part, start, epsilon=epsilon, step_size=length, steps=steps)
 
-    return _follow(
-        model, x, label, {"pgd": run}, epsilon=epsilon, restarts=restarts, batch_size=batch_size, seed=seed
-    )
+    return _follow(model, x, label, {"pgd": run}, epsilon=epsilon, restarts=restarts, batch_size=batch_size, seed=seed)
 
 
 def under_odi(
@@ -161,9 +159,7 @@ def under_odi(
     """
     settings = {"epsilon": epsilon, "step_size": epsilon / 4, "steps": steps}
     run = partial(odi_pgd, model, **settings)
-    return _follow(
-        model, x, label, {"odi": run}, epsilon=epsilon, restarts=restarts, batch_size=batch_size, seed=seed
-    )
+    return _follow(model, x, label, {"odi": run}, epsilon=epsilon, restarts=restarts, batch_size=batch_size, seed=seed)
 
 
 def under_autoattack(
@@ -207,7 +203,9 @@ def _follow(
     with undisturbed(model, seed), torch.autocast(x.device.type, enabled=False), fast_input_gradients(model):
         classes = check_input(model, x, label, batch_size=batch_size)
         if "apgd-dlr" in attacks and classes < DLR_CLASSES:
-            log.warning("the difference of logits ratio needs %d classes, found %d: apgd-ce alone", DLR_CLASSES, classes)
+            log.warning(
+                "the difference of logits ratio needs %d classes, found %d: apgd-ce alone", DLR_CLASSES, classes
+            )
             attacks = {name: run for name, run in attacks.items() if name != "apgd-dlr"}
         logits = _logits(model, x, batch_size)
         x_adv, final = x.detach().clone(), logits.clone()

@@ -10,6 +10,7 @@ from pipeline.selection import (
     result_paths,
 )
 from pipeline.specs import Config
+from pipeline.studies import SEGUIN, claim_studies
 
 CLAIMS = "results/claims.csv"
 SCRIPT = Path("scripts") / "tables" / "claims.py"
@@ -17,13 +18,16 @@ SCRIPT = Path("scripts") / "tables" / "claims.py"
 
 def claims_spec(config: Config, root: Path) -> dict[str, Any]:
     """Spec of the ledger: what it decides, about which datasets, and which of its artefacts this run makes."""
-    named = {name for claim in load(root, config["claims"]["datasets"]) for name in claim.artefacts}
+    studies = claim_studies(config, root)
+    named = {name for claim in load(root, config["claims"]["datasets"], studies) for name in claim.artefacts}
     made = zip(config["artefacts"], artefact_paths(config), strict=True)
-    code = code_digest(root, root / SCRIPT, (root / LEDGER, root / NUMBERS))
+    code = code_digest(root, root / SCRIPT, (root / LEDGER, root / NUMBERS, root / SEGUIN))
     shown = {name: path for name, path in made if name in named}
-    return dict(sorted({"code": code, "artefacts": dict(sorted(shown.items())), **config["claims"]}.items()))
+    own = {"code": code, "artefacts": dict(sorted(shown.items())), "studies": studies}
+    return dict(sorted({**config["claims"], **own}.items()))
 
 
 def claim_inputs(config: Config, root: Path) -> list[str]:
     """Results of this configuration that decide published claims."""
-    return sorted(results_of(load(root, config["claims"]["datasets"])) & set(result_paths(config)))
+    claims = load(root, config["claims"]["datasets"], claim_studies(config, root))
+    return sorted(results_of(claims) & set(result_paths(config)))

@@ -3,7 +3,10 @@
 `published/claims.yaml` says how it is written. Nothing here decides anything.
 """
 
-from collections.abc import Mapping
+import itertools
+import re
+import string
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +14,18 @@ from typing import Any
 import yaml
 
 from pipeline.errors import UserError
+from pipeline.studies import SEGUIN
 
 LEDGER = Path("published") / "claims.yaml"
 NUMBERS = Path("published") / "bell.yaml"
 KEYS = {"id", "source", "claim", "statistic", "test", "parts", "results", "published"}
-OPTIONAL = {"sentence", "role", "train", "artefacts"}
-PART_KEYS = {"network", "networks", "attack", "test", "published"}
+OPTIONAL = {"sentence", "role", "train", "artefacts", "elsewhere", "as_published"}
+PART_KEYS = {"network", "networks", "attack", "trained", "test", "published"}
+
+# What paths of studies hold, besides the study itself (`pipeline.studies.names_of`).
+STUDY_FIELDS = re.compile(
+    r"study|seed|standard|adversarial(_by_epoch)?|students_by_(epoch|kept|kept_average)|(l1|kl)_(e\d{3}|late)"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,9 @@ class Claim:
         id, source, claim: as the ledger has them. statistic: name of the function that decides each part.
         parts: at least one. sentence: whether the parts are decided together, and also as a whole.
         data: file of the dataset that plays the role the claim is about, None for claims without.
-        train: training images below which the claim is not decided.
+        train: training images below which the claim is not decided. comparable: whether it can be decided on the study
+            that plays the role: numbers only on one that is trained as the source's.
+        scale: of the study, in words; empty for claims without.
         artefacts: figures and tables that show the same.
     """
 
@@ -58,6 +69,8 @@ class Claim:
     sentence: bool
     data: str | None
     train: int
+    comparable: bool
+    scale: str
     artefacts: tuple[str, ...]
 
     @property
@@ -66,18 +79,27 @@ class Claim:
         return len(self.parts) if self.sentence else 1
 
 
-def load(root: Path, datasets: Mapping[str, str]) -> list[Claim]:
+def load(
+    root: Path, datasets: Mapping[str, str], studies: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Claim]:
     """Claims of the ledger of a checkout.
 
     Args:
         root: the checkout. datasets: dataset of each role, e.g. {"mnist": "mnist5k"}; claims about a role without one
-            have no results.
+            have no results. studies: study of logits of each role, as `pipeline.studies.claim_studies` gives them;
+            claims about a study have no results without one.
 
     Raises:
         UserError: an entry lacks a key, has an unknown one, or names a number that is not published.
     """
     ledger, numbers = (yaml.safe_load((root / path).read_text(encoding="utf-8")) for path in (LEDGER, NUMBERS))
-    claims = [_claim(entry, ledger["networks"], numbers, datasets) for entry in ledger["claims"]]
+    if (root / SEGUIN).is_file():
+        numbers = {**numbers, "seguin": yaml.safe_load((root / SEGUIN).read_text(encoding="utf-8"))}
+    claims = [
+        _claim(each, ledger["networks"], numbers, datasets, studies or {})
+        for entry in ledger["claims"]
+        for each in _everywhere(entry)
+    ]
     ids = [claim.id for claim in claims]
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
         raise UserError(f"{LEDGER}: expected every id once, found more of {', '.join(repeated)}")
@@ -90,15 +112,33 @@ def results_of(claims: list[Claim]) -> set[str]:
     return paths | {claim.data for claim in claims if claim.data}
 
 
+def _everywhere(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """An entry, and one more for each other role that it is tried on, which says nothing of the source's data."""
+    common = {key: value for key, value in entry.items() if key != "elsewhere"}
+    yield common
+    for role, name in entry.get("elsewhere", {}).items():
+        own = {
+            "role": role,
+            "id": f"{entry['id']}-{name}",
+            "source": f"{entry['source']}, on {name}, which it does not have",
+        }
+        yield {**common, **own}
+
+
 def _claim(
-    entry: Mapping[str, Any], names: Mapping[str, Any], numbers: Mapping[str, Any], datasets: Mapping[str, str]
+    entry: Mapping[str, Any],
+    names: Mapping[str, Any],
+    numbers: Mapping[str, Any],
+    datasets: Mapping[str, str],
+    studies: Mapping[str, Mapping[str, Any]],
 ) -> Claim:
     where = f"{LEDGER}: {entry.get('id', 'an entry without id')}"
     needed = KEYS - {"test", "parts", "published"}
     if (missing := needed - entry.keys()) or (unknown := entry.keys() - KEYS - OPTIONAL):
         wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown keys {', '.join(sorted(unknown))}"
         raise UserError(f"{where} {wrong}")
-    dataset = datasets.get(str(entry.get("role")))
+    role = str(entry.get("role"))
+    dataset, study = datasets.get(role), studies.get(role)
     parts = entry.get("parts", {"": {}})
     if isinstance(parts, list):
         parts = {name: {"network": name} for name in parts}
@@ -107,11 +147,13 @@ def _claim(
         if unknown := part.keys() - PART_KEYS:
             raise UserError(f"{where}: part {name} has unknown keys {', '.join(sorted(unknown))}")
         try:
-            published = _published(part.get("published", entry.get("published")), part.get("network"), numbers)
-            results = _results(entry, part, names, datasets)
+            published, of_published = _published(
+                part.get("published", entry.get("published")), part.get("network"), numbers
+            )
+            results = _results(entry, part, names, datasets, study["names"] if study else {})
         except KeyError as error:
             raise UserError(f"{where}: part {name} names {error}, which is not there") from error
-        arguments = {**entry.get("test", {}), **part.get("test", {})}
+        arguments = {**of_published, **entry.get("test", {}), **part.get("test", {})}
         made.append(Part(str(name), results, arguments, _weights(entry, part, names, datasets), published))
     return Claim(
         id=entry["id"],
@@ -122,21 +164,45 @@ def _claim(
         sentence=entry.get("sentence", False),
         data=f"results/data/{dataset}.h5" if dataset else None,
         train=entry.get("train", 0),
+        comparable="as_published" not in entry or bool(study and entry["as_published"] in study["as_published"]),
+        scale=study["scale"] if study and any("{study}" in template for template in entry["results"]) else "",
         artefacts=tuple(entry.get("artefacts", ())),
     )
 
 
 def _results(
-    entry: Mapping[str, Any], part: Mapping[str, Any], names: Mapping[str, Any], datasets: Mapping[str, str]
+    entry: Mapping[str, Any],
+    part: Mapping[str, Any],
+    names: Mapping[str, Any],
+    datasets: Mapping[str, str],
+    study: Mapping[str, str | list[str]],
 ) -> tuple[str, ...]:
-    if "role" in entry and entry["role"] not in datasets:
-        return ()
+    """Paths of a part, template by template; none where nothing plays the role or the study lacks a network."""
     networks = part.get("networks", [part.get("network")])
     values = {"dataset": datasets.get(entry.get("role", ""), ""), "attack": part.get("attack", "")}
     models = [_model(names[network]) if network else "" for network in networks]
-    return tuple(
-        f"results/{template.format(network=model, **values)}.h5" for template in entry["results"] for model in models
-    )
+    # Names of students, or fields of the study that name networks.
+    trained = _listed(part.get("trained", ""))
+    found = [
+        [path for model in models for path in _filled(template, {"network": model, **values}, study)]
+        for whole in entry["results"]
+        for template in (whole.replace("{trained}", name) for name in trained)
+    ]
+    played = "role" not in entry or entry["role"] in datasets
+    return tuple(f"results/{path}.h5" for paths in found for path in paths) if played and all(found) else ()
+
+
+def _filled(template: str, values: Mapping[str, str], study: Mapping[str, str | list[str]]) -> list[str]:
+    """A path for each combination of the names that a study has for a template's fields, the last field fastest."""
+    fields = list(dict.fromkeys(field for _, field, _, _ in string.Formatter().parse(template) if field))
+    if unknown := [field for field in fields if field not in values and not STUDY_FIELDS.fullmatch(field)]:
+        raise KeyError(unknown[0])
+    choices = [[values[field]] if field in values else _listed(study.get(field, [])) for field in fields]
+    return [template.format(**dict(zip(fields, names, strict=True))) for names in itertools.product(*choices)]
+
+
+def _listed(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def _model(network: str | Mapping[str, str]) -> str:
@@ -153,9 +219,17 @@ def _weights(
     return {f"{folder}/{item['model']}.h5": item["weights"] for item in known if not isinstance(item, str)}
 
 
-def _published(value: Any, network: str | None, numbers: Mapping[str, Any]) -> float | None:
+def _published(value: Any, network: str | None, numbers: Mapping[str, Any]) -> tuple[float | None, dict[str, float]]:
+    """A number of a source, and what else it prints of it that a statistic takes: its standard deviation."""
     if not isinstance(value, Mapping):
-        return None if value is None else float(value)
+        return None if value is None else float(value), {}
+    if "seguin" in value:
+        found = numbers["seguin"]
+        for key in value["seguin"]:
+            found = found[key]
+        if not isinstance(found, Mapping):
+            return float(found), {}
+        return float(found["value"]), {"deviation": float(found["deviation"])}
     line = numbers[value["table"]][network]
     line = line[value["line"]] if "line" in value else line
-    return float(line[value["column"]]) / (float(line[value["over"]]) if "over" in value else 1.0)
+    return float(line[value["column"]]) / (float(line[value["over"]]) if "over" in value else 1.0), {}

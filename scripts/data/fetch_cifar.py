@@ -23,7 +23,7 @@ def fetch_cifar(
     downloads: str = "downloads",
     md5: str | None = None,
 ) -> None:
-    """Write the splits of "cifar10" or "cifar100", or as many of their first images as asked for, with random orders."""
+    """Write the splits of "cifar10" or "cifar100", or as many of their first images as asked for."""
     archive = ARCHIVES[source]
     check = partial(read_archive, archive=archive, md5=md5)
     found = fetch(archive.file, check, HOMES, Path(downloads) / source, of_collection(mirror, source))

@@ -18,6 +18,7 @@ def decide(
     output: str,
     root: str,
     datasets: Mapping[str, str],
+    studies: Mapping[str, Mapping[str, Any]],
     artefacts: Mapping[str, str],
     confidence: float,
     provenance: Provenance,
@@ -26,17 +27,19 @@ def decide(
 
     Args:
         results: result files of this run, by their paths from its folder. root: checkout that holds the ledger.
-        datasets: dataset of each role. artefacts: paths of those that this run makes, by name.
+        datasets, studies: dataset and study of logits of each role. artefacts: paths of those that this run makes, by
+            name.
     """
     held = set(results)
     rows: list[dict[str, Any]] = []
-    for claim in load(Path(root), datasets):
+    for claim in load(Path(root), datasets, studies):
         size = _training_images(claim, held)
         found = [_decide(claim, part, held, confidence) for part in claim.parts]
-        # A number of the source holds for the training images that it was made with.
-        enough = size is None or size >= claim.train
+        # A number of the source holds for the training that it was made with.
+        enough = claim.comparable and (size is None or size >= claim.train)
         # Datasets of photos come without training images: their networks were trained elsewhere.
-        scale = "" if size is None else f"{size} training images" if size else "trained elsewhere"
+        images = "" if size is None else f"{size} training images" if size else "trained elsewhere"
+        scale = ", ".join(filter(None, (claim.scale, images)))
         shown = [artefacts[name] for name in claim.artefacts if name in artefacts]
         for part, finding in zip(claim.parts, found, strict=True):
             name = f"{claim.id}/{part.name}" if part.name else claim.id

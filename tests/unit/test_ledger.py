@@ -114,7 +114,7 @@ def run(tmp_path, monkeypatch):
             with writing(paths[-1], Provenance()) as file:
                 for name, mean in (("natural", natural), ("adversarial", adversarial)):
                     put_summary(file, f"{name}/summary", asdict(summarize(mean + spread * quantiles)), "sigma", "1")
-        settings = {"root": str(ROOT), "datasets": ROLES, "confidence": 0.95, "provenance": Provenance()}
+        settings = {"root": str(ROOT), "datasets": ROLES, "studies": {}, "confidence": 0.95, "provenance": Provenance()}
         decide(results=paths, output="claims.csv", artefacts={"bell/table1": "table1.csv"}, **settings)
         with open("claims.csv", newline="") as file:
             return {row["id"]: row for row in csv.DictReader(file)}
@@ -220,7 +220,7 @@ def test_the_sources_networks_are_known_by_their_weights(tmp_path, monkeypatch):
         with writing(model, Provenance()) as file:
             if sha256:
                 file.attribute("weights_sha256", sha256)
-        settings = {"datasets": ROLES, "artefacts": {}, "confidence": 0.95, "provenance": Provenance()}
+        settings = {"datasets": ROLES, "studies": {}, "artefacts": {}, "confidence": 0.95, "provenance": Provenance()}
         held = [*part.results, model, "results/data/photos.h5"]
         decide(results=held, output="claims.csv", root=str(ROOT), **settings)
         with open("claims.csv", newline="") as file:
