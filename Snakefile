@@ -25,6 +25,7 @@ include: "rules/cone_figures.smk"
 include: "rules/kernel_figures.smk"
 include: "rules/tilting_figures.smk"
 include: "rules/level_sets.smk"
+include: "rules/logit_figures.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
 
@@ -72,6 +73,11 @@ rule tanay:
         artefact_paths(settings, "tanay"),
 
 
+rule seguin:
+    input:
+        artefact_paths(settings, "seguin"),
+
+
 rule tanay_atlas:
     input:
         atlas_artefacts(settings),
@@ -87,3 +93,4 @@ localrules:
     note,
     tanay,
     tanay_atlas,
+    seguin,

@@ -13,6 +13,7 @@ from pipeline.catalogue import (
 )
 from pipeline.logit_studies import study_mistakes
 from pipeline.network_checks import network_mistakes
+from pipeline.study_artefacts import STUDENT_PLOTS, STUDY_PLOTS, STUDY_TABLES
 from pipeline.tilting_settings import tilting_mistakes
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
@@ -34,11 +35,13 @@ NEEDED = {
     **dict.fromkeys(ATLAS, ()),
     "weight_decay": (),
     "zoo": (),
+    **dict.fromkeys((*STUDY_PLOTS, *STUDENT_PLOTS), ("study",)),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.
 TABLE_NEEDED = {
     "network_layers": None,
     **dict.fromkeys(ATLAS, None),
+    **dict.fromkeys(STUDY_TABLES, "studies"),
     "detection": "attacks",
     "attack_comparison": "attacks",
     "persistence_by_attack": "attack_rows",
@@ -97,7 +100,7 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
     for name, table in tables.items():
         table = _mapping(table)
         needed = TABLE_NEEDED.get(str(table.get("table")), "attack")
-        of_networks = () if table.get("table") in ATLAS else ("dataset", "rows")
+        of_networks = () if table.get("table") in (*ATLAS, *STUDY_TABLES) else ("dataset", "rows")
         for key in (*of_networks, needed):
             if table and key and key not in table:
                 yield f"tables.{name}.{key}: required key is missing"

@@ -8,8 +8,7 @@ import numpy as np
 
 from pipeline.results import IMAGE_DIMS, put_summary
 from pipeline.store import StoreError, Writer, reading
-
-TEACHERS = ("standard", "adversarial")
+from pipeline.teachers import TEACHERS
 
 # Pairs of networks, and of which kinds differences are stored: the first less the second.
 PAIRS = {

@@ -3,12 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.paths import data_path
+from pipeline.teachers import TEACHERS, checkpoint_name
 from pipeline.wording import mapping, nearest
 
 Config = Mapping[str, Any]
 
-TEACHERS = ("standard", "adversarial")
-STAGES = ("teachers", "outputs", "targets", "students", "robustness")
+STAGES = ("teachers", "outputs", "targets", "students", "robustness", "distributions", "answers", "images")
+# Of the teachers' logits, and the settings of the study that each depends on.
+ANALYSES = {
+    "distributions": ("bins", "accuracy_bins", "threshold"),
+    "answers": ("exchanges",),
+    "images": ("shown_class", "shown", "queries", "neighbours"),
+}
 # What a student is learned from, apart from its teacher's epoch.
 MANIPULATION = ("loss", "temperature", "keep", "rest", "correct")
 
@@ -42,11 +49,6 @@ def student_path(study: str, student: str, seed: int | str) -> str:
 def robustness_path(study: str, network: str) -> str:
     """Where the accuracies of a student, or of a teacher's checkpoint (`checkpoint_name`), are stored for all seeds."""
     return study_path(study, f"robustness/{network}")
-
-
-def checkpoint_name(teacher: str, epoch: int) -> str:
-    """Name under which a checkpoint's robustness is stored."""
-    return f"{teacher}-e{epoch:03d}"
 
 
 def teacher_of(config: Config, study: str, teacher: str) -> str:
@@ -96,16 +98,36 @@ def network_files(config: Config, study: str, network: str) -> list[str]:
     return [teacher_path(study, checkpoint[0], seed) for seed in seeds]
 
 
-def study_paths(config: Config, study: str) -> list[str]:
-    """Every result of a study, intermediate ones too."""
+def analysis_inputs(config: Config, study: str, analysis: str) -> dict[str, str]:
+    """What an analysis of a study's teachers reads, by the names that its script gives them."""
+    found = {teacher: outputs_path(study, teacher) for teacher in TEACHERS}
+    if analysis == "images":
+        return found
+    attacked = {f"{one}_attacked": robustness_path(study, teacher_of(config, study, one)) for one in TEACHERS}
+    return found | attacked
+
+
+def study_graph(config: Config, study: str) -> dict[str, list[str]]:
+    """What each result of a study is made from, results of the study and its data."""
     entry = config["logits"]["studies"][study]
-    paths = {outputs_path(study, teacher) for teacher in TEACHERS}
-    for seed in entry["seeds"]:
-        paths |= {teacher_path(study, teacher, seed) for teacher in TEACHERS}
+    data, seeds = data_path(entry["dataset"]), entry["seeds"]
+    graph: dict[str, list[str]] = {data: []}
+    for seed in seeds:
+        graph |= {teacher_path(study, teacher, seed): [data] for teacher in TEACHERS}
         for student in entry["students"]:
-            paths |= {student_path(study, student, seed), *student_targets(config, study, student, seed).values()}
-    paths |= {robustness_path(study, network) for network in networks_of(config, study)}
-    return sorted(paths)
+            targets = student_targets(config, study, student, seed)
+            graph[student_path(study, student, seed)] = list(targets.values())
+            one = entry["students"][student]
+            graph[targets["targets"]] = [teacher_path(study, one["teacher"], seed)]
+            if "order" in targets:
+                graph[targets["order"]] = [teacher_path(study, one["order"], seed)]
+    for teacher in TEACHERS:
+        graph[outputs_path(study, teacher)] = [teacher_path(study, teacher, seed) for seed in seeds]
+    for network in networks_of(config, study):
+        graph[robustness_path(study, network)] = network_files(config, study, network)
+    for analysis in ANALYSES:
+        graph[study_path(study, analysis)] = list(analysis_inputs(config, study, analysis).values())
+    return graph
 
 
 def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -113,7 +135,7 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
 
     Args:
         stage: "teachers" (a teacher and a seed), "targets" (teacher, epoch, seed), "students" (student, seed),
-            "outputs" (teacher) or "robustness" (network).
+            "outputs" (teacher), "robustness" (network), or one of `ANALYSES` (nothing).
         names: as the stage has them.
     """
     entry = config["logits"]["studies"][study]
@@ -144,6 +166,9 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
                 "seeds": entry["seeds"],
                 **entry["robustness"],
             }
+        case _, () if stage in ANALYSES:
+            chosen = {key: entry["analysis"][key] for key in (*ANALYSES[stage], "confidence")}
+            return {"teacher_epoch": entry["teacher_epoch"], **chosen}
     raise ValueError(f"stage {stage!r} does not take the names {names}")
 
 
@@ -166,12 +191,27 @@ def study_mistakes(config: Config) -> Iterator[str]:
         yield from _study_named(f"figures.catalogue.{name}", artefact, studies)
     for name, artefact in mapping(config.get("tables")).items():
         yield from _study_named(f"tables.{name}", artefact, studies)
+    for role, name in mapping(mapping(config.get("claims")).get("studies")).items():
+        if isinstance(name, str) and name not in studies:
+            yield f"claims.studies.{role}: there is no study '{name}' in logits.studies{nearest(name, studies)}"
 
 
 def _study_named(where: str, artefact: Any, studies: Mapping[str, Any]) -> Iterator[str]:
-    name = mapping(artefact).get("study")
-    if isinstance(name, str) and name not in studies:
-        yield f"{where}.study: there is no study '{name}' in logits.studies{nearest(name, studies)}"
+    artefact = mapping(artefact)
+    listed = artefact.get("studies")
+    named = {"study": artefact.get("study")}
+    named |= {f"studies[{i}]": name for i, name in enumerate(listed if isinstance(listed, list) else [])}
+    chosen = [name for name in named.values() if isinstance(name, str)]
+    for key, name in named.items():
+        if isinstance(name, str) and name not in studies:
+            yield f"{where}.{key}: there is no study '{name}' in logits.studies{nearest(name, studies)}"
+    for key in ("students", "networks"):
+        names = artefact.get(key)
+        for i, name in enumerate(names if isinstance(names, list) else []):
+            for study in chosen:
+                valid = mapping(mapping(studies.get(study)).get("students"))
+                if isinstance(name, str) and study in studies and name not in (*valid, *TEACHERS):
+                    yield f"{where}.{key}[{i}]: there is no student '{name}' in {study}{nearest(name, valid)}"
 
 
 def _mistakes_of(config: Config, where: str, entry: Mapping[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pipeline.catalogue import (
     SINGLE,
     WITH_NATURAL,
 )
-from pipeline.logit_studies import study_paths
+from pipeline.logit_studies import study_graph
 from pipeline.paths import (
     cell_path,
     data_path,
@@ -30,6 +30,7 @@ from pipeline.paths import (
     tilting_path,
     zoo_path,
 )
+from pipeline.study_artefacts import STUDY_TABLES, results_behind
 
 Config = Mapping[str, Any]
 
@@ -95,6 +96,9 @@ def result_paths(config: Config) -> list[str]:
     for name in config["artefacts"]:
         if name in config["tables"]:
             table = config["tables"][name]
+            if table["table"] in STUDY_TABLES:
+                paths |= results_behind(config, table)
+                continue
             if table["table"] in ATLAS:
                 paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, atlas_pairs(config, name))}
                 continue
@@ -107,7 +111,9 @@ def result_paths(config: Config) -> list[str]:
             continue
         entry = config["figures"]["catalogue"][name]
         plot = entry["plot"]
-        if plot in PLOT_KERNEL:
+        if "study" in entry:
+            paths |= results_behind(config, entry)
+        elif plot in PLOT_KERNEL:
             paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
             paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
         elif plot in PLOT_PAIR or plot in ATLAS:
@@ -143,7 +149,7 @@ def result_paths(config: Config) -> list[str]:
         if stage in WITH_NATURAL:
             paths.add(natural_path(dataset, model, config["attacks"][attack]["natural_images"]))
     for study in config["logits"]["run"]:
-        paths |= {data_path(config["logits"]["studies"][study]["dataset"]), *study_paths(config, study)}
+        paths |= set(study_graph(config, study))
     for network in networks:
         paths.add(data_path(config["path_kernel"]["networks"][network]["dataset"]))
         paths |= {kernel_path(network, part) for part in ("path", "kernel")}

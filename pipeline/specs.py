@@ -29,6 +29,7 @@ from pipeline.logit_studies import STAGES as STUDY_STAGES
 from pipeline.logit_studies import study_settings
 from pipeline.seeds import seed_for
 from pipeline.selection import atlas_pairs
+from pipeline.study_artefacts import STUDY_TABLES, plot_settings, table_settings
 
 Config = Mapping[str, Any]
 
@@ -199,6 +200,8 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     settings = {"style": style} | {key: entry[key] for key in PLOT_SETTINGS.get(plot, ())}
     if plot in ATLAS:
         settings["pairs"] = atlas_pairs(config, artefact)
+    if "study" in entry:
+        settings |= plot_settings(config, entry)
     if plot in ROW_PLOTS:
         settings["names"] = list(entry["rows"])
     if plot == "class_frequencies_of_cells":
@@ -222,6 +225,8 @@ def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     if kind == "detection":
         settings = {"attacks": entry["attacks"], "false_positive_rate": entry["false_positive_rate"]}
         return _sorted({"code": code, "names": list(entry["rows"]), **settings})
+    if kind in STUDY_TABLES:
+        return _sorted({"code": code, **table_settings(config, root, entry)})
     if kind in ATLAS:
         return _sorted({"code": code, "pairs": atlas_pairs(config, artefact)})
     if kind == "attack_comparison":

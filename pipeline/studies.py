@@ -11,16 +11,12 @@ from typing import Any
 
 import yaml
 
+from pipeline.teachers import TEACHERS, checkpoint_name
+
 SEGUIN = Path("published") / "seguin.yaml"
 SOURCES = ("CIFAR-10", "CIFAR-100")
-TEACHERS = ("standard", "adversarial")
 
 Config = Mapping[str, Any]
-
-
-def teacher_name(teacher: str, epoch: int) -> str:
-    """Name of a teacher as it was at the end of an epoch, e.g. `adversarial-e040`."""
-    return f"{teacher}-e{epoch:03d}"
 
 
 def names_of(study: str, entry: Mapping[str, Any]) -> dict[str, str | list[str]]:
@@ -51,8 +47,8 @@ def names_of(study: str, entry: Mapping[str, Any]) -> dict[str, str | list[str]]
     found: dict[str, str | list[str]] = {
         "study": study,
         "seed": [str(seed) for seed in entry["seeds"]],
-        **{teacher: teacher_name(teacher, entry["teacher_epoch"][teacher]) for teacher in TEACHERS},
-        "adversarial_by_epoch": [teacher_name("adversarial", epoch) for epoch in epochs],
+        **{teacher: checkpoint_name(teacher, entry["teacher_epoch"][teacher]) for teacher in TEACHERS},
+        "adversarial_by_epoch": [checkpoint_name("adversarial", epoch) for epoch in epochs],
         "students_by_epoch": [plain["l1"][epoch] for epoch in epochs],
         "students_by_kept": _ordered(kept["permute"]) + normal,
         "students_by_kept_average": _ordered(kept["average"]) + normal,
@@ -120,7 +116,6 @@ def claim_studies(config: Config, root: Path) -> dict[str, dict[str, Any]]:
             ],
         }
         for role, study in sorted(roles.items())
-        if study in config["logits"]["run"]
     }
 
 

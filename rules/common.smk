@@ -17,17 +17,20 @@ from pipeline.catalogue import (
     SINGLE,
 )
 from pipeline.logit_studies import (
-    TEACHERS,
     network_files,
     networks_of,
     outputs_path,
     robustness_path,
+    analysis_inputs,
     student_path,
     student_targets,
+    study_path,
     target_path,
     teacher_path,
 )
 from pipeline.photos import photos_below
+from pipeline.study_artefacts import plot_inputs, table_inputs
+from pipeline.teachers import TEACHERS
 from pipeline.paths import (
     cell_path,
     data_path,
@@ -175,6 +178,25 @@ def targets_of_student(wildcards):
 def judged_networks(wildcards):
     """Files of a student or a teacher, one a seed; the spec says which checkpoint counts."""
     return network_files(settings, wildcards.study, wildcards.judged)
+
+
+def analysis_input(analysis):
+    """Input function: what an analysis of a study's logits reads, by name."""
+    return lambda wildcards: analysis_inputs(settings, wildcards.study, analysis)
+
+
+def study_input(name):
+    """Input function of figures of studies: what one of a figure's inputs is."""
+
+    def paths(wildcards):
+        entry = settings["figures"]["catalogue"][wildcards.artefact]
+        return plot_inputs(settings, entry)[name]
+
+    return paths
+
+
+def study_table_input(wildcards):
+    return table_inputs(settings, settings["tables"][wildcards.artefact])
 
 
 def interpolated_input(wildcards):

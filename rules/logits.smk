@@ -115,3 +115,67 @@ rule measure_robustness:
         device=configured_device,
     script:
         "../scripts/logits/measure_robustness.py"
+
+
+rule describe_logits:
+    input:
+        unpack(analysis_input("distributions")),
+    output:
+        study_path("{study}", "distributions"),
+    log:
+        "logs/logits/{study}/distributions.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/distributions.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=spec_of("distributions", "study"),
+    script:
+        "../scripts/logits/describe.py"
+
+
+rule compare_answers:
+    input:
+        unpack(analysis_input("answers")),
+    output:
+        study_path("{study}", "answers"),
+    log:
+        "logs/logits/{study}/answers.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/answers.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=spec_of("answers", "study"),
+    script:
+        "../scripts/logits/compare_answers.py"
+
+
+rule compare_images:
+    input:
+        unpack(analysis_input("images")),
+        data=study_data,
+    output:
+        study_path("{study}", "images"),
+    log:
+        "logs/logits/{study}/images.log",
+    benchmark:
+        "results/benchmarks/logits/{study}/images.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=spec_of("images", "study"),
+    script:
+        "../scripts/logits/compare_images.py"
