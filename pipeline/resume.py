@@ -34,13 +34,14 @@ class Progress:
     def read(self) -> tuple[int, dict[str, np.ndarray]] | None:
         """The step that was kept last, and its arrays by name; None to begin.
 
-        What another job kept for the same output is removed. A damaged file is left aside with a line in the log.
+        What another job kept for the same output is removed, and what is damaged with a line in the log.
         """
         for path in self._files():
             if not path.name.startswith(f".{self._output.name}.{self._digest}."):
                 path.unlink(missing_ok=True)
         path = self._path()
         if not path.exists():
+            self.remove()
             return None
         try:
             arrays = _load(path)
@@ -49,6 +50,7 @@ class Progress:
                 arrays |= _load(self._path(group))
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("%s: damaged, so that the job starts anew (%s)", path, " ".join(str(error).split())[:200])
+            self.remove()
             return None
         log.info("%s: goes on after step %d", self._output, step)
         return step, arrays

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods import networks
+from neighborhoods import epochs, networks
 from neighborhoods.epochs import State, classify, run_epochs
 from neighborhoods.images import to_inputs
 from neighborhoods.schedules import Schedule, kept_rows
@@ -24,6 +24,7 @@ def train_teacher(
     network: Mapping[str, Any],
     training: Mapping[str, Any],
     adversarial: Mapping[str, Any] | None,
+    warm_up: int,
     checkpoints: Sequence[int],
     validation: int,
     validation_seed: int,
@@ -35,6 +36,7 @@ def train_teacher(
 
     Args:
         training: settings of `Schedule`. adversarial: of `epochs.attacked`; None for standard training.
+        warm_up: epochs over which the attack grows, as for `epochs.warm_up`; standard training has none.
         validation: images of each class set apart from the train split, drawn by `validation_seed`.
     """
     splits = {name: read_split(data, name) for name in ("train", "test")}
@@ -60,6 +62,7 @@ def train_teacher(
         seed=seed,
         test=(x_test, y_test),
         validation=(x[apart], y[apart]) if len(apart) else None,
+        first=[] if adversarial is None else epochs.warm_up(y[kept], adversarial, warm_up),
         checkpoints=checkpoints,
         state=None if found is None else State(*found),
         keep=lambda state: progress.keep(state.epoch, state.arrays),
