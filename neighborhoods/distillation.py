@@ -211,9 +211,8 @@ def averaged_logits(
         for draw in range(1, 2 if fixed else draws + 1):
             rows = torch.randperm(len(x), generator=order).to(x.device)
             batches = rows.tensor_split(math.ceil(len(x) / batch_size))
-            logits = torch.cat([teacher(augment(x[batch], crop, flip, drawn)).double() for batch in batches])[
-                rows.argsort()
-            ]
+            found = [teacher(augment(x[batch], crop, flip, drawn)).double() for batch in batches]
+            logits = torch.cat(found)[rows.argsort()]
             difference = logits - mean
             mean = mean + difference / draw
             squares = squares + difference * (logits - mean)

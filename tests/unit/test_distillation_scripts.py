@@ -36,7 +36,7 @@ def files(tmp_path_factory):
             x[np.arange(n), 0, :, y] += 0.25
             put_split(file, split, x.astype(np.float32), y, generator)
     for name, seed, targets in (("teacher", 1, "targets"), ("other", 2, "order")):
-        settings = {**COMMON, **KEPT, "adversarial": None, "checkpoints": [1, 4], "seed": seed}
+        settings = {**COMMON, **KEPT, "adversarial": None, "warm_up": 0, "checkpoints": [1, 4], "seed": seed}
         train_teacher(data=paths["data"], output=paths[name], **settings)
         inputs = {"data": paths["data"], "teacher": paths[name], "output": paths[targets]}
         average_targets(**inputs, epoch=1, **KEPT, **DRAWS)
