@@ -149,7 +149,7 @@ class _Memory:
         if not len(rows):
             raise _AllFoundError
         whole = len(rows) == len(x)
-        logits = self.model(x if whole else x[rows])
+        logits = self.model(x if whole else x.index_select(0, rows))
         hit = rows[(logits.argmax(1) == self.goal[rows]) == self.targeted]
         self.kept[hit] = x.detach()[hit]
         self.found[hit] = True

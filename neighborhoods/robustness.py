@@ -168,8 +168,11 @@ def under_autoattack(
     """AutoAttack's version "standard": APGD-CE, targeted APGD-DLR, targeted FAB and Square, by pyautoattack.
 
     Targets are the nine likeliest other classes or all there are; below four classes targeted APGD-DLR is left out, whose
-    loss is undefined there. It takes thousands of evaluations an image. Arguments and errors as for `under_apgd`.
+    loss is undefined there. It takes thousands of evaluations an image. Arguments and errors as for `under_apgd`; the
+    package computes in single precision only.
     """
+    if x.dtype != torch.float32:
+        raise AttackError(f"autoattack needs images in float32, found {x.dtype}")
 
     def run(part: Tensor, goal: Tensor, _: Tensor, functional: Tensor) -> Tensor:
         suite = AutoAttack(model, eps=epsilon, seed=seed, device=part.device)
@@ -215,7 +218,7 @@ def _follow(
                 rows = (broken_by == SURVIVED).nonzero().flatten()
                 if not len(rows):
                     break
-                noise, functional = _drawn(x, logits, seed, number, restart)
+                noise, functional = (_drawn(like, seed, number, restart, i) for i, like in enumerate((x, logits)))
                 for part in rows.split(batch_size):
                     x_adv[part] = run(x[part], label[part], noise[part], functional[part]).detach()
                 verdict = verify(model, x[rows], x_adv[rows], label[rows], epsilon=epsilon)
@@ -232,12 +235,10 @@ def _logits(model: nn.Module, x: Tensor, batch_size: int) -> Tensor:
         return torch.cat([model(part) for part in x.split(batch_size)])
 
 
-def _drawn(x: Tensor, logits: Tensor, seed: int, number: int, restart: int) -> tuple[Tensor, Tensor]:
-    """Numbers uniform in (-1, 1) shaped like all images and like all logits, for one start of one attack."""
-    generator = torch.Generator().manual_seed(
-        int(np.random.SeedSequence([seed, number, restart]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    )
-    return uniform(x, generator), uniform(logits, generator)
+def _drawn(like: Tensor, *key: int) -> Tensor:
+    """Numbers uniform in (-1, 1), the same for an image however many follow it."""
+    state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return uniform(like, torch.Generator().manual_seed(state))
 
 
 def _at_least_one(what: str, found: int, unit: str = "step") -> None:
