@@ -16,7 +16,7 @@ from neighborhoods.statistics import clopper_pearson
 
 def max_logit(logits: ArrayLike) -> NDArray[np.float64]:
     """Largest logit [...] of logits [..., class]."""
-    return np.asarray(logits, float).max(-1)
+    return np.asarray(logits).max(-1).astype(float)
 
 
 def logit_gap(logits: ArrayLike) -> NDArray[np.float64]:
@@ -25,11 +25,11 @@ def logit_gap(logits: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: fewer than two classes.
     """
-    z = np.asarray(logits, float)
+    z = np.asarray(logits)
     if z.shape[-1] < 2:
         raise ValueError(f"a logit gap needs at least two classes, found {z.shape[-1]}")
-    top = np.partition(z, -2, axis=-1)
-    return top[..., -1] - top[..., -2]
+    top = np.partition(z, -2, axis=-1)[..., -2:].astype(float)
+    return top[..., 1] - top[..., 0]
 
 
 def skewness(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -72,7 +72,12 @@ def describe(
         for name in TEACHERS:
             file.put(f"teacher_epoch/{name}", teacher_epoch[name], "epoch that stands for this way of training", ())
         for quantity, (measure, plural) in QUANTITIES.items():
-            values = {(name, split): measure(outputs[name].logits[split]) for name in TEACHERS for split in SPLITS}
+            values = {
+                # Seed by seed: all logits of a large study take gigabytes.
+                (name, split): np.stack([measure(one) for one in outputs[name].logits[split]])
+                for name in TEACHERS
+                for split in SPLITS
+            }
             edges = bin_edges(np.concatenate([one.ravel() for one in values.values()]), bins)
             file.put(f"edges/{quantity}", edges, f"edges of the bins of {plural}", ("edge",))
             found = {}
