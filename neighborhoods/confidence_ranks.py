@@ -78,6 +78,40 @@ def far_shares(
     return found
 
 
+def border_spread(images: ArrayLike, width: int = 4) -> NDArray[np.float64]:
+    """How plain the surroundings are: standard deviation of the pixels of a frame [image], root mean over channels.
+
+    Args:
+        images: [image, channel, row, column]. width: of the frame, in pixels.
+
+    Raises:
+        ValueError: not images, or too small for such a frame with pixels inside.
+    """
+    x = np.asarray(images, float)
+    if x.ndim != 4 or not 0 < 2 * width < min(x.shape[2:]):
+        raise ValueError(f"expected images larger than two frames of {width} pixels, found shape {x.shape}")
+    frame = np.ones(x.shape[2:], bool)
+    frame[width:-width, width:-width] = False
+    return np.sqrt(x[:, :, frame].var(-1).mean(1))
+
+
+def rank_relations(ranks: ArrayLike, other: ArrayLike, label: ArrayLike) -> NDArray[np.float64]:
+    """What each image adds to the rank correlation, within classes, with another property: [seed, image].
+
+    Its mean over images is the correlation of ranks that each class has of its own; for `crossed`. nan where all images
+    of a class have the same, in every class.
+
+    Args:
+        ranks: of the images within their classes [seed, image], by `ranks_within`. other: property [image].
+        label: true classes [image].
+    """
+    first = np.asarray(ranks, float) - 0.5
+    second = ranks_within(other, label) - 0.5
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.sqrt((first**2).mean(-1, keepdims=True) * (second**2).mean())
+        return np.where(scale > 0, first * second / scale, np.nan)
+
+
 def corners(adversarial: ArrayLike, standard: ArrayLike, count: int) -> dict[str, NDArray[np.intp]]:
     """Images on which two ways of training agree and differ most, by ranks [image]: rows, the clearest first.
 

@@ -16,6 +16,7 @@ from scipy import special, stats
 from neighborhoods import (
     boundary_evidence,
     kernel_evidence,
+    logit_evidence,
     photo_evidence,
     sensitivity_evidence,
     student_evidence,
@@ -354,6 +355,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         interpolated_robustness,
         *boundary_evidence.STATISTICS,
         *sensitivity_evidence.STATISTICS,
+        *logit_evidence.STATISTICS,
         *student_evidence.STATISTICS,
         *tilting_evidence.STATISTICS,
     )

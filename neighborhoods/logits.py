@@ -89,21 +89,31 @@ def shares(values: ArrayLike, edges: ArrayLike) -> NDArray[np.float64]:
 
     Values beyond the edges are in no bin, and count in the whole.
     """
+    place = _places(values, edges)
+    bins, size = len(np.asarray(edges)) - 1, place.shape[-1]
+    counts = np.apply_along_axis(np.bincount, 1, place.reshape(-1, size), minlength=bins + 1)[:, :bins]
+    return counts.reshape(*place.shape[:-1], bins) / size
+
+
+def _places(values: ArrayLike, edges: ArrayLike) -> NDArray[np.intp]:
+    """Bin of each value; the number of bins for those in none, as for nan."""
     x, limits = np.asarray(values, float), np.asarray(edges, float)
     bins = len(limits) - 1
     place = np.searchsorted(limits, x, side="right") - 1
     place[x == limits[-1]] = bins - 1
-    place[(place < 0) | (place >= bins)] = bins
-    flat = place.reshape(-1, x.shape[-1])
-    counts = np.apply_along_axis(np.bincount, 1, flat, minlength=bins + 1)[:, :bins]
-    return counts.reshape(*x.shape[:-1], bins) / x.shape[-1]
+    return np.where((place < 0) | (place >= bins), bins, place)
 
 
 def bin_edges(values: ArrayLike, bins: int) -> NDArray[np.float64]:
-    """Edges [bins + 1] of equal bins over all values, from 0 where none is negative."""
+    """Edges [bins + 1] of bins of equal width over all values, from 0 where none is negative."""
     x = np.asarray(values, float)
     low, high = float(min(x.min(), 0.0)), float(x.max())
     return np.linspace(low, high if high > low else low + 1.0, bins + 1)
+
+
+def quantile_edges(values: ArrayLike, bins: int) -> NDArray[np.float64]:
+    """Edges of bins with equally many values each [bins + 1]; fewer where values repeat."""
+    return np.unique(np.quantile(np.asarray(values, float), np.linspace(0, 1, bins + 1)))
 
 
 def peak_at_zero(gap: ArrayLike, kind: str, edges: ArrayLike) -> Crossed:
@@ -122,7 +132,7 @@ def peak_at_zero(gap: ArrayLike, kind: str, edges: ArrayLike) -> Crossed:
     if limits[0] != 0 or len(limits) < 3:
         raise ValueError(f"expected two bins or more from 0 on, found edges {limits[:3]}")
     fullest = shares(x, limits)[:, 1:].argmax(1)[:, None] + 1
-    place = np.clip(np.searchsorted(limits, x, side="right") - 1, 0, len(limits) - 2)
+    place = _places(x, limits)
     return crossed((place == 0) * 1.0 - (place == fullest), of_kind(kind, len(x)))
 
 
@@ -131,6 +141,7 @@ class AccuracyByGap:
     """Adversarial accuracy of images by their natural logit gap.
 
     Attributes:
+        gap: mean gap of the images of all seeds in each bin [bin].
         n, share, low, high: images of each seed in each bin, share that survives, its binomial interval [seed, bin];
             nan in empty bins.
         mean, deviation: of the shares over the seeds with images in a bin [bin]; the deviation needs two of them.
@@ -138,6 +149,7 @@ class AccuracyByGap:
             over seeds; 0.5 without a relation.
     """
 
+    gap: NDArray[np.float64]
     n: NDArray[np.int64]
     share: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -175,7 +187,8 @@ def accuracy_by_gap(
     deviation = np.where(seeds > 1, np.sqrt(squares / np.maximum(seeds - 1, 1)), np.nan)
     areas = np.stack([_area(*row) for row in zip(x, hits, strict=True)])
     trend = crossed(areas, of_kind(kind, len(x)))
-    return AccuracyByGap(counts, share, low, high, mean, deviation, trend)
+    middle = stats.binned_statistic(x.ravel(), x.ravel(), "mean", np.asarray(edges, float)).statistic
+    return AccuracyByGap(middle, counts, share, low, high, mean, deviation, trend)
 
 
 def _area(gap: NDArray[np.float64], survives: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neighborhoods.crossed import Crossed, CrossedEstimate, crossed
+from neighborhoods.crossed import Crossed, crossed
 from neighborhoods.network_pairs import compared, network_pairs
 
 
@@ -100,21 +100,24 @@ def overlaps(
     return {kind: Overlap(crossed(values, members[kind]), values.mean(1)) for kind, values in found.items()}
 
 
-def crossing(difference: CrossedEstimate) -> tuple[float, float, float]:
-    """Where a difference of two curves over k = 1, 2, … [k] first changes from negative to positive: k, low, high.
+def crossing(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> tuple[float, float, float]:
+    """Where a difference of two curves over k = 1, 2, … first changes from negative to positive: k, low, high.
 
     Between whole numbers k is interpolated. The limits are the last k before at which the interval of the difference is
     negative and the first after at which it is positive; 1 and the last k where there is none. nan where the difference
     does not change its sign that way.
+
+    Args:
+        value, low, high: the difference and its interval at each k [k].
     """
-    value = difference.value
-    negative = np.flatnonzero((value[:-1] < 0) & (value[1:] >= 0))
+    curve = np.asarray(value, float)
+    negative = np.flatnonzero((curve[:-1] < 0) & (curve[1:] >= 0))
     if not len(negative):
         return np.nan, np.nan, np.nan
     place = int(negative[0])
-    k = 1 + place + value[place] / (value[place] - value[place + 1])
-    before = np.flatnonzero(difference.high[: place + 1] < 0)
-    after = np.flatnonzero(difference.low[place + 1 :] > 0)
-    low = 1.0 + before[-1] if len(before) else 1.0
-    high = 2.0 + place + after[0] if len(after) else float(len(value))
-    return float(k), float(low), float(high)
+    k = 1 + place + curve[place] / (curve[place] - curve[place + 1])
+    before = np.flatnonzero(np.asarray(high)[: place + 1] < 0)
+    after = np.flatnonzero(np.asarray(low)[place + 1 :] > 0)
+    first = 1.0 + before[-1] if len(before) else 1.0
+    last = 2.0 + place + after[0] if len(after) else float(len(curve))
+    return float(k), float(first), float(last)

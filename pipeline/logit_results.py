@@ -116,6 +116,7 @@ def put_accuracy_by_gap(file: Writer, group: str, found: Any, edges: np.ndarray)
     }
     for name, text in texts.items():
         file.put(f"{group}/{name}", getattr(found, name), text, ("seed", "bin"))
+    file.put(f"{group}/gap", found.gap, "mean gap of the images of all seeds in a bin", ("bin",))
     file.put(f"{group}/mean", found.mean, "mean of the shares over seeds with images in the bin", ("bin",))
     file.put(f"{group}/deviation", found.deviation, "standard deviation of the shares over seeds", ("bin",))
 

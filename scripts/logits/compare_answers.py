@@ -65,7 +65,7 @@ def _overlap(
             text = f"AO@k {SEEN[seen]}, {first} less {second} pairs"
             put_crossed(file, f"overlap/{seen}/{first}_less_{second}", apart, text, ("k",))
         curve = (kinds["adversarial"].average - kinds["standard"].average).estimate(confidence)
-        for key, value in zip(("value", "low", "high"), crossing(curve), strict=True):
+        for key, value in zip(("value", "low", "high"), crossing(curve.value, curve.low, curve.high), strict=True):
             text = f"{key} of the k from which adversarial pairs overlap more than standard ones {SEEN[seen]}"
             file.put(f"overlap/{seen}/crossing/{key}", value, text, ())
     lost = {pair: found["same"][pair].average - found["exchanged"][pair].average for pair in PAIRS}

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from neighborhoods.confidence_ranks import border_spread, corners, far_shares, rank_relations, ranks_within
 from neighborhoods.confidence_ranks import confidence as sureness
-from neighborhoods.confidence_ranks import corners, far_shares, ranks_within
 from neighborhoods.crossed import crossed
 from neighborhoods.images import to_samples
 from neighborhoods.logits import of_kind
 from neighborhoods.nearest_logits import nearest_by_logits
 from pipeline.logit_results import APART, PAIRS, TEACHERS, put_crossed, put_images, read_outputs
-from pipeline.results import Split, read_split
+from pipeline.results import PIXELS, Split, read_split
 from pipeline.store import Provenance, StoreError, Writer, writing
 
 LIKENESS = {
@@ -36,7 +36,7 @@ def compare(
     seed: int,
     provenance: Provenance,
 ) -> None:
-    """Write ranks/, far/, corners/ and nearest/, of test images.
+    """Write ranks/, far/, border/, corners/ and nearest/, of test images.
 
     Args:
         data: the images. standard, adversarial: outputs of the networks.
@@ -78,6 +78,19 @@ def _ranks(
     for first, second in APART:
         text = f"share of images whose ranks lie far apart, {first} less {second} pairs"
         put_crossed(file, f"far/{first}_less_{second}", (far[first] - far[second]).estimate(confidence), text)
+    if split.images.ndim == 4:
+        spread = border_spread(to_samples(split.images).numpy())
+        text = "standard deviation of the pixels of a frame of 4 pixels around the image"
+        file.put("border/spread", spread, text, ("image",), PIXELS)
+        related = {
+            name: crossed(rank_relations(values, spread, split.labels), of_kind(name, len(values)))
+            for name, values in ranks.items()
+        }
+        text = "rank correlation, within classes, of confidence and the spread of the border's pixels"
+        for name, one in related.items():
+            put_crossed(file, f"border/{name}", one.estimate(confidence, -1, 1), f"{text}, {name} training")
+        apart = related["adversarial"] - related["standard"]
+        put_crossed(file, "border/difference", apart.estimate(confidence), f"{text}, adversarial less standard")
     rows = np.flatnonzero(split.labels == shown_class)
     adversarial, standard = (ranks[name][:, rows].mean(0) for name in ("adversarial", "standard"))
     for name, chosen in corners(adversarial, standard, shown).items():

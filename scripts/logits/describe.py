@@ -15,6 +15,7 @@ from neighborhoods.logits import (
     max_logit,
     moments,
     peak_at_zero,
+    quantile_edges,
     shares,
 )
 from neighborhoods.statistics import rank_correlation
@@ -56,7 +57,7 @@ def describe(
     Args:
         standard, adversarial: outputs of the networks. standard_attacked, adversarial_attacked: the same under attack.
         teacher_epoch: by way of training, the epoch whose checkpoint stands for it.
-        bins: of histograms, over all values of a quantity. accuracy_bins: of gaps for the adversarial accuracy.
+        bins: of histograms, over all values of a quantity. accuracy_bins: of equally many images each.
         threshold: of the share of large values.
     """
     outputs = read_outputs({"standard": standard, "adversarial": adversarial}, teacher_epoch)
@@ -98,7 +99,7 @@ def describe(
                     put_crossed(file, f"peak/{name}/{split}", peak, text)
         for name, networks in attacked.items():
             gap = logit_gap(networks.logits)
-            edges = bin_edges(gap, accuracy_bins)
+            edges = quantile_edges(gap, accuracy_bins)
             related = accuracy_by_gap(gap, networks.survives, name, edges, confidence)
             put_accuracy_by_gap(file, f"by_gap/{name}", related, edges)
             text = "probability that a surviving image has the larger gap than one that does not"
