@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL
+from pipeline.logit_panels import TRAINING
 from pipeline.store import StoreError, reading
 
-# A teacher has the colour of the images that it is trained on.
-TEACHER = ADVERSARIAL
+TEACHER = TRAINING["adversarial"]
 STUDENT, KL, PERMUTED, AVERAGED = "C3", "C4", "C3", "C5"
 
 

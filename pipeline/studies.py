@@ -154,14 +154,14 @@ def _taken_as_published(entry: Mapping[str, Any], protocol: Mapping[str, Any], t
 
 
 def _equal(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Whether settings are those wanted; numbers to a part in ten thousand (8/255 is written in decimals)."""
+    """Whether settings are those wanted; numbers to a part in a thousand (8/255 is written in decimals)."""
     return all(key in found and _close(value, found[key]) for key, value in wanted.items())
 
 
 def _close(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, (list, tuple)):
         return len(wanted) == len(found) and all(map(_close, wanted, found))
-    return math.isclose(wanted, found, rel_tol=1e-4)
+    return math.isclose(wanted, found, rel_tol=1e-3)
 
 
 def _ordered(names: Mapping[int, str]) -> list[str]:

@@ -20,10 +20,29 @@ from pipeline.ledger import load, results_of
 from pipeline.results import put_summary
 from pipeline.selection import result_paths
 from pipeline.store import Provenance, writing
+from pipeline.studies import names_of
 from scripts.tables.claims import decide
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"mnist": "digits", "imagenet": "photos"}
+STUDY_ROLES = {"cifar10": "cifar10", "cifar100": "cifar100"}
+STUDENT = {
+    **{"teacher": "adversarial", "loss": "l1", "temperature": 1.0, "keep": None},
+    **{"rest": "permute", "correct": False, "order": None},
+}
+# Every student without manipulation that the ledger may name.
+STUDY = {
+    "seeds": [0, 1, 2],
+    "teacher_epoch": {"standard": 200, "adversarial": 40},
+    "students": {
+        "normal": {**STUDENT, "epoch": None},
+        **{
+            f"{loss}-{epoch}": {**STUDENT, "epoch": epoch, "loss": loss}
+            for loss in ("l1", "kl")
+            for epoch in (20, 100, 200)
+        },
+    },
+}
 FILES = {
     "data": "results/data/digits.h5",
     "persistence": "results/persistence/digits/{}/lbfgs.h5",
@@ -37,7 +56,9 @@ def config():
 
 def test_every_entry_can_be_decided():
     numbers = yaml.safe_load((ROOT / "published/bell.yaml").read_text())["table1"]
-    claims = load(ROOT, ROLES)
+    roles = {**ROLES, **STUDY_ROLES}
+    studies = {role: {"names": names_of(role, STUDY), "scale": role, "as_published": []} for role in roles}
+    claims = load(ROOT, roles, studies)
     for claim in claims:
         assert claim.statistic in STATISTICS
         assert claim.source
