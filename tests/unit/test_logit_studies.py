@@ -11,7 +11,7 @@ from pipeline.logit_studies import (
     network_files,
     networks_of,
     student_targets,
-    study_paths,
+    study_graph,
 )
 from pipeline.specs import compute_spec
 
@@ -26,7 +26,9 @@ def raw():
 
 def names_of_file(path: str) -> tuple[str, tuple[str, ...]]:
     """Stage and names of a result of the study, read off its path."""
-    stage, name = path.removeprefix(f"results/logits/{STUDY}/").removesuffix(".h5").split("/")
+    stage, _, name = path.removeprefix(f"results/logits/{STUDY}/").removesuffix(".h5").partition("/")
+    if not name:
+        return stage, (STUDY,)
     if stage == "targets":
         rest, seed = name.rsplit("-s", 1)
         teacher, epoch = rest.rsplit("-e", 1)
@@ -37,7 +39,8 @@ def names_of_file(path: str) -> tuple[str, tuple[str, ...]]:
 
 
 def specs(config):
-    found = {path: names_of_file(path) for path in study_paths(config, STUDY)}
+    results = [path for path, inputs in study_graph(config, STUDY).items() if inputs]
+    found = {path: names_of_file(path) for path in results}
     return {path: compute_spec(config, ROOT, stage, *names) for path, (stage, names) in found.items()}
 
 
@@ -105,7 +108,7 @@ def test_networks_of_a_seed_have_the_same_start_and_order(raw):
 
 def test_everything_judged_has_a_file_a_seed(raw):
     config = resolve(raw)
-    made = set(study_paths(config, STUDY))
+    made = set(study_graph(config, STUDY))
     for network in networks_of(config, STUDY):
         files = network_files(config, STUDY, network)
         assert len(files) == len(config["logits"]["studies"][STUDY]["seeds"])
