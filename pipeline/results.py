@@ -220,6 +220,23 @@ def read_network(path: str | Path) -> StoredNetwork:
         return StoredNetwork(file.json_attribute("network"), file.read_group("weights"))
 
 
+def read_checkpoint(path: str | Path, epoch: int | None = None) -> StoredNetwork:
+    """A network as it was after an epoch of its training, counted from 1; None for the trained one.
+
+    Raises:
+        StoreError: no checkpoint of that epoch was kept, or weights are missing or damaged.
+    """
+    if epoch is None:
+        return read_network(path)
+    group = f"checkpoints/{epoch:03d}"
+    with reading(path) as file:
+        if group not in file:
+            kept = {name.split("/")[0] for name in file.names("checkpoints")} if "checkpoints" in file else ()
+            found = ", ".join(str(int(name)) for name in sorted(kept)) or "none"
+            raise StoreError(f"{path}: expected a checkpoint of epoch {epoch}, found {found}")
+        return StoredNetwork(file.json_attribute("network"), file.read_group(group))
+
+
 def one_success_each(success: NDArray[np.bool_], origin: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
     """Rows of an attack [n]: of each origin with any success a random one of them, by origin.
 
