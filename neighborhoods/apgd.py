@@ -4,6 +4,8 @@ Called through `attacks.attack`, which checks the input, puts the network into e
 random numbers as they were.
 """
 
+from typing import Any
+
 import torch
 from pyautoattack.autopgd_base import APGDAttack
 from torch import Tensor, nn
@@ -41,11 +43,9 @@ def apgd_ce(
         AttackError: no steps, or another norm.
     """
     loss = "ce" if target is None else "ce-targeted-cfts"
-    goal = label if target is None else target
-    noise = uniform(x, generator)
-    return auto_pgd(
-        model, x, goal, noise, loss=loss, epsilon=epsilon, steps=steps, norm=norm, targeted=target is not None
-    )
+    goal, targeted = (label, False) if target is None else (target, True)
+    settings: dict[str, Any] = {"loss": loss, "epsilon": epsilon, "steps": steps, "norm": norm}
+    return auto_pgd(model, x, goal, uniform(x, generator), targeted=targeted, **settings)
 
 
 def apgd_dlr(
@@ -122,7 +122,7 @@ def auto_pgd(
     )
     attack.init_hyperparam(x)
     try:
-        # `perturb` would seed torch's global generator and draw starts for the batch, so that images depended on others.
+        # `perturb` would seed torch's global generator and draw starts for the batch: images would depend on others.
         best, *_ = attack.attack_single_run(x, goal, x_init=start)
     except _AllFoundError:
         return memory.kept

@@ -1,4 +1,4 @@
-"""PGD from output-diversified starts (Tashiro, Song and Ermon 2020): starts that are far apart in logits, not in pixels.
+"""PGD from output-diversified starts (Tashiro, Song and Ermon 2020): they are far apart in logits, not in pixels.
 
 Steps go along signs in l-infinity, and no image depends on another of its batch.
 """

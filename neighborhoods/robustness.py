@@ -1,9 +1,9 @@
 """Accuracy under attack in l-infinity (Seguin, section 3): Auto-PGD, and plain PGD, ODI and AutoAttack to check it by.
 
 An attack and each of its restarts meet only the images that are still classified right, and every image that they make
-is checked again: box, epsilon and class. Starts are drawn for all images by (seed, attack, restart), so that what happens
-to an image hangs neither on the batch nor on what becomes of others, but by rounding. The network is in evaluation
-mode and in its own precision meanwhile and comes back as it was, as do the global random numbers.
+is checked again: box, epsilon and class. Starts are drawn for all images by (seed, attack, restart), so that what
+happens to an image hangs neither on the batch nor on what becomes of others, but by rounding. The network is in
+evaluation mode and in its own precision meanwhile and comes back as it was, as do the global random numbers.
 """
 
 import logging
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,8 +78,8 @@ def under_apgd(
 ) -> Outcome:
     """Auto-PGD on the cross-entropy, then on the difference of logits ratio: the source's adversarial accuracy.
 
-    It is AutoAttack's version "custom" with "apgd-ce" and "apgd-dlr" (Croce and Hein 2020). The ratio is undefined below
-    four classes; then there is the cross-entropy alone, and the log says so.
+    It is AutoAttack's version "custom" with "apgd-ce" and "apgd-dlr" (Croce and Hein 2020). The ratio is undefined
+    below four classes; then there is the cross-entropy alone, and the log says so.
 
     Args:
         model: images [B, ...] to logits [B, classes].
@@ -94,7 +95,7 @@ def under_apgd(
     Raises:
         AttackError: bad input, no steps or restarts, or an image that leaves the box or the epsilon-ball.
     """
-    settings = {"epsilon": epsilon, "steps": steps, "early_stop": early_stop}
+    settings: dict[str, Any] = {"epsilon": epsilon, "steps": steps, "early_stop": early_stop}
 
     def run(loss: str) -> Run:
         return lambda part, goal, noise, _: auto_pgd(model, part, goal, noise, loss=loss, **settings)
@@ -157,8 +158,7 @@ def under_odi(
 
     Arguments and errors as for `under_apgd`.
     """
-    settings = {"epsilon": epsilon, "step_size": epsilon / 4, "steps": steps}
-    run = partial(odi_pgd, model, **settings)
+    run = partial(odi_pgd, model, epsilon=epsilon, step_size=epsilon / 4, steps=steps)
     return _follow(model, x, label, {"odi": run}, epsilon=epsilon, restarts=restarts, batch_size=batch_size, seed=seed)
 
 
@@ -167,9 +167,9 @@ def under_autoattack(
 ) -> Outcome:
     """AutoAttack's version "standard": APGD-CE, targeted APGD-DLR, targeted FAB and Square, by pyautoattack.
 
-    Targets are the nine likeliest other classes or all there are; below four classes targeted APGD-DLR is left out, whose
-    loss is undefined there. It takes thousands of evaluations an image. Arguments and errors as for `under_apgd`; the
-    package computes in single precision only.
+    Targets are the nine likeliest other classes or all there are; below four classes targeted APGD-DLR is left out,
+    whose loss is undefined there. It takes thousands of evaluations an image. Arguments and errors as for `under_apgd`;
+    the package computes in single precision only.
     """
     if x.dtype != torch.float32:
         raise AttackError(f"autoattack needs images in float32, found {x.dtype}")
@@ -206,9 +206,7 @@ def _follow(
     with undisturbed(model, seed), torch.autocast(x.device.type, enabled=False), fast_input_gradients(model):
         classes = check_input(model, x, label, batch_size=batch_size)
         if "apgd-dlr" in attacks and classes < DLR_CLASSES:
-            log.warning(
-                "the difference of logits ratio needs %d classes, found %d: apgd-ce alone", DLR_CLASSES, classes
-            )
+            log.warning("apgd-dlr needs %d classes, found %d: apgd-ce alone", DLR_CLASSES, classes)
             attacks = {name: run for name, run in attacks.items() if name != "apgd-dlr"}
         logits = _logits(model, x, batch_size)
         x_adv, final = x.detach().clone(), logits.clone()
@@ -250,17 +248,17 @@ def _at_least_one(what: str, found: int, unit: str = "step") -> None:
 class Accuracy:
     """Accuracy of networks that differ by their seed, on the same images.
 
-    Two kinds of uncertainty, for two questions. `low` and `high` are binomial (Clopper and Pearson): how far the accuracy
-    of this one network may be off for lack of images. `mean_low` and `mean_high` are Student's over seeds: how far the
-    mean may be from that of all seeds, on these images. Pooling all seeds' images into one binomial interval answers
-    neither: seeds see the same images and differ by more than binomial noise, or by less, so that such an interval is
-    too narrow for other seeds and images wherever networks differ.
+    Two kinds of uncertainty, for two questions. `low` and `high` are binomial (Clopper and Pearson): how far the
+    accuracy of this one network may be off for lack of images. `mean_low` and `mean_high` are Student's over seeds: how
+    far the mean may be from that of all seeds, on these images. One binomial interval of all seeds' answers together
+    would be too narrow for either: they are answers to the same images, so that three networks are not three times as
+    many images, and networks that differ by their seed are more than draws of one accuracy.
 
     Attributes:
         measured, low, high: share of images classified right [seed].
         n: images, the same for every seed. seeds: networks.
-        mean, mean_low, mean_high: of `measured` over seeds; the limits are nan for one seed, and meet the mean where all
-            seeds agree, which says nothing about images.
+        mean, mean_low, mean_high: of `measured` over seeds; the limits are nan for one seed, and meet the mean where
+            all seeds agree, which says nothing about images.
     """
 
     measured: NDArray[np.float64]

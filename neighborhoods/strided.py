@@ -26,15 +26,16 @@ def fast_input_gradients(network: nn.Module) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for module in network.modules():
-            if _concerned(module):
+            if isinstance(module, nn.Conv2d) and _concerned(module):
                 module.forward = partial(_forward, module, _phases(module))  # type: ignore[method-assign]
                 stack.callback(delattr, module, "forward")
         yield
 
 
-def _concerned(module: nn.Module) -> bool:
+def _concerned(module: nn.Conv2d) -> bool:
     return (
         type(module) is nn.Conv2d
+        and "forward" not in vars(module)
         and module.weight.device.type == "cpu"
         and module.in_channels <= MOST_CHANNELS
         and module.stride[0] == module.stride[1] > 1
@@ -43,7 +44,7 @@ def _concerned(module: nn.Module) -> bool:
     )
 
 
-def _phases(module: nn.Module) -> Tensor:
+def _phases(module: nn.Conv2d) -> Tensor:
     """Kernels [channels stride^2, outputs, size, size] that make the input's gradient of the output's."""
     weight, stride = module.weight.detach(), int(module.stride[0])
     sizes = [-(-side // stride) for side in weight.shape[2:]]

@@ -287,7 +287,9 @@ def test_margins_are_those_of_a_loop():
     assert torch.equal(margin(logits, label), torch.stack(expected))
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(4, 2, 1), (3, 2, 1), (3, 2, 0), (7, 2, 3), (5, 3, 2), (2, 3, 0)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(4, 2, 1), (3, 2, 1), (3, 2, 0), (7, 2, 3), (5, 3, 2), (2, 3, 0)]
+)
 @pytest.mark.parametrize("sides", [(9, 12), (10, 11)])
 def test_input_gradients_of_strided_convolutions(kernel, stride, padding, sides):
     layer = nn.Conv2d(2, 3, kernel, stride, padding).double()
@@ -304,7 +306,8 @@ def test_input_gradients_of_strided_convolutions(kernel, stride, padding, sides)
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.Conv2d(8, 3, 3, 2), nn.Conv2d(2, 4, 3), nn.Conv2d(2, 4, 3, 2, groups=2), nn.Conv2d(2, 4, 3, 2, dilation=2)]
+    "layer",
+    [nn.Conv2d(8, 3, 3, 2), nn.Conv2d(2, 4, 3), nn.Conv2d(2, 4, 3, 2, groups=2), nn.Conv2d(2, 4, 3, 2, dilation=2)],
 )
 def test_other_convolutions_are_left_alone(layer):
     with fast_input_gradients(layer):
