@@ -74,7 +74,7 @@ def far_shares(
         draws = np.sum([counts[kind] for counts in drawn], axis=0).mean(0) / len(classes)
         parts = {IMAGES: (draws - draws.mean()) / np.sqrt(replicates - 1), **jackknifed(rates, members)}
         freedom = {name: len(part) - 1 for name, part in parts.items()} | {IMAGES: len(classes) - 1}
-        found[kind] = Crossed(rates.mean(0), parts, freedom, frozenset((IMAGES,)))
+        found[kind] = Crossed(rates.mean(0), parts, freedom, frozenset((IMAGES,)), share=True)
     return found
 
 

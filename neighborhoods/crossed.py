@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from neighborhoods.statistics import clopper_pearson
+
 # The factor that images are levels of, unless another set of images is named.
 IMAGES = "image"
 
@@ -46,12 +48,14 @@ class Crossed:
         parts: by factor, deviations [levels, ...] whose sum of squares is the variance that the factor adds.
         freedom: by factor, degrees of freedom of that variance.
         images: names of the factors that are sets of images.
+        share: whether the statistics are shares of the images; none and all have Clopper and Pearson's interval.
     """
 
     value: NDArray[np.float64]
     parts: Mapping[str, NDArray[np.float64]]
     freedom: Mapping[str, int]
     images: frozenset[str]
+    share: bool = False
 
     def __sub__(self, other: "Crossed") -> "Crossed":
         """The difference: factors of one name count as the same levels in both."""
@@ -64,7 +68,7 @@ class Crossed:
         """Some of the statistics, by an index of the axes of `value`."""
         index = place if isinstance(place, tuple) else (place,)
         parts = {name: part[(slice(None), *index)] for name, part in self.parts.items()}
-        return Crossed(self.value[place], parts, self.freedom, self.images)
+        return Crossed(self.value[place], parts, self.freedom, self.images, self.share)
 
     def estimate(self, confidence: float = 0.95, least: float = -np.inf, most: float = np.inf) -> CrossedEstimate:
         """The statistics with their intervals, cut at the least and the most that they can be."""
@@ -73,16 +77,25 @@ class Crossed:
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = sum(variance**2 / self.freedom[name] for name, variance in variances.items())
             freedom = np.where(total > 0, total**2 / spread, np.nan)
-        # Values that never differ, e.g. a share of none, have no interval either.
+        # Values that never differ say nothing of their spread.
         error = np.where(total > 0, np.sqrt(total), np.nan)
         half = error * stats.t.ppf((1 + confidence) / 2, freedom)
         n = sum(self.freedom[name] + 1 for name in self.images)
         networks = sum(count + 1 for name, count in self.freedom.items() if name not in self.images)
+        if self.share:
+            least, most = 0.0, 1.0
         low, high = (np.clip(self.value + sign * half, least, most) for sign in (-1, 1))
+        if self.share:
+            # Of none and of all: the images count once, however many networks agree on them.
+            same = np.isnan(error) & np.isin(self.value, (0, 1))
+            exact = clopper_pearson(np.where(same, self.value * n, 0), n, confidence)
+            low, high = (np.where(same, one, other) for one, other in zip(exact, (low, high), strict=True))
         return CrossedEstimate(self.value, error, freedom, low, high, n, networks)
 
 
-def crossed(values: ArrayLike, networks: Sequence[Sequence[tuple[str, int]]], images: str = IMAGES) -> Crossed:
+def crossed(
+    values: ArrayLike, networks: Sequence[Sequence[tuple[str, int]]], images: str = IMAGES, share: bool = False
+) -> Crossed:
     """Mean over rows and images of values [rows, N, ...], each row of one network or of a pair.
 
     Statistics other than means come as their value in each row plus each image's influence on it, which has mean zero.
@@ -90,7 +103,7 @@ def crossed(values: ArrayLike, networks: Sequence[Sequence[tuple[str, int]]], im
 
     Args:
         networks: of each row, kind and number of every network behind it, as (("adversarial", 0), ("standard", 2)).
-        images: name of the factor of images.
+        images: name of the factor of images. share: whether values are hits, so that means are shares of the images.
 
     Raises:
         ValueError: no rows, networks of another number of rows, or fewer than two images.
@@ -103,7 +116,7 @@ def crossed(values: ArrayLike, networks: Sequence[Sequence[tuple[str, int]]], im
     parts = {images: (by_image - value) / np.sqrt(count * (count - 1))}
     parts |= jackknifed(x.mean(1), networks)
     freedom = {name: len(part) - 1 for name, part in parts.items()}
-    return Crossed(value, parts, freedom, frozenset((images,)))
+    return Crossed(value, parts, freedom, frozenset((images,)), share)
 
 
 def jackknifed(

@@ -15,7 +15,7 @@ from scipy import stats
 
 from neighborhoods.claims import Finding, equivalence, signed
 from neighborhoods.overlap import crossing
-from neighborhoods.statistics import Estimate
+from neighborhoods.statistics import Estimate, share
 
 Cell = Mapping[str, Any]
 
@@ -142,10 +142,15 @@ def _stored(cell: Cell, group: str, where: _Where, confidence: float, comparison
         if not -len(value) <= place < len(value):
             return None
         value, error, freedom = value[place], error[place], freedom[place]
+    n = int(cell[f"{group}/n"])
     half = _half(error, freedom, confidence, comparisons)
-    if not np.isfinite(half):
+    if np.isfinite(half):
+        return Estimate(float(value), float(value - half), float(value + half), n)
+    low = np.asarray(cell[f"{group}/low"], float)
+    if value not in (0, 1) or not np.isfinite(low if place is None else low[place]):
         return None
-    return Estimate(float(value), float(value - half), float(value + half), int(cell[f"{group}/n"]))
+    # A share of none or of all images, with an exact interval.
+    return share(np.full(n, bool(value)), 1 - (1 - confidence) / comparisons)
 
 
 def _half(error: Any, freedom: Any, confidence: float, comparisons: int) -> Any:

@@ -75,8 +75,10 @@ def moments(values: ArrayLike, kind: str, threshold: float, images: str = IMAGES
     skew, influence = skewness(x)
     centre = x.mean(-1, keepdims=True)
     positive = np.where(centre > 0, centre, np.nan)
-    parts = (x, np.log(positive) + x / positive - 1, skew[..., None] + influence, x > threshold)
-    return Moments(*(crossed(np.moveaxis(part, -1, 1), of_kind(kind, len(x)), images) for part in parts))
+    members = of_kind(kind, len(x))
+    parts = (x, np.log(positive) + x / positive - 1, skew[..., None] + influence)
+    mean, log_mean, skewed = (crossed(np.moveaxis(part, -1, 1), members, images) for part in parts)
+    return Moments(mean, log_mean, skewed, crossed(np.moveaxis(x > threshold, -1, 1), members, images, share=True))
 
 
 def of_kind(kind: str, seeds: int) -> list[tuple[tuple[str, int]]]:

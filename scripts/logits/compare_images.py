@@ -74,7 +74,7 @@ def _ranks(
     far = far_shares(sure, split.labels, seed=seed)
     for pair, found in far.items():
         text = f"share of images whose ranks lie more than half of the range apart, {PAIRS[pair]}"
-        put_crossed(file, f"far/{pair}", found.estimate(confidence, 0, 1), text)
+        put_crossed(file, f"far/{pair}", found.estimate(confidence), text)
     for first, second in APART:
         text = f"share of images whose ranks lie far apart, {first} less {second} pairs"
         put_crossed(file, f"far/{first}_less_{second}", (far[first] - far[second]).estimate(confidence), text)
@@ -127,7 +127,7 @@ def _nearest(
             file.put(f"nearest/{name}/{part}/by_query", likeness, text, ("seed", "query"))
             # Known or not for all networks at once: it is the only image of its class.
             known = np.isfinite(likeness).all(0)
-            found[name, part] = crossed(likeness[:, known], of_kind(name, len(values)))
+            found[name, part] = crossed(likeness[:, known], of_kind(name, len(values)), share=part == "same_class")
             put_crossed(file, f"nearest/{name}/{part}", found[name, part].estimate(confidence), text)
     for part, text in LIKENESS.items():
         apart = found["adversarial", part] - found["standard", part]

@@ -85,6 +85,20 @@ def test_values_that_never_differ_have_no_interval_and_limits_are_cut():
     assert (wide.low, wide.high) == (0, 1)
 
 
+def test_shares_of_none_and_all_have_exact_intervals():
+    hits = np.zeros((3, 40, 3))
+    hits[..., 1] = 1
+    hits[:2, :20, 2] = 1
+    found = crossed(hits, one_each("a", 3), share=True).estimate(0.9)
+    assert (found.low[0], found.high[0]) == pytest.approx((0, stats.beta.ppf(0.95, 1, 40)))
+    assert (found.low[1], found.high[1]) == pytest.approx((stats.beta.ppf(0.05, 40, 1), 1))
+    plain = crossed(hits, one_each("a", 3)).estimate(0.9, 0, 1)
+    assert (found.low[2], found.high[2]) == (plain.low[2], plain.high[2])
+    # A difference of shares is none.
+    apart = (crossed(hits, one_each("a", 3), share=True) - crossed(hits, one_each("b", 3), share=True)).estimate()
+    assert np.isnan(apart.low[:2]).all()
+
+
 @pytest.mark.parametrize(("shape", "rows"), [((0, 5), 0), ((3, 5), 2), ((3, 1), 3)])
 def test_wrong_shapes_are_refused(shape, rows):
     with pytest.raises(ValueError, match="two images or more"):

@@ -12,7 +12,12 @@ LEVEL = {"confidence": 0.95}
 
 def stored(group, value, error, freedom=5.0, n=100):
     value = np.asarray(value, float)
-    columns = {"value": value, "standard_error": np.full(value.shape, error), "freedom": np.full(value.shape, freedom)}
+    columns = {
+        "low": value - 3 * error,
+        "value": value,
+        "standard_error": np.full(value.shape, error),
+        "freedom": np.full(value.shape, freedom),
+    }
     return {f"{group}/{key}": column for key, column in columns.items()} | {f"{group}/n": np.array(n)}
 
 
@@ -50,6 +55,16 @@ def test_late_claims_need_late_checkpoints():
     assert evidence.crossed_side([cell], "skew", 1, place=-1, after=101, **LEVEL) is None
     teacher = evidence.crossed_side([cell], "skew", -1, teacher="adversarial", **LEVEL)
     assert (teacher.measured, teacher.verdict) == (-0.4, REPRODUCED)
+
+
+def test_shares_of_none_have_an_exact_interval():
+    cell = stored("above", [0.5, 0.0], np.nan, n=200)
+    assert evidence.crossed_side([cell], "above", -1, limit=0.1, place=1, **LEVEL) is None
+    cell["above/low"] = np.array([np.nan, 0.0])
+    found = evidence.crossed_side([cell], "above", -1, limit=0.1, place=1, **LEVEL)
+    assert (found.low, found.high) == pytest.approx((0, stats.beta.ppf(0.975, 1, 200)))
+    assert (found.n, found.verdict) == (200, REPRODUCED)
+    assert evidence.crossed_side([cell], "above", -1, limit=0.1, place=0, **LEVEL) is None
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(0.05, REPRODUCED), (0.4, UNDECIDED), (2.0, NOT_REPRODUCED)])

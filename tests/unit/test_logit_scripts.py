@@ -194,6 +194,22 @@ def test_figures_are_readable_in_a_column(study, tmp_path, monkeypatch, module):
     assert min(sizes) >= 7
 
 
+def test_two_seeds_leave_single_pairs_without_interval(study, tmp_path):
+    with reading(study / "data.h5") as file:
+        label = {split: file.read(f"y_{split}") for split in ("train", "test")}
+        order = file.read("order_test")
+    (tmp_path / "data.h5").write_bytes((study / "data.h5").read_bytes())
+    for teacher in EPOCH:
+        put_networks(tmp_path, teacher, 2, label, 1.0, np.random.default_rng(2), order)
+    analyse(tmp_path, tmp_path)
+    with reading(tmp_path / "answers.h5") as file:
+        assert np.isnan(file.read("overlap/same/adversarial/low")).all()
+        assert np.isfinite(file.read("overlap/same/mixed/low")).all()
+    for module in (overlap, network_disagreement):
+        files = {name: str(tmp_path / f"{name}.h5") for name in FIGURES[module]}
+        module.draw(**files, outputs=[str(tmp_path / "figure.png")], style="paper")
+
+
 def test_images_of_points_are_not_drawn(study, tmp_path):
     with reading(study / "images.h5") as file, writing(tmp_path / "images.h5", Provenance()) as target:
         for group in ("ranks", "label", "classes", "shown_class"):
