@@ -220,17 +220,22 @@ def read_network(path: str | Path) -> StoredNetwork:
         return StoredNetwork(file.json_attribute("network"), file.read_group("weights"))
 
 
-def read_checkpoint(path: str | Path, epoch: int) -> StoredNetwork:
-    """A network as it was after an epoch of its training.
+def read_checkpoint(path: str | Path, epoch: int | None = None) -> StoredNetwork:
+    """A network as it was after an epoch of its training, counted from 1; None for the trained one.
 
     Raises:
-        StoreError: the epoch was not kept, or weights are missing or damaged.
+        StoreError: no checkpoint of that epoch was kept, or weights are missing or damaged.
     """
+    if epoch is None:
+        return read_network(path)
     with reading(path) as file:
-        kept = sorted({name.split("/")[0] for name in file.names("checkpoints")})
-        if (name := f"{epoch:03d}") not in kept:
-            raise StoreError(f"{path}: no checkpoint of epoch {epoch}, only of {', '.join(map(str, map(int, kept)))}")
-        return StoredNetwork(file.json_attribute("network"), file.read_group(f"checkpoints/{name}"))
+        if f"checkpoints/{epoch:03d}" not in file:
+            kept = (
+                sorted({int(name.split("/")[0]) for name in file.names("checkpoints")}) if "checkpoints" in file else []
+            )
+            found = ", ".join(map(str, kept)) or "none"
+            raise StoreError(f"{path}: expected a checkpoint of epoch {epoch}, found {found}")
+        return StoredNetwork(file.json_attribute("network"), file.read_group(f"checkpoints/{epoch:03d}"))
 
 
 def one_success_each(success: NDArray[np.bool_], origin: NDArray[np.int64], seed: int) -> NDArray[np.intp]:

@@ -80,7 +80,7 @@ def test_checkpoints_are_found_by_epoch(files):
     final = read_network(files["teacher"])
     assert last.settings == final.settings
     assert all(np.array_equal(last.weights[name], array) for name, array in final.weights.items())
-    with pytest.raises(StoreError, match="no checkpoint of epoch 2, only of 1, 4"):
+    with pytest.raises(StoreError, match="checkpoint of epoch 2, found 1, 4"):
         read_checkpoint(files["teacher"], 2)
 
 
