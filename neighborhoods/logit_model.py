@@ -185,6 +185,28 @@ def gap_change(
     return GapChange(change, change / gap)
 
 
+def lumped_gap_change(
+    beta: Tensor, right: Tensor, weights: Tensor, classes: int, *, epsilon: float, printed: bool
+) -> GapChange:
+    """Equation 10 of a population: one beta for its correctly classified images and one for the others, their means.
+
+    Args:
+        beta: largest logits [n]. right: whether each image is classified correctly [n].
+        weights: Omega_nu of each image [n]. epsilon: of the step. printed: as for `gap_change`.
+
+    Returns:
+        Changes [1, 1] of the printed surrogates; nan where all images are right, or none is.
+    """
+    error = 1 - float(right.double().mean())
+    both, lumped = [], []
+    for kept, share in ((right, 1 - error), (~right, error)):
+        both.append(epsilon * float(weights[kept].sum()) / share if share else 0.0)
+        lumped.append(beta[kept].double().mean()[None])
+    correct = correct_logits(lumped[0], f_printed(lumped[0], classes), classes)
+    wrong = wrong_logits(lumped[1], g_printed(lumped[1], classes), psi_printed(lumped[1], classes), classes)
+    return gap_change(correct, wrong, error=error, weights=(both[0], both[1]), printed=printed)
+
+
 def ranges(holds: Callable[[Tensor], Tensor], beta: Tensor) -> list[tuple[float, float]]:
     """Intervals of beta in which a condition holds, as far as a grid shows them, their inner ends found by bisection.
 

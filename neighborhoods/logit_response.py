@@ -135,6 +135,11 @@ class Ridge:
         """X omega [n, N] without noise."""
         return (self.spectrum.left * self.spectrum.values) @ self.slope.T
 
+    def explained(self) -> float:
+        """Share of the targets' variance about their column means that X omega explains."""
+        spread = (self.targets - self.targets.mean(0)).square().sum()
+        return float(1 - (self.targets - self.outputs()).square().sum() / spread)
+
     def weights(self) -> Tensor:
         """The diagonal of Omega = X M^2 X^T [n], not negative: Omega_nu of equation 8 but for a common factor."""
         return (self.spectrum.left * (self.spectrum.values * self.inverse)).square().sum(1)
