@@ -1,0 +1,157 @@
+"""Tabulate where the analytic model of logits differs between print and derivation, and how far networks follow it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.results import write_csv
+from pipeline.store import Provenance, Reader, reading
+
+Row = dict[str, Any]
+
+ROOTS = {"plus": "+", "minus": "-"}
+SIDES = {"correct": ("f",), "wrong": ("g", "psi")}
+KINDS = {1: "minimum", 0: "saddle", -1: "maximum", -9: "none"}
+
+# By name in the results of a network: the prediction as printed, and the one it stands beside.
+PAIRS = {"equation 8": ("equation_8", "derived"), "equation 12": ("printed", "derived")}
+MEASURES = {
+    "mean cosine with the linear change": ("mean_cosine", ("mean", "mean_low", "mean_high")),
+    "share of gaps that change alike": ("gap_sign", ("value", "low", "high")),
+    "rank correlation of the gap's changes": ("gap_rank", ("value", "low", "high")),
+}
+ALONE = {"derived_logits": "equation 12, own logits", "identity": "J J^T = 1"}
+TERMS = {"line": ("constant", "gap"), "parabola": ("constant", "gap", "gap^2"), "power": ("constant", "exponent")}
+
+
+def tabulate(
+    *, model: str, responses: Sequence[str], names: Sequence[str], output: str, provenance: Provenance
+) -> None:
+    """Rows of formulas by beta, of the exact loss's infimum, and of each network's measurements, printed | derived."""
+    rows: list[Row] = []
+    with reading(model) as file:
+        rows += _formulas(file) + _ranges(file) + _minima(file)
+    for path, name in zip(responses, names, strict=True):
+        with reading(path) as file:
+            rows += [{"network": name, **row} for row in [*_model(file), *_predictions(file), *_dependence(file)]]
+    first = dict.fromkeys(("part", "network", "quantity", "beta"), "")
+    write_csv(output, [first | row for row in rows])
+
+
+def _formulas(file: Reader) -> list[Row]:
+    """Logits, gradients of equation 3 and of the exact loss, and the kind of point, at the betas of the table."""
+    rows: list[Row] = []
+    for root, sign in ROOTS.items():
+        for side, logits in SIDES.items():
+            columns = {
+                version: {
+                    name: file.read(f"{version}/{root}/{side}/{name}_table")
+                    for name in (*logits, "cubic_gradient", "exact_gradient", "loss", "kind", "kept")
+                }
+                for version in ("printed", "derived")
+            }
+            for place, beta in enumerate(file.read("table_beta")):
+                here: Row = {"part": f"{side}, root {sign}", "beta": beta}
+                for name in logits:
+                    rows.append(here | {"quantity": name} | _both(columns, name, place))
+                rows.append(here | {"quantity": "gradient of equation 3"} | _both(columns, "cubic_gradient", place))
+                rows.append(here | {"quantity": "gradient of the exact loss"} | _both(columns, "exact_gradient", place))
+                rows.append(here | {"quantity": "exact loss"} | _both(columns, "loss", place))
+                kinds = {version: KINDS[int(column["kind"][place])] for version, column in columns.items()}
+                rows.append(here | {"quantity": "stationary point of equation 3"} | kinds)
+                rows.append(here | {"quantity": "condition on beta holds"} | _both(columns, "kept", place))
+    return rows
+
+
+def _both(columns: Mapping[str, Mapping[str, np.ndarray]], name: str, place: int) -> Row:
+    return {version: column[name][place] for version, column in columns.items()}
+
+
+def _ranges(file: Reader) -> list[Row]:
+    rows: list[Row] = []
+    for root, sign in ROOTS.items():
+        for side in SIDES:
+            texts = {name: _intervals(file, f"{name}/{root}/{side}/admissible") for name in ("printed", "derived")}
+            rows.append({"part": f"{side}, root {sign}", "quantity": "range of beta allowed", **texts})
+        text = _intervals(file, f"derived/{root}/level/admissible")
+        rows.append({"part": f"wrong, psi = 0, root {sign}", "quantity": "range of beta allowed", "derived": text})
+    text = _intervals(file, "printed/g_above_psi")
+    return [*rows, {"part": "wrong, root +", "quantity": "range of beta with g > psi", "printed": text}]
+
+
+def _intervals(file: Reader, name: str) -> str:
+    return "; ".join(f"{low:.4g} to {high:.4g}" for low, high in file.read(name)) or "none"
+
+
+def _minima(file: Reader) -> list[Row]:
+    rows: list[Row] = []
+    for side in SIDES:
+        loss, gradient = (file.read(f"minimum/{side}/{name}") for name in ("loss", "gradient"))
+        for column, reach in enumerate(file.read("minimum/reach")):
+            for place, beta in enumerate(file.read("table_beta")):
+                here: Row = {"part": f"{side}, logits from {-reach:g} to beta", "beta": beta}
+                rows.append(here | {"quantity": "least exact loss", "derived": loss[place, column]})
+                rows.append(here | {"quantity": "its gradient there", "derived": gradient[place, column]})
+    return rows
+
+
+def _model(file: Reader) -> list[Row]:
+    rows: list[Row] = []
+    for targets in ("surrogates", "logits"):
+        for name in ("multiplier", "explained", "median_deviation", "images", "rank"):
+            value = file.read(f"model/{targets}/{name}")
+            rows.append({"part": f"ridge model of {targets}", "quantity": name, "derived": value})
+    names = {"printed": "equation_10", "derived": "equation_10_complete"}
+    change = {version: file.read(f"population/{name}") for version, name in names.items()}
+    return [*rows, {"part": "equation 10 but for a common factor", "quantity": "change of the gap", **change}]
+
+
+def _predictions(file: Reader) -> list[Row]:
+    rows: list[Row] = []
+    for text, (group, parts) in MEASURES.items():
+        for part, pair in PAIRS.items():
+            row: Row = {"part": part, "quantity": text, "n": file.read(f"prediction/{pair[0]}/{group}/n")}
+            for version, name in zip(("printed", "derived"), pair, strict=True):
+                row |= _estimate(file, f"prediction/{name}/{group}", parts, version)
+            rows.append(row)
+        for name, part in ALONE.items():
+            row = {"part": part, "quantity": text, "n": file.read(f"prediction/{name}/{group}/n")}
+            rows.append(row | _estimate(file, f"prediction/{name}/{group}", parts, "derived"))
+    return rows
+
+
+def _estimate(file: Reader, group: str, parts: Sequence[str], version: str) -> Row:
+    keys = (version, f"{version}_low", f"{version}_high")
+    return {key: file.read(f"{group}/{part}") for key, part in zip(keys, parts, strict=True)}
+
+
+def _dependence(file: Reader) -> list[Row]:
+    rows: list[Row] = []
+    for step in ("linear", "finite"):
+        part = f"measured, {step} change of the gap"
+        for name, terms in TERMS.items():
+            group = f"dependence/{step}/{name}"
+            if f"{group}/value" in file:
+                limits = [file.read(f"{group}/{key}") for key in ("value", "low", "high")]
+                for place, term in enumerate(terms):
+                    value, low, high = (column[place] for column in limits)
+                    row: Row = {"part": part, "quantity": f"{name}: {term}", "n": file.read(f"{group}/n")}
+                    rows.append(row | {"measured": value, "measured_low": low, "measured_high": high})
+        group = f"dependence/{step}/shrinks"
+        row = {"part": part, "quantity": "share of gaps that shrink", "n": file.read(f"{group}/n")}
+        rows.append(row | _estimate(file, group, ("value", "low", "high"), "measured"))
+    return rows
+
+
+if "snakemake" in globals():
+    from pipeline.job import job
+
+    with job(snakemake) as run:
+        tabulate(
+            model=snakemake.input.model,
+            responses=snakemake.input.responses,
+            output=snakemake.output[0],
+            provenance=run.provenance,
+            **run.settings,
+        )
