@@ -50,7 +50,8 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
         for axes in panels.flat:
             axes.axhline(0, color="k", linewidth=0.5)
             axes.set_ylim(-TOP, TOP)
-        text = "lines: root +, dashes: root −; grey: β allowed for root +\nderived: minimum, saddle or maximum of equation 3"
+        text = "lines: root +, dashes: root −; grey: β allowed for root +"
+        text += "\nderived: minimum, saddle or maximum of equation 3"
         figure.suptitle(text, size=7)
         save(figure, outputs)
 

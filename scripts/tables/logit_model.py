@@ -1,9 +1,7 @@
 """Tabulate where the analytic model of logits differs between print and derivation, and how far networks follow it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from pipeline.results import write_csv
 from pipeline.store import Provenance, Reader, reading
@@ -12,6 +10,12 @@ Row = dict[str, Any]
 
 ROOTS = {"plus": "+", "minus": "-"}
 SIDES = {"correct": ("f",), "wrong": ("g", "psi")}
+NUMBERS = {
+    "cubic_gradient": "gradient of equation 3",
+    "exact_gradient": "gradient of the exact loss",
+    "loss": "exact loss",
+    "kept": "condition on beta holds",
+}
 KINDS = {1: "minimum", 0: "saddle", -1: "maximum", -9: "none"}
 
 # By name in the results of a network: the prediction as printed, and the one it stands beside.
@@ -22,6 +26,13 @@ MEASURES = {
     "rank correlation of the gap's changes": ("gap_rank", ("value", "low", "high")),
 }
 ALONE = {"derived_logits": "equation 12, own logits", "identity": "J J^T = 1"}
+MODEL = {
+    "multiplier": ("lambda*", "derived"),
+    "explained": ("share of the targets' variance explained", "derived"),
+    "median_deviation": ("median of ||J printed - J derived|| / ||J derived||", "printed"),
+    "images": ("rows of X", "derived"),
+    "rank": ("rank of X", "derived"),
+}
 TERMS = {"line": ("constant", "gap"), "parabola": ("constant", "gap", "gap^2"), "power": ("constant", "exponent")}
 
 
@@ -46,26 +57,19 @@ def _formulas(file: Reader) -> list[Row]:
         for side, logits in SIDES.items():
             columns = {
                 version: {
-                    name: file.read(f"{version}/{root}/{side}/{name}_table")
-                    for name in (*logits, "cubic_gradient", "exact_gradient", "loss", "kind", "kept")
+                    name: file.read(f"{version}/{root}/{side}/{name}_table") for name in (*logits, *NUMBERS, "kind")
                 }
                 for version in ("printed", "derived")
             }
             for place, beta in enumerate(file.read("table_beta")):
                 here: Row = {"part": f"{side}, root {sign}", "beta": beta}
-                for name in logits:
-                    rows.append(here | {"quantity": name} | _both(columns, name, place))
-                rows.append(here | {"quantity": "gradient of equation 3"} | _both(columns, "cubic_gradient", place))
-                rows.append(here | {"quantity": "gradient of the exact loss"} | _both(columns, "exact_gradient", place))
-                rows.append(here | {"quantity": "exact loss"} | _both(columns, "loss", place))
+                shown = {name: name for name in logits} | NUMBERS
+                for name, text in shown.items():
+                    values = {version: column[name][place] for version, column in columns.items()}
+                    rows.append(here | {"quantity": text} | values)
                 kinds = {version: KINDS[int(column["kind"][place])] for version, column in columns.items()}
                 rows.append(here | {"quantity": "stationary point of equation 3"} | kinds)
-                rows.append(here | {"quantity": "condition on beta holds"} | _both(columns, "kept", place))
     return rows
-
-
-def _both(columns: Mapping[str, Mapping[str, np.ndarray]], name: str, place: int) -> Row:
-    return {version: column[name][place] for version, column in columns.items()}
 
 
 def _ranges(file: Reader) -> list[Row]:
@@ -99,9 +103,9 @@ def _minima(file: Reader) -> list[Row]:
 def _model(file: Reader) -> list[Row]:
     rows: list[Row] = []
     for targets in ("surrogates", "logits"):
-        for name in ("multiplier", "explained", "median_deviation", "images", "rank"):
+        for name, (text, column) in MODEL.items():
             value = file.read(f"model/{targets}/{name}")
-            rows.append({"part": f"ridge model of {targets}", "quantity": name, "derived": value})
+            rows.append({"part": f"ridge model of {targets}", "quantity": text, column: value})
     names = {"printed": "equation_10", "derived": "equation_10_complete"}
     change = {version: file.read(f"population/{name}") for version, name in names.items()}
     return [*rows, {"part": "equation 10 but for a common factor", "quantity": "change of the gap", **change}]
