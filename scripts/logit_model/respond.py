@@ -1,6 +1,7 @@
 """Set a network's answer to an FGSM step beside the analytic model's (Seguin, appendix C.3, equations 8 to 10)."""
 
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from neighborhoods.gap_dependence import agreement, gap_dependence, lead, runner
 from neighborhoods.images import to_inputs
 from neighborhoods.networks import restore
 from neighborhoods.statistics import summarize
+from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import PIXELS, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, writing
 
@@ -61,7 +63,8 @@ def respond(
     if len(rows) < 4:
         raise StoreError(f"{model}: expected at least 4 correctly classified training images, found {len(rows)}")
     own, there = label[rows], rows.to(device)
-    measured = logit_response.network_response(network, x[there], own.to(device), epsilon, batch_size=batch_size)
+    step = partial(logit_response.network_response, network, x[there], own.to(device), epsilon)
+    measured = halve_on_out_of_memory(step, batch_size)
     linear, finite = measured.linear.cpu(), measured.finite.cpu()
 
     inputs, length = logit_response.unit_length(x.cpu())
