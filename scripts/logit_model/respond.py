@@ -3,9 +3,7 @@
 from dataclasses import asdict
 from functools import partial
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from neighborhoods import logit_model, logit_response
 from neighborhoods.boundary import logits_in_batches
@@ -14,20 +12,9 @@ from neighborhoods.images import to_inputs
 from neighborhoods.networks import restore
 from neighborhoods.statistics import summarize
 from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import PIXELS, put_summary, read_network, read_split
-from pipeline.store import Provenance, StoreError, Writer, writing
-
-LOGITS = "nat"
-
-PREDICTIONS = {
-    "equation_8": "equation 8 on printed surrogates",
-    "printed": "equation 12 with the printed Jacobian on printed surrogates",
-    "derived": "equation 12 with the derived Jacobian on printed surrogates",
-    "derived_logits": "equation 12 with the derived Jacobian on the network's own logits",
-    "identity": "epsilon times the loss's gradient in the logits: J J^T = 1",
-}
-
-TERMS = {"line": ("constant", "gap"), "parabola": ("constant", "gap", "gap squared")}
+from pipeline.logit_model_results import LOGITS, put_dependence, put_model, put_prediction
+from pipeline.results import PIXELS, read_network, read_split
+from pipeline.store import Provenance, StoreError, writing
 
 
 def respond(
@@ -96,81 +83,26 @@ def respond(
         for name, change in (("linear", linear), ("finite", finite)):
             text = f"{name} change of the logits"
             file.put(f"response/{name}", change, text, ("image", "class"), LOGITS)
-            _put_dependence(file, name, gap, changes[name], confidence, seed)
+            file.put(f"change/{name}", changes[name], f"{name} change of the gap", ("image",), LOGITS)
+            mean = summarize(changes[name].numpy(), None, confidence, seed)
+            fits = gap_dependence(gap.numpy(), changes[name].numpy(), confidence)
+            put_dependence(file, f"dependence/{name}", asdict(mean), fits)
         for name, predicted in predictions.items():
-            _put_prediction(file, name, predicted, linear, own, rival, confidence, seed)
-        _put_model(file, models, rows, int((~kept).sum()))
-        _put_population(file, logits, right, weights, targets, epsilon)
-
-
-def _put_dependence(file: Writer, step: str, gap: Tensor, change: Tensor, confidence: float, seed: int) -> None:
-    file.put(f"change/{step}", change, f"{step} change of the gap", ("image",), LOGITS)
-    mean = asdict(summarize(change.numpy(), None, confidence, seed))
-    put_summary(file, f"dependence/{step}/mean", mean, "the gap's change", LOGITS)
-    found = gap_dependence(gap.numpy(), change.numpy(), confidence)
-    put_summary(file, f"dependence/{step}/shrinks", asdict(found.shrinks), "share of gaps that get smaller", "1")
-    fits = {"line": found.line, "parabola": found.parabola, "power": found.power}
-    for name, fit in fits.items():
-        if fit is not None:
-            terms = TERMS.get(name, ("constant", "exponent"))
-            text = f"coefficients ({', '.join(terms)}), gap and change in nat"
-            for key in ("value", "low", "high"):
-                file.put(f"dependence/{step}/{name}/{key}", getattr(fit, key), f"{key} of {text}", ("term",))
-            text = f"share of the variance that the {name} explains"
-            file.put(f"dependence/{step}/{name}/explained", fit.explained, text, ())
-            file.put(f"dependence/{step}/{name}/n", fit.n, "images", ())
-
-
-def _put_prediction(
-    file: Writer,
-    name: str,
-    predicted: Tensor,
-    linear: Tensor,
-    label: Tensor,
-    rival: Tensor,
-    confidence: float,
-    seed: int,
-) -> None:
-    group, text = f"prediction/{name}", PREDICTIONS[name]
-    found = agreement(predicted, linear, label, rival, confidence, seed)
-    file.put(f"{group}/response", predicted, f"change of the logits by {text}", ("image", "class"), LOGITS)
-    file.put(f"{group}/gap_change", lead(predicted, label, rival), f"change of the gap by {text}", ("image",), LOGITS)
-    file.put(f"{group}/cosine", found.cosine, "cosine with the linear change of the logits", ("image",))
-    file.put(f"{group}/signs", found.signs, "share of logits that change in the same direction", ("image",))
-    for key, summary, what in (
-        ("mean_cosine", found.mean_cosine, "the cosine with the linear change"),
-        ("mean_signs", found.mean_signs, "the share of logits that change in the same direction"),
-        ("gap_sign", found.gap_sign, "the share of gaps that change in the same direction"),
-        ("gap_rank", found.gap_rank, "Spearman's correlation of the gap's changes"),
-    ):
-        put_summary(file, f"{group}/{key}", asdict(summary), what, "1")
-
-
-def _put_model(file: Writer, models: dict[str, logit_response.Ridge], rows: Tensor, dropped: int) -> None:
-    file.put("model/dropped", dropped, "training images whose surrogate violates the printed condition", ())
-    for name, model in models.items():
-        text = f"targets: {name}"
-        file.put(f"model/{name}/multiplier", model.multiplier, f"lambda*, {text}", ())
-        file.put(f"model/{name}/images", len(model.targets), f"rows of X, {text}", ())
-        file.put(f"model/{name}/rank", len(model.spectrum.values), f"numerical rank of X, {text}", ())
-        file.put(f"model/{name}/explained", model.explained(), f"share of the targets' variance in X omega, {text}", ())
-        file.put(f"model/{name}/omega", model.weights(), f"diagonal of Omega, {text}", ("row",))
-        apart = model.deviation(rows)
-        deviation = f"||J printed - J derived|| / ||J derived||, {text}"
-        file.put(f"model/{name}/deviation", apart, deviation, ("image",))
-        file.put(f"model/{name}/median_deviation", float(np.median(apart)), f"median of {deviation}", ())
-
-
-def _put_population(
-    file: Writer, logits: Tensor, right: Tensor, weights: Tensor, targets: Tensor, epsilon: float
-) -> None:
-    text = "change of the gap with Omega_nu the diagonal of Omega, known but for a common factor"
-    file.put("population/error", 1 - float(right.double().mean()), "share of misclassified images among the rows", ())
-    file.put("population/equation_9", logit_response.equation_9(weights, targets, epsilon), f"equation 9: {text}", ())
-    for name, printed in (("equation_10", True), ("equation_10_complete", False)):
-        beta = logits.amax(1)
-        found = logit_model.lumped_gap_change(beta, right, weights, logits.shape[1], epsilon=epsilon, printed=printed)
-        file.put(f"population/{name}", float(found.change), f"{name}: {text}", ())
+            file.put(
+                f"prediction/{name}/gap_change", lead(predicted, own, rival), "change of the gap", ("image",), LOGITS
+            )
+            put_prediction(file, name, predicted, agreement(predicted, linear, own, rival, confidence, seed))
+        file.put("model/dropped", int((~kept).sum()), "training images without an allowed surrogate", ())
+        for name, fitted in models.items():
+            put_model(file, name, fitted, fitted.deviation(rows))
+        file.put("population/error", 1 - float(right.double().mean()), "share of misclassified images in X", ())
+        text = "change of the gap, Omega_nu known but for a common factor"
+        file.put("population/equation_9", logit_response.equation_9(weights, targets, epsilon), text, ())
+        for name, printed in (("equation_10", True), ("equation_10_complete", False)):
+            lumped = logit_model.lumped_gap_change(
+                logits.amax(1), right, weights, logits.shape[1], epsilon=epsilon, printed=printed
+            )
+            file.put(f"population/{name}", float(lumped.change), text, ())
 
 
 if "snakemake" in globals():

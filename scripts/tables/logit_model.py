@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.logit_model_results import TERMS
 from pipeline.results import write_csv
 from pipeline.store import Provenance, Reader, reading
 
@@ -16,6 +17,7 @@ NUMBERS = {
     "loss": "exact loss",
     "kept": "condition on beta holds",
 }
+MINIMUM = {"loss": "least exact loss", "gradient": "its gradient there"}
 KINDS = {1: "minimum", 0: "saddle", -1: "maximum", -9: "none"}
 
 # By name in the results of a network: the prediction as printed, and the one it stands beside.
@@ -33,7 +35,6 @@ MODEL = {
     "images": ("rows of X", "derived"),
     "rank": ("rank of X", "derived"),
 }
-TERMS = {"line": ("constant", "gap"), "parabola": ("constant", "gap", "gap^2"), "power": ("constant", "exponent")}
 
 
 def tabulate(
@@ -78,10 +79,10 @@ def _ranges(file: Reader) -> list[Row]:
         for side in SIDES:
             texts = {name: _intervals(file, f"{name}/{root}/{side}/admissible") for name in ("printed", "derived")}
             rows.append({"part": f"{side}, root {sign}", "quantity": "range of beta allowed", **texts})
-        text = _intervals(file, f"derived/{root}/level/admissible")
-        rows.append({"part": f"wrong, psi = 0, root {sign}", "quantity": "range of beta allowed", "derived": text})
-    text = _intervals(file, "printed/g_above_psi")
-    return [*rows, {"part": "wrong, root +", "quantity": "range of beta with g > psi", "printed": text}]
+        here = {"part": f"wrong, psi = 0, root {sign}", "quantity": "range of beta allowed"}
+        rows.append(here | {"derived": _intervals(file, f"derived/{root}/level/admissible")})
+    here = {"part": "wrong, root +", "quantity": "range of beta with g > psi"}
+    return [*rows, here | {"printed": _intervals(file, "printed/g_above_psi")}]
 
 
 def _intervals(file: Reader, name: str) -> str:
@@ -91,12 +92,11 @@ def _intervals(file: Reader, name: str) -> str:
 def _minima(file: Reader) -> list[Row]:
     rows: list[Row] = []
     for side in SIDES:
-        loss, gradient = (file.read(f"minimum/{side}/{name}") for name in ("loss", "gradient"))
+        found = {text: file.read(f"minimum/{side}/{name}") for name, text in MINIMUM.items()}
         for column, reach in enumerate(file.read("minimum/reach")):
             for place, beta in enumerate(file.read("table_beta")):
                 here: Row = {"part": f"{side}, logits from {-reach:g} to beta", "beta": beta}
-                rows.append(here | {"quantity": "least exact loss", "derived": loss[place, column]})
-                rows.append(here | {"quantity": "its gradient there", "derived": gradient[place, column]})
+                rows += [here | {"quantity": text, "derived": v[place, column]} for text, v in found.items()]
     return rows
 
 
@@ -106,8 +106,7 @@ def _model(file: Reader) -> list[Row]:
         for name, (text, column) in MODEL.items():
             value = file.read(f"model/{targets}/{name}")
             rows.append({"part": f"ridge model of {targets}", "quantity": text, column: value})
-    names = {"printed": "equation_10", "derived": "equation_10_complete"}
-    change = {version: file.read(f"population/{name}") for version, name in names.items()}
+    change = {"printed": file.read("population/equation_10"), "derived": file.read("population/equation_10_complete")}
     return [*rows, {"part": "equation 10 but for a common factor", "quantity": "change of the gap", **change}]
 
 

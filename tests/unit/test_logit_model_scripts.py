@@ -11,11 +11,12 @@ import torch
 from neighborhoods.logit_model import surrogates
 from neighborhoods.logit_response import ridge, spectrum, unit_length
 from neighborhoods.networks import fully_connected, weights_of
+from pipeline.logit_model_results import PREDICTIONS
 from pipeline.results import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import gap_response, loss_surface, surrogate_logits
 from scripts.logit_model.evaluate import evaluate
-from scripts.logit_model.respond import PREDICTIONS, respond
+from scripts.logit_model.respond import respond
 from scripts.tables.logit_model import tabulate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
