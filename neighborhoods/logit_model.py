@@ -115,19 +115,21 @@ def where_admissible(logits: Tensor) -> Tensor:
     return logits.where(admissible(logits)[..., None], torch.nan)
 
 
-def surrogates(logits: Tensor, label: Tensor, sign: int = 1) -> tuple[Tensor, Tensor]:
-    """The printed surrogates of a network's logits: each row's largest logit stays where and what it is.
+def surrogates(logits: Tensor, label: Tensor, *, printed: bool = True, sign: int = 1) -> tuple[Tensor, Tensor]:
+    """The surrogates of a network's logits: each row's largest logit stays where and what it is.
 
     Args:
         logits: [n, N], N >= 3. label: true classes [n].
+        printed: by the printed f, g and psi, else by the derived ones.
 
     Returns:
-        Surrogates [n, N], and whether each meets its printed condition on beta [n].
+        Surrogates [n, N], nan where they are not real, and whether each meets its condition on beta [n].
     """
     n, classes = logits.shape
+    f, g, psi = (f_printed, g_printed, psi_printed) if printed else (f_derived, g_derived, psi_derived)
     beta, top = logits.double().max(1)
-    correct = correct_logits(beta, f_printed(beta, classes, sign), classes)
-    wrong = wrong_logits(beta, g_printed(beta, classes, sign), psi_printed(beta, classes, sign), classes)
+    correct = correct_logits(beta, f(beta, classes, sign), classes)
+    wrong = wrong_logits(beta, g(beta, classes, sign), psi(beta, classes, sign), classes)
     right = top == label
     # Classes of each row in the order (predicted, label, others): sorted by what they are not.
     ranks = torch.full((n, classes), 2, device=logits.device)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from pipeline.figure import drawing, save, with_interval
-from pipeline.store import Reader, reading
+from pipeline.store import Reader, StoreError, reading
 
 SURFACES = {
     "as printed": "printed/surface/equation_10_relative",
@@ -30,6 +30,8 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
         beta, epsilon, error = (file.read(name) for name in ("beta", "epsilon", "error"))
         surfaces = {title: np.abs(file.read(name)) for title, name in SURFACES.items()}
     found = np.concatenate([surface[np.isfinite(surface) & (surface > 0)] for surface in surfaces.values()])
+    if not len(found):
+        raise StoreError(f"{model}: no logits of the model are allowed at any β, so there is nothing to draw")
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure = plt.figure(figsize=(width, 3.2 * height if responses else 2.2 * height))

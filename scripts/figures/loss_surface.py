@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 
 from pipeline.figure import drawing, save
-from pipeline.store import reading
+from pipeline.store import StoreError, reading
 
 VERSIONS = ("printed", "derived")
 NONE = "0.85"
@@ -23,6 +23,8 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
         beta, error, classes = file.read("beta"), float(file.read("error")), int(file.read("classes"))
         surfaces = {name: file.read(f"{name}/surface/loss") for name in VERSIONS}
     found = np.concatenate([surface[np.isfinite(surface)] for surface in surfaces.values()])
+    if not len(found):
+        raise StoreError(f"{model}: no logits of the model are allowed at any β, so there is nothing to draw")
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure, panels = plt.subplots(2, 1, figsize=(width, 2.1 * height), sharex=True)

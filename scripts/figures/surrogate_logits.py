@@ -39,9 +39,9 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
                 _curve(column[2], beta, g - psi, line, "C4", "g − ψ")
             column[2].set_xlabel("largest logit β (nat)")
             column[0].set_title(f"as {version}\n{column[0].get_title()}", size=6)
-        limit = file.read("printed/g_above_psi")[-1, 1]
-        panels[2, 0].axvline(limit, color="C2", linestyle=":", linewidth=0.8)
-        panels[2, 0].set_title(f"g = ψ at β = {limit:.2f}", size=7)
+        for limit in file.read("printed/g_above_psi")[-1:, 1]:
+            panels[2, 0].axvline(limit, color="C2", linestyle=":", linewidth=0.8)
+            panels[2, 0].set_title(f"g = ψ at β = {limit:.2f}", size=6)
         _curve(panels[1, 1], beta, beta - file.read("derived/plus/level/g"), ":", "C0", "β − g, ψ = 0")
         for axes, label in zip(panels[:, 0], ("correct (nat)", *["misclassified (nat)"] * 2), strict=True):
             axes.set_ylabel(label)
@@ -71,7 +71,7 @@ def _allowed(axes: Axes, file: Reader, group: str, beta: np.ndarray) -> None:
     kinds = file.read(f"{group}/kind")[file.read(f"{group}/kept")]
     counts = {name: (kinds == kind).mean() for kind, name in KINDS.items()}
     found = ", ".join(f"{100 * share:.0f} % {name}" for name, share in counts.items() if share)
-    axes.set_title(f"{'; '.join(parts)}{': ' if found else ' allowed'}{found}", size=6)
+    axes.set_title(f"{'; '.join(parts) or 'no β'}{': ' if found else ' allowed'}{found}", size=6)
 
 
 if "snakemake" in globals():

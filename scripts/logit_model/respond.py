@@ -44,6 +44,7 @@ def respond(
     x, label = to_inputs(train.images[index], device), torch.from_numpy(train.labels[index])
     logits = logits_in_batches(network, x, batch_size).double().cpu()
     targets, kept = logit_model.surrogates(logits, label)
+    derived = int(logit_model.surrogates(logits, label, printed=False)[1].sum())
     x, label, logits, targets, index = x[kept.to(device)], label[kept], logits[kept], targets[kept], index[kept.numpy()]
     right = logits.argmax(1) == label
     rows = right.nonzero()[:images, 0]
@@ -92,7 +93,9 @@ def respond(
                 f"prediction/{name}/gap_change", lead(predicted, own, rival), "change of the gap", ("image",), LOGITS
             )
             put_prediction(file, name, predicted, agreement(predicted, linear, own, rival, confidence, seed))
-        file.put("model/dropped", int((~kept).sum()), "training images without an allowed surrogate", ())
+        file.put("model/dropped", int((~kept).sum()), "training images without an allowed printed surrogate", ())
+        file.put("model/drawn", len(kept), "training images drawn", ())
+        file.put("model/derived", derived, "training images of those drawn with an allowed derived surrogate", ())
         for name, fitted in models.items():
             put_model(file, name, fitted, fitted.deviation(rows))
         file.put("population/error", 1 - float(right.double().mean()), "share of misclassified images in X", ())

@@ -20,20 +20,22 @@ NUMBERS = {
 MINIMUM = {"loss": "least exact loss", "gradient": "its gradient there"}
 KINDS = {1: "minimum", 0: "saddle", -1: "maximum", -9: "none"}
 
-# By name in the results of a network: the prediction as printed, and the one it stands beside.
-PAIRS = {"equation 8": ("equation_8", "derived"), "equation 12": ("printed", "derived")}
+# By part of the table, what its columns show of the predictions of a network's results.
+PREDICTIONS = {
+    "equation 8": {"printed": "equation_8", "derived": "derived"},
+    "equation 12": {"printed": "printed", "derived": "derived"},
+    "equation 12, own logits": {"derived": "derived_logits"},
+    "J J^T = 1": {"derived": "identity"},
+}
 MEASURES = {
     "mean cosine with the linear change": ("mean_cosine", ("mean", "mean_low", "mean_high")),
     "share of gaps that change alike": ("gap_sign", ("value", "low", "high")),
     "rank correlation of the gap's changes": ("gap_rank", ("value", "low", "high")),
 }
-ALONE = {"derived_logits": "equation 12, own logits", "identity": "J J^T = 1"}
 MODEL = {
     "multiplier": ("lambda*", "derived"),
     "explained": ("share of the targets' variance explained", "derived"),
     "median_deviation": ("median of ||J printed - J derived|| / ||J derived||", "printed"),
-    "images": ("rows of X", "derived"),
-    "rank": ("rank of X", "derived"),
 }
 
 
@@ -101,11 +103,15 @@ def _minima(file: Reader) -> list[Row]:
 
 
 def _model(file: Reader) -> list[Row]:
+    row: Row
     rows: list[Row] = []
     for targets in ("surrogates", "logits"):
         for name, (text, column) in MODEL.items():
-            value = file.read(f"model/{targets}/{name}")
-            rows.append({"part": f"ridge model of {targets}", "quantity": text, column: value})
+            row = {"part": f"ridge model of {targets}", "quantity": text}
+            rows.append(row | {column: file.read(f"model/{targets}/{name}")})
+    drawn, dropped, derived = (int(file.read(f"model/{name}")) for name in ("drawn", "dropped", "derived"))
+    row = {"part": "surrogates", "quantity": "training images that have one", "n": drawn}
+    rows.append(row | {"printed": drawn - dropped, "derived": derived})
     change = {"printed": file.read("population/equation_10"), "derived": file.read("population/equation_10_complete")}
     return [*rows, {"part": "equation 10 but for a common factor", "quantity": "change of the gap", **change}]
 
@@ -113,14 +119,12 @@ def _model(file: Reader) -> list[Row]:
 def _predictions(file: Reader) -> list[Row]:
     rows: list[Row] = []
     for text, (group, parts) in MEASURES.items():
-        for part, pair in PAIRS.items():
-            row: Row = {"part": part, "quantity": text, "n": file.read(f"prediction/{pair[0]}/{group}/n")}
-            for version, name in zip(("printed", "derived"), pair, strict=True):
+        for part, columns in PREDICTIONS.items():
+            row: Row = {"part": part, "quantity": text}
+            for version, name in columns.items():
+                row |= {"n": file.read(f"prediction/{name}/{group}/n")}
                 row |= _estimate(file, f"prediction/{name}/{group}", parts, version)
             rows.append(row)
-        for name, part in ALONE.items():
-            row = {"part": part, "quantity": text, "n": file.read(f"prediction/{name}/{group}/n")}
-            rows.append(row | _estimate(file, f"prediction/{name}/{group}", parts, "derived"))
     return rows
 
 

@@ -240,18 +240,21 @@ def test_membership_of_the_set_of_equation_1():
     assert expansion.belongs(change, reference).tolist() == [True, False, False, True]
 
 
-def test_surrogates_keep_the_largest_logit_in_its_place():
+@pytest.mark.parametrize("printed", [True, False])
+def test_surrogates_keep_the_largest_logit_in_its_place(printed):
+    kind = "printed" if printed else "derived"
+    f, g, psi = (getattr(model, f"{name}_{kind}") for name in ("f", "g", "psi"))
     logits = torch.randn(60, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * 3
     logits[:, 0] += 4
     label = torch.randint(5, (60,), generator=torch.Generator().manual_seed(3))
-    found, kept = model.surrogates(logits, label)
+    found, kept = model.surrogates(logits, label, printed=printed)
     for row in range(60):
         beta, top, own = logits[row].max(), int(logits[row].argmax()), int(label[row])
         right = top == own
-        other = model.f_printed(beta, 5) if right else model.psi_printed(beta, 5)
+        other = f(beta, 5) if right else psi(beta, 5)
         expected = other.repeat(5)
         if not right:
-            expected[own] = model.g_printed(beta, 5)
+            expected[own] = g(beta, 5)
         expected[top] = beta
         torch.testing.assert_close(found[row], expected, rtol=1e-14, atol=0, equal_nan=True)
         assert bool(kept[row]) == (bool(torch.isfinite(expected).all()) and int((expected >= beta).sum()) == 1)

@@ -164,3 +164,21 @@ def test_the_table_says_where_print_and_derivation_differ(model_file, response_f
     power = found["measured, finite change of the gap", "power: exponent", "", "net"]
     assert float(power["measured_low"]) < float(power["measured"]) < float(power["measured_high"])
     assert float(found["equation 8", "mean cosine with the linear change", "", "net"]["n"]) == 40
+
+
+@pytest.mark.parametrize("classes", [3, 100])
+def test_other_numbers_of_classes_are_drawn(classes, tmp_path):
+    path = str(tmp_path / "model.h5")
+    settings = {"classes": classes, "beta_max": 8.0, "points": 30, "error": 0.2, "epsilon": 0.1}
+    evaluate(output=path, table_betas=[1.0], reaches=[2.0], provenance=Provenance(), **settings)
+    surrogate_logits.draw(model=path, outputs=[str(tmp_path / "a.png")], style="paper")
+    with reading(path) as file:
+        assert file.read("derived/plus/correct/admissible")[0, 1] == pytest.approx(math.log(2 * (classes - 1)))
+
+
+def test_a_plane_without_any_allowed_logits_is_named(tmp_path):
+    path = str(tmp_path / "model.h5")
+    settings = {"classes": 10, "beta_max": 2.0, "points": 30, "error": 0.2, "epsilon": 0.1}
+    evaluate(output=path, table_betas=[1.0], reaches=[2.0], provenance=Provenance(), **settings)
+    with pytest.raises(StoreError, match="no logits of the model are allowed"):
+        loss_surface.draw(model=path, outputs=[str(tmp_path / "a.png")], style="paper")
