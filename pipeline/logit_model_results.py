@@ -19,6 +19,15 @@ PREDICTIONS = {
     "identity": "epsilon times the loss's gradient in the logits: J J^T = 1",
 }
 
+# How predictions compare with the measured linear change, and the names of the estimate and its limits.
+MEANS, ESTIMATES = ("mean", "mean_low", "mean_high"), ("value", "low", "high")
+MEASURES = {
+    "mean_cosine": ("cosine with the linear change of the logits", MEANS),
+    "mean_signs": ("share of logits that change in the same direction", MEANS),
+    "gap_sign": ("share of gaps that change in the same direction", ESTIMATES),
+    "gap_rank": ("rank correlation of the gap's changes", ESTIMATES),
+}
+
 # Of regressions of the gap's change, or of its logarithm on that of the gap.
 TERMS = {"line": ("constant", "gap"), "parabola": ("constant", "gap", "gap^2"), "power": ("constant", "exponent")}
 
@@ -43,12 +52,7 @@ def put_prediction(file: Writer, name: str, predicted: Any, found: Any) -> None:
     file.put(f"{group}/response", predicted, f"change of the logits by {text}", ("image", "class"), LOGITS)
     file.put(f"{group}/cosine", found.cosine, "cosine with the linear change of the logits", ("image",))
     file.put(f"{group}/signs", found.signs, "share of logits that change in the same direction", ("image",))
-    for key, what in (
-        ("mean_cosine", "the cosine with the linear change"),
-        ("mean_signs", "the share of logits that change in the same direction"),
-        ("gap_sign", "the share of gaps that change in the same direction"),
-        ("gap_rank", "Spearman's correlation of the gap's changes"),
-    ):
+    for key, (what, _) in MEASURES.items():
         put_summary(file, f"{group}/{key}", asdict(getattr(found, key)), what, "1")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.logit_model_results import TERMS
+from pipeline.logit_model_results import ESTIMATES, MEASURES, TERMS
 from pipeline.results import write_csv
 from pipeline.store import Provenance, Reader, reading
 
@@ -26,11 +26,6 @@ PREDICTIONS = {
     "equation 12": {"printed": "printed", "derived": "derived"},
     "equation 12, own logits": {"derived": "derived_logits"},
     "J J^T = 1": {"derived": "identity"},
-}
-MEASURES = {
-    "mean cosine with the linear change": ("mean_cosine", ("mean", "mean_low", "mean_high")),
-    "share of gaps that change alike": ("gap_sign", ("value", "low", "high")),
-    "rank correlation of the gap's changes": ("gap_rank", ("value", "low", "high")),
 }
 MODEL = {
     "multiplier": ("lambda*", "derived"),
@@ -118,7 +113,7 @@ def _model(file: Reader) -> list[Row]:
 
 def _predictions(file: Reader) -> list[Row]:
     rows: list[Row] = []
-    for text, (group, parts) in MEASURES.items():
+    for group, (text, parts) in MEASURES.items():
         for part, columns in PREDICTIONS.items():
             row: Row = {"part": part, "quantity": text}
             for version, name in columns.items():
@@ -140,14 +135,14 @@ def _dependence(file: Reader) -> list[Row]:
         for name, terms in TERMS.items():
             group = f"dependence/{step}/{name}"
             if f"{group}/value" in file:
-                limits = [file.read(f"{group}/{key}") for key in ("value", "low", "high")]
+                limits = [file.read(f"{group}/{key}") for key in ESTIMATES]
                 for place, term in enumerate(terms):
                     value, low, high = (column[place] for column in limits)
                     row: Row = {"part": part, "quantity": f"{name}: {term}", "n": file.read(f"{group}/n")}
                     rows.append(row | {"measured": value, "measured_low": low, "measured_high": high})
         group = f"dependence/{step}/shrinks"
         row = {"part": part, "quantity": "share of gaps that shrink", "n": file.read(f"{group}/n")}
-        rows.append(row | _estimate(file, group, ("value", "low", "high"), "measured"))
+        rows.append(row | _estimate(file, group, ESTIMATES, "measured"))
     return rows
 
 

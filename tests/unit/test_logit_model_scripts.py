@@ -163,7 +163,7 @@ def test_the_table_says_where_print_and_derivation_differ(model_file, response_f
     assert found["wrong, psi = 0, root +", "range of beta allowed", "", ""]["derived"] == "none"
     power = found["measured, finite change of the gap", "power: exponent", "", "net"]
     assert float(power["measured_low"]) < float(power["measured"]) < float(power["measured_high"])
-    assert float(found["equation 8", "mean cosine with the linear change", "", "net"]["n"]) == 40
+    assert float(found["equation 8", "cosine with the linear change of the logits", "", "net"]["n"]) == 40
 
 
 @pytest.mark.parametrize("classes", [3, 100])
