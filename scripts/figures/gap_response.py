@@ -1,6 +1,7 @@
 """Draw how much an FGSM step changes the logit gap: by the analytic model and measured (Seguin, figure C.3)."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -49,7 +50,8 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
         above.colorbar(picture, ax=panels, label=label, extend="both", aspect=40)
         if responses:
             axes = parts[1, 0].subplots()
-            for path, name, (colour, marker) in zip(responses, names, MARKERS, strict=False):
+            networks = zip(responses, names, strict=True)
+            for (path, name), (colour, marker) in zip(networks, cycle(MARKERS), strict=False):
                 with reading(path) as file:
                     _measured(axes, file, name, colour, marker)
                     step = float(file.read("epsilon"))
