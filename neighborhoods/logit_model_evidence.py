@@ -1,0 +1,72 @@
+"""Statistics that decide the claims of Seguin's appendix C, on the arrays of stored results; as in `evidence`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neighborhoods.claims import Finding, above, equivalence, signed
+from neighborhoods.gap_dependence import gap_dependence
+from neighborhoods.statistics import summarize_finite
+
+Cell = Mapping[str, Any]
+
+
+def gap_shrinks(
+    cells: Sequence[Cell], share: float, confidence: float, comparisons: int = 1, step: str = "finite"
+) -> Finding:
+    """More than a share of the gaps of correctly classified images get smaller under the step."""
+    found = gap_dependence(*_gaps(cells[0], step), _level(confidence, comparisons)).shrinks
+    return above(found.value, found.low, found.high, found.n, share)
+
+
+def gap_curvature(
+    cells: Sequence[Cell], expects: float, confidence: float, comparisons: int = 1, step: str = "finite"
+) -> Finding:
+    """The sign of c in change = a + b gap + c gap^2, with an HC3 interval."""
+    fit = gap_dependence(*_gaps(cells[0], step), _level(confidence, comparisons)).parabola
+    return signed(float(fit.value[2]), float(fit.low[2]), float(fit.high[2]), fit.n, expects)
+
+
+def gap_exponent(
+    cells: Sequence[Cell],
+    published: float,
+    tolerance: float,
+    confidence: float,
+    comparisons: int = 1,
+    step: str = "finite",
+) -> Finding | None:
+    """The exponent of |change| as a power of the gap lies within `tolerance` of the published: 2 for a square."""
+    fit = gap_dependence(*_gaps(cells[0], step), _level(confidence, comparisons)).power
+    if fit is None:
+        return None
+    value, low, high = (float(limits[1]) for limits in (fit.value, fit.low, fit.high))
+    return Finding(value, low, high, fit.n, equivalence(low - published, high - published, tolerance))
+
+
+def response_cosine(
+    cells: Sequence[Cell], prediction: str, least: float, confidence: float, comparisons: int = 1
+) -> Finding:
+    """The mean cosine of predicted and measured changes of the logits is above `least`."""
+    found = summarize_finite(cells[0][f"prediction/{prediction}/cosine"], None, _level(confidence, comparisons))
+    return above(found.mean, found.mean_low, found.mean_high, found.n, least)
+
+
+def response_gain(
+    cells: Sequence[Cell], prediction: str, beside: str, expects: float, confidence: float, comparisons: int = 1
+) -> Finding:
+    """The sign of the mean difference of two predictions' cosines with the measured change, image by image."""
+    first, second = (np.asarray(cells[0][f"prediction/{name}/cosine"], float) for name in (prediction, beside))
+    found = summarize_finite(first - second, None, _level(confidence, comparisons))
+    return signed(found.mean, found.mean_low, found.mean_high, found.n, expects)
+
+
+def _gaps(cell: Cell, step: str) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(cell["gap"], float), np.asarray(cell[f"change/{step}"], float)
+
+
+def _level(confidence: float, comparisons: int) -> float:
+    return 1 - (1 - confidence) / comparisons
+
+
+STATISTICS = (gap_shrinks, gap_curvature, gap_exponent, response_cosine, response_gain)
