@@ -42,7 +42,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 def train(x: Tensor, y: Tensor, test: tuple[Tensor, Tensor], epochs: int) -> dict[str, nn.Module]:
     """A network trained in the standard way, and one trained on PGD's images after two standard epochs."""
-    networks = {}
+    networks: dict[str, nn.Module] = {}
     for name, attack in (("standard", None), ("adversarial", ATTACK)):
         torch.manual_seed(0)
         networks[name] = strided_cnn((1, 28, 28), 16, 10)

@@ -122,6 +122,9 @@ SCRIPTS = {
     "wedge_crossings": "scripts/figures/wedge_crossings.py",
 }
 
+# Stages of studies in which nothing is drawn at random.
+SEEDLESS = ("outputs", "distributions")
+
 # Numbers of the sources. Part of a table's digest and not an input, whose path would depend on the checkout's place.
 PUBLISHED = {
     "persistence_by_network": Path("published") / "bell.yaml",

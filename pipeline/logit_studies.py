@@ -142,10 +142,12 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
     split = {"validation": entry["validation"]}
     match stage, names:
         case "teachers", (teacher, _):
-            attack = entry["adversarial"] if teacher == "adversarial" else None
+            attack = {key: value for key, value in entry["adversarial"].items() if key != "warm_up"}
+            robust = teacher == "adversarial"
             return {
                 "training": entry["training"],
-                "adversarial": attack,
+                "adversarial": attack if robust else None,
+                "warm_up": entry["adversarial"]["warm_up"] if robust else 0,
                 "checkpoints": entry["checkpoints"],
                 **split,
             }
@@ -164,6 +166,7 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
                 "epsilon": entry["adversarial"]["epsilon"],
                 "epoch": None if checkpoint is None else checkpoint[1],
                 "seeds": entry["seeds"],
+                "confidence": entry["analysis"]["confidence"],
                 **entry["robustness"],
             }
         case _, () if stage in ANALYSES:

@@ -21,6 +21,7 @@ from pipeline.catalogue import (
     PUBLISHED,
     ROW_PLOTS,
     SCRIPTS,
+    SEEDLESS,
     SYNSETS,
     WITH_OPTIONS,
 )
@@ -138,14 +139,10 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         seed_path = ["logits", stage, names[0], names[-1]]
     if stage == "models":
         seed_path.append(config["models"][names[1]]["seed"])
-    return _sorted(
-        {
-            **settings,
-            "code": code_digest(root, root / script, extra),
-            "seed": seed_for(config["seed"], *seed_path),
-            "threads": config["threads"],
-        }
-    )
+    if stage not in SEEDLESS:
+        settings["seed"] = seed_for(config["seed"], *seed_path)
+    code = code_digest(root, root / script, extra)
+    return _sorted({**settings, "code": code, "threads": config["threads"]})
 
 
 def section_for(config: Config, name: str, dataset: str, without: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -24,7 +24,6 @@ def record_outputs(
     validation: int,
     validation_seed: int,
     provenance: Provenance,
-    seed: int = 0,
     device: str = "cpu",
 ) -> None:
     """Write {split}/logits and {split}/label, train/index, epochs and seeds; networks are in evaluation mode.
