@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from neighborhoods.claims import Finding, above, equivalence, signed
+from neighborhoods.claims import (
+    NOT_AS_PRINTED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Finding,
+    above,
+    equivalence,
+    signed,
+)
 from neighborhoods.gap_dependence import gap_dependence
 from neighborhoods.statistics import summarize_finite
 
@@ -61,6 +69,41 @@ def response_gain(
     return signed(found.mean, found.mean_low, found.mean_high, found.n, expects)
 
 
+def stationary_logits(
+    cells: Sequence[Cell], root: str, side: str, tolerance: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The printed logits are a stationary point of equation 3: its gradient at them is below `tolerance` at every beta.
+
+    Where it is not, but that at the derived logits is wherever these are real, the formula does not hold as printed.
+    Numbers are computed, so that the interval is the range over beta.
+    """
+    printed, derived = (
+        np.asarray(cells[0][f"{version}/{root}/{side}/cubic_gradient_table"], float)
+        for version in ("printed", "derived")
+    )
+    printed, derived = printed[np.isfinite(printed)], derived[np.isfinite(derived)]
+    if not len(printed):
+        return None
+    right = len(derived) > 0 and bool((derived < tolerance).all())
+    wrong = NOT_AS_PRINTED if right else NOT_REPRODUCED
+    answer = REPRODUCED if (printed < tolerance).all() else wrong
+    return Finding(float(np.median(printed)), float(printed.min()), float(printed.max()), len(printed), answer)
+
+
+def positive_above(cells: Sequence[Cell], beta: float, confidence: float, comparisons: int = 1) -> Finding | None:
+    """The printed g exceeds the printed psi (root +) for every larger largest logit than `beta`, on the grid of beta.
+
+    Measured is the smallest difference there.
+    """
+    above_it = np.asarray(cells[0]["beta"], float) > beta
+    g, psi = (np.asarray(cells[0][f"printed/plus/wrong/{name}"], float)[above_it] for name in ("g", "psi"))
+    apart = (g - psi)[np.isfinite(g - psi)]
+    if not len(apart):
+        return None
+    answer = REPRODUCED if (apart > 0).all() else NOT_REPRODUCED
+    return Finding(float(apart.min()), float(apart.min()), float(apart.max()), len(apart), answer)
+
+
 def _gaps(cell: Cell, step: str) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(cell["gap"], float), np.asarray(cell[f"change/{step}"], float)
 
@@ -69,4 +112,12 @@ def _level(confidence: float, comparisons: int) -> float:
     return 1 - (1 - confidence) / comparisons
 
 
-STATISTICS = (gap_shrinks, gap_curvature, gap_exponent, response_cosine, response_gain)
+STATISTICS = (
+    gap_shrinks,
+    gap_curvature,
+    gap_exponent,
+    response_cosine,
+    response_gain,
+    stationary_logits,
+    positive_above,
+)

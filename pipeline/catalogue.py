@@ -63,6 +63,12 @@ SCRIPTS = {
     "distributions": "scripts/logits/describe.py",
     "answers": "scripts/logits/compare_answers.py",
     "images": "scripts/logits/compare_images.py",
+    "logit_surfaces": "scripts/logit_model/evaluate.py",
+    "logit_model": "scripts/logit_model/respond.py",
+    "surrogate_logits": "scripts/figures/surrogate_logits.py",
+    "loss_surface": "scripts/figures/loss_surface.py",
+    "gap_response": "scripts/figures/gap_response.py",
+    "logit_model_table": "scripts/tables/logit_model.py",
     "max_logits": "scripts/figures/max_logits.py",
     "logit_gaps": "scripts/figures/logit_gaps.py",
     "gap_epochs": "scripts/figures/gap_epochs.py",
@@ -123,7 +129,7 @@ SCRIPTS = {
 }
 
 # Stages of studies in which nothing is drawn at random.
-SEEDLESS = ("outputs", "distributions")
+SEEDLESS = ("outputs", "distributions", "logit_surfaces")
 
 # Numbers of the sources. Part of a table's digest and not an input, whose path would depend on the checkout's place.
 PUBLISHED = {
@@ -185,6 +191,7 @@ SINGLE = {
     "norms": "results/norms/gaussian_and_ball.h5",
     "wedges": "results/wedges/spectra_and_crossings.h5",
     "toy": "results/tilting/toy.h5",
+    "logit_surfaces": "results/logit_surfaces/surfaces.h5",
 }
 PLOT_SINGLE = {
     "cone_views": "cones",
@@ -194,7 +201,15 @@ PLOT_SINGLE = {
     "wedge_crossings": "wedges",
     "toy_images": "toy",
     "toy_planes": "toy",
+    "surrogate_logits": "logit_surfaces",
+    "loss_surface": "logit_surfaces",
+    "gap_response": "logit_surfaces",
 }
+
+# Plots and tables of networks that a section names, by their section.
+NAMED_PLOTS = {"gap_response": "logit_model"}
+NAMED_TABLES = {"logit_model": "logit_model"}
+
 
 # Plots of a pair of classes, those that are pages, and what shows every pair of `tilting.pairs`.
 PAGES = ("tilting_page", "rotation_page")

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.catalogue import (
     ATLAS,
+    NAMED_TABLES,
     PLOT_KERNEL,
     PLOT_PAIR,
     PLOT_SINGLE,
@@ -12,6 +13,7 @@ from pipeline.catalogue import (
     ROW_PLOTS,
 )
 from pipeline.logit_studies import study_mistakes
+from pipeline.named_networks import named_mistakes
 from pipeline.network_checks import network_mistakes
 from pipeline.study_artefacts import STUDENT_PLOTS, STUDY_PLOTS, STUDY_TABLES
 from pipeline.tilting_settings import tilting_mistakes
@@ -42,6 +44,7 @@ TABLE_NEEDED = {
     "network_layers": None,
     **dict.fromkeys(ATLAS, None),
     **dict.fromkeys(STUDY_TABLES, "studies"),
+    **dict.fromkeys(NAMED_TABLES, None),
     "detection": "attacks",
     "attack_comparison": "attacks",
     "persistence_by_attack": "attack_rows",
@@ -58,6 +61,7 @@ def cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from network_mistakes(config)
     yield from tilting_mistakes(config)
     yield from study_mistakes(config)
+    yield from named_mistakes(config)
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -100,7 +104,7 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
     for name, table in tables.items():
         table = _mapping(table)
         needed = TABLE_NEEDED.get(str(table.get("table")), "attack")
-        of_networks = () if table.get("table") in (*ATLAS, *STUDY_TABLES) else ("dataset", "rows")
+        of_networks = () if table.get("table") in (*ATLAS, *STUDY_TABLES, *NAMED_TABLES) else ("dataset", "rows")
         for key in (*of_networks, needed):
             if table and key and key not in table:
                 yield f"tables.{name}.{key}: required key is missing"

@@ -6,6 +6,8 @@ from typing import Any
 
 from pipeline.catalogue import (
     ATLAS,
+    NAMED_PLOTS,
+    NAMED_TABLES,
     PAGES,
     PAIRED,
     PLOT_KERNEL,
@@ -18,6 +20,7 @@ from pipeline.catalogue import (
     WITH_NATURAL,
 )
 from pipeline.logit_studies import study_graph
+from pipeline.named_networks import names_shown, networks_behind
 from pipeline.paths import (
     cell_path,
     data_path,
@@ -96,6 +99,12 @@ def result_paths(config: Config) -> list[str]:
     for name in config["artefacts"]:
         if name in config["tables"]:
             table = config["tables"][name]
+            if table["table"] in NAMED_TABLES:
+                section = NAMED_TABLES[table["table"]]
+                paths |= networks_behind(config, section, names_shown(config, section, table))
+                if section == "logit_model":
+                    paths.add(SINGLE["logit_surfaces"])
+                continue
             if table["table"] in STUDY_TABLES:
                 paths |= results_behind(config, table)
                 continue
@@ -111,6 +120,9 @@ def result_paths(config: Config) -> list[str]:
             continue
         entry = config["figures"]["catalogue"][name]
         plot = entry["plot"]
+        if plot in NAMED_PLOTS:
+            section = NAMED_PLOTS[plot]
+            paths |= networks_behind(config, section, names_shown(config, section, entry))
         if "study" in entry:
             paths |= results_behind(config, entry)
         elif plot in PLOT_KERNEL:

@@ -14,6 +14,8 @@ from pipeline.catalogue import (
     ARCHITECTURE_SETTINGS,
     ATLAS,
     DATA_SETTINGS,
+    NAMED_PLOTS,
+    NAMED_TABLES,
     NOT_SAMPLING,
     OPTIONS,
     PAGES,
@@ -28,6 +30,7 @@ from pipeline.catalogue import (
 from pipeline.digest import code_digest
 from pipeline.logit_studies import STAGES as STUDY_STAGES
 from pipeline.logit_studies import study_settings
+from pipeline.named_networks import named_network, names_shown
 from pipeline.seeds import seed_for
 from pipeline.selection import atlas_pairs
 from pipeline.study_artefacts import STUDY_TABLES, plot_settings, table_settings
@@ -125,6 +128,13 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = sampling | config["cones"]
         case "norms", ():
             settings = dict(config["norms"])
+        case "logit_surfaces", ():
+            settings = dict(config["logit_model"]["surfaces"])
+        case "logit_model", (name,):
+            found = named_network(config, stage, name)
+            section = config[stage]
+            settings = {key: value for key, value in section.items() if key not in ("surfaces", "networks")}
+            settings |= {"epoch": found.epoch, "epsilon": section["epsilon"] or found.epsilon}
         case "wedges", ():
             settings = {key: config["persistence"][key] for key in ("gamma", "confidence")} | config["wedges"]
         case "interpolation", (dataset, _, _):
@@ -197,6 +207,8 @@ def figure_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     settings = {"style": style} | {key: entry[key] for key in PLOT_SETTINGS.get(plot, ())}
     if plot in ATLAS:
         settings["pairs"] = atlas_pairs(config, artefact)
+    if plot in NAMED_PLOTS:
+        settings["names"] = names_shown(config, NAMED_PLOTS[plot], entry)
     if "study" in entry:
         settings |= plot_settings(config, entry)
     if plot in ROW_PLOTS:
@@ -218,7 +230,11 @@ def table_spec(config: Config, root: Path, artefact: str) -> dict[str, Any]:
     entry = config["tables"][artefact]
     kind = entry["table"]
     numbers = (root / PUBLISHED[kind],) if kind in PUBLISHED else ()
-    code = code_digest(root, root / SCRIPTS[kind], numbers)
+    # Some tables have the name of the stage whose results they show.
+    script = SCRIPTS.get(f"{kind}_table", SCRIPTS.get(kind, ""))
+    code = code_digest(root, root / script, numbers)
+    if kind in NAMED_TABLES:
+        return _sorted({"code": code, "names": names_shown(config, NAMED_TABLES[kind], entry)})
     if kind == "detection":
         settings = {"attacks": entry["attacks"], "false_positive_rate": entry["false_positive_rate"]}
         return _sorted({"code": code, "names": list(entry["rows"]), **settings})

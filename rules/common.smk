@@ -28,6 +28,7 @@ from pipeline.logit_studies import (
     target_path,
     teacher_path,
 )
+from pipeline.named_networks import named_network, named_path, names_shown
 from pipeline.photos import photos_below
 from pipeline.study_artefacts import plot_inputs, table_inputs
 from pipeline.teachers import TEACHERS
@@ -197,6 +198,31 @@ def study_input(name):
 
 def study_table_input(wildcards):
     return table_inputs(settings, settings["tables"][wildcards.artefact])
+
+
+def named_input(section):
+    """Input function: a network that a section names, and its images."""
+
+    def paths(wildcards):
+        found = named_network(settings, section, wildcards.name)
+        return {"data": found.data, "model": found.file}
+
+    return paths
+
+
+def named_results(section, catalogue):
+    """Input function: results of a section for the networks that a figure or table shows."""
+
+    def paths(wildcards):
+        entries = (
+            settings["tables"]
+            if catalogue == "tables"
+            else settings["figures"]["catalogue"]
+        )
+        names = names_shown(settings, section, entries[wildcards.artefact])
+        return [named_path(section, name) for name in names]
+
+    return paths
 
 
 def interpolated_input(wildcards):

@@ -13,7 +13,7 @@ from neighborhoods.networks import restore
 from neighborhoods.statistics import summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.logit_model_results import LOGITS, put_dependence, put_model, put_prediction
-from pipeline.results import PIXELS, read_network, read_split
+from pipeline.results import PIXELS, read_checkpoint, read_split
 from pipeline.store import Provenance, StoreError, writing
 
 
@@ -30,6 +30,7 @@ def respond(
     batch_size: int,
     seed: int,
     provenance: Provenance,
+    epoch: int | None = None,
     device: str = "cpu",
 ) -> None:
     """Write measured changes of logits and of gaps, the model's predictions, and how the change depends on the gap.
@@ -38,7 +39,7 @@ def respond(
     whose surrogate does not meet the printed condition on beta. Changes are those of the first `images` correctly
     classified ones among them, which belong to X as in the source.
     """
-    train, stored = read_split(data, "train"), read_network(model)
+    train, stored = read_split(data, "train"), read_checkpoint(model, epoch)
     network = restore(stored.settings, stored.weights, device).eval()
     index = train.order[:train_images]
     x, label = to_inputs(train.images[index], device), torch.from_numpy(train.labels[index])
