@@ -7,7 +7,7 @@ training that was stopped after any epoch ends in the same weights as training t
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ def run_epochs(
     seed: int,
     test: tuple[Tensor, Tensor],
     validation: tuple[Tensor, Tensor] | None = None,
+    first: Sequence[Objective] = (),
     checkpoints: Collection[int] = (),
     measures: Mapping[str, Measure] | None = None,
     state: State | None = None,
@@ -82,6 +83,7 @@ def run_epochs(
         objective: what is minimized on each batch, e.g. `classify(y)`.
         seed: of the order of the images, the augmentation and the objective.
         test, validation: images and labels whose accuracy is noted after each epoch.
+        first: objectives of the first epochs, in order, instead of `objective`.
         checkpoints: epochs, counted from 1, after which the weights are kept.
         measures: by name what else is noted of each epoch's batches, as seen while training.
         state: what `keep` was given by an earlier call with equal arguments; None to begin.
@@ -89,7 +91,10 @@ def run_epochs(
 
     Raises:
         TrainingError: the loss is no longer finite; the sentence says when and what to try.
+        ValueError: a checkpoint beyond the epochs.
     """
+    if not all(1 <= epoch <= schedule.epochs for epoch in checkpoints):
+        raise ValueError(f"expected checkpoints from 1 to {schedule.epochs}, found {sorted(checkpoints)}")
     device = x.device
     graphics = device.type == "cuda"
     if schedule.channels_last and graphics:
@@ -106,6 +111,7 @@ def run_epochs(
     for epoch in range(1 if state is None else state.epoch + 1, schedule.epochs + 1):
         for group in stepper.param_groups:
             group["lr"] = schedule.rate(epoch)
+        minimized = first[epoch - 1] if epoch <= len(first) else objective
         order, drawn = _generators(seed, epoch, device)
         network.train()
         sums = torch.zeros(len(names), dtype=torch.float64, device=device)
@@ -114,7 +120,7 @@ def run_epochs(
             if schedule.channels_last and graphics:
                 images = images.contiguous(memory_format=torch.channels_last)
             with half_precision(device, schedule.mixed_precision and graphics):
-                loss, logits = objective(network, images, rows, drawn)
+                loss, logits = minimized(network, images, rows, drawn)
             stepper.zero_grad()
             loss.backward()
             stepper.step()
@@ -159,6 +165,17 @@ def classify(labels: Tensor, adversarial: Mapping[str, Any] | None = None) -> Ob
         return functional.cross_entropy(logits, label), logits
 
     return objective
+
+
+def warm_up(labels: Tensor, adversarial: Mapping[str, Any], epochs: int) -> list[Objective]:
+    """Objectives of the first epochs of adversarial training, whose attacks grow from nothing.
+
+    Those of epoch e have (e - 1) / epochs of the settings' size and step. Under the full attack a network that knows
+    nothing yet may stay where it answers the same to all images.
+    """
+    sizes = ("epsilon", "step_size")
+    grown = [{**adversarial, **{size: adversarial[size] * done / epochs for size in sizes}} for done in range(epochs)]
+    return [classify(labels, settings if settings["epsilon"] else None) for settings in grown]
 
 
 def attacked(

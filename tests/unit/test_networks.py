@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import signal
 from torch import nn
 
-from neighborhoods.networks import bell_cnn, build, fully_connected, restore, weights_of
+from neighborhoods.networks import bell_cnn, build, fully_connected, restore, strided_cnn, weights_of
 
 
 def shapes(network: nn.Sequential, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
@@ -26,6 +26,30 @@ def test_c_networks_have_the_shapes_of_bells_table_3(channels):
     assert found["flatten"] == (channels * 36,)
     assert found["fc1"] == (256,)
     assert found["fc2"] == (10,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "half", "quarter"), [((1, 28, 28), (14, 14), (7, 7)), ((3, 32, 19), (16, 9), (8, 4))]
+)
+def test_each_convolution_of_a_strided_cnn_halves_the_sides(shape, half, quarter):
+    network = strided_cnn(shape, 6, 10)
+    found = shapes(network, torch.zeros(1, *shape))
+    assert found["conv1"] == (6, *half)
+    assert found["conv2"] == (12, *quarter)
+    assert found["fc1"] == (100,)
+    assert found["fc2"] == (10,)
+    kinds = [type(layer).__name__ for layer in network]
+    assert kinds == ["Conv2d", "ReLU"] * 2 + ["Flatten", "Linear", "ReLU", "Linear"]
+    weights = 16 * (shape[0] * 6 + 6 * 12) + 12 * quarter[0] * quarter[1] * 100 + 100 * 10
+    assert sum(p.numel() for p in network.parameters()) == weights + 6 + 12 + 100 + 10
+    same = build(shape, 10, architecture="strided_cnn", channels=6)
+    assert weights_of(same).keys() == weights_of(network).keys()
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 28), (28, 28)])
+def test_a_strided_cnn_needs_images_that_can_be_halved_twice(shape):
+    with pytest.raises(ValueError, match="strided CNN needs images"):
+        strided_cnn(shape, 4, 10)
 
 
 @pytest.mark.parametrize("channels", [2, 4, 8, 16, 32, 64, 128, 256, 512])

@@ -104,6 +104,37 @@ def test_shortcuts_carry_the_image_where_convolutions_are_zero():
     assert not out[:, 24:].any()
 
 
+@pytest.mark.parametrize(("classes", "parameters"), [(10, 11_173_962), (100, 11_220_132)])
+def test_the_resnet18_of_cifar_has_a_small_stem_and_no_pool(classes, parameters):
+    # The first number is that of the PyTorch networks for CIFAR-10 of this kind; a class has 512 weights and a bias.
+    network = build((3, 32, 32), classes, architecture="cifar_resnet18").eval()
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    found = {}
+    for name, module in network.named_children():
+        module.register_forward_hook(lambda _, __, out, name=name: found.update({name: tuple(out.shape[1:])}))
+    x = torch.rand(2, 3, 32, 32)
+    assert network(x).shape == (2, classes)
+    assert network.conv1.weight.shape == (64, 3, 3, 3)
+    assert found["conv1"] == found["maxpool"] == found["layer1"] == (64, 32, 32)
+    assert found["layer2"] == (128, 16, 16)
+    assert found["layer3"] == (256, 8, 8)
+    assert found["layer4"] == (512, 4, 4)
+
+
+def test_the_resnet18_of_cifar_sees_pixels_unless_told_otherwise():
+    normalization = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+    settings = {"input_shape": [3, 32, 32], "classes": 10, "architecture": "cifar_resnet18"}
+    torch.manual_seed(0)
+    bare = build(**settings).eval()
+    scaled = restore({**settings, "normalization": normalization}, weights_of(bare))
+    x = torch.rand(2, 3, 32, 32)
+    mean, std = (torch.tensor(normalization[key]).reshape(3, 1, 1) for key in ("mean", "std"))
+    # Eighteen layers in single precision.
+    torch.testing.assert_close(scaled(x), bare((x - mean) / std), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"cifar_resnet18 needs images \(3, rows, columns\), found \(1, 28, 28\)"):
+        build((1, 28, 28), 10, architecture="cifar_resnet18")
+
+
 def archive(path, records=7, name=None):
     generator = np.random.default_rng(0)
     made = {}

@@ -1,0 +1,104 @@
+"""Where a long job stands, beside its output: taken up by the next run of the same job, gone once the output is there.
+
+The file is declared in no rule, since Snakemake deletes the outputs of a job that failed. Its name holds a digest of
+what decides the result, so that no other job takes it up.
+"""
+
+import hashlib
+import json
+import logging
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.store import Provenance, publishing
+
+log = logging.getLogger(__name__)
+
+# Never changes once it is there: each of its groups has a file of its own, which is written once.
+SETTLED = "checkpoints"
+
+
+class Progress:
+    """The arrays that a job keeps from step to step, numbered from 1."""
+
+    def __init__(self, output: str | Path, provenance: Provenance) -> None:
+        """Of a job by its output and all that decides the output."""
+        self._output = Path(output)
+        attributes = json.dumps(provenance.attributes(), sort_keys=True)
+        self._digest = hashlib.sha256(attributes.encode()).hexdigest()[:16]
+
+    def read(self) -> tuple[int, dict[str, np.ndarray]] | None:
+        """The step that was kept last, and its arrays by name; None to begin.
+
+        What another job kept for the same output is removed, and what is damaged with a line in the log.
+        """
+        for path in self._files():
+            if not path.name.startswith(f".{self._output.name}.{self._digest}."):
+                path.unlink(missing_ok=True)
+        path = self._path()
+        if not path.exists():
+            self.remove()
+            return None
+        try:
+            arrays = _load(path)
+            step, settled = int(arrays.pop("step")), arrays.pop("settled")
+            for group in settled.tolist():
+                arrays |= _load(self._path(group))
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            log.warning("%s: damaged, so that the job starts anew (%s)", path, " ".join(str(error).split())[:200])
+            self.remove()
+            return None
+        log.info("%s: goes on after step %d", self._output, step)
+        return step, arrays
+
+    def keep(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Replace what was kept, whole or not at all.
+
+        Args:
+            arrays: by name; those named `checkpoints/{group}/...` must be as they were when they were first kept.
+
+        Raises:
+            StoreError: as for `publishing`.
+        """
+        settled: dict[str, dict[str, np.ndarray]] = {}
+        moving = {}
+        for name, array in arrays.items():
+            parts = name.split("/")
+            if parts[0] == SETTLED:
+                settled.setdefault(parts[1], {})[name] = array
+            else:
+                moving[name] = array
+        for group, content in settled.items():
+            if not self._path(group).exists():
+                _save(self._path(group), content)
+        _save(self._path(), {**moving, "step": np.array(step), "settled": np.array(list(settled), dtype=np.str_)})
+
+    def remove(self) -> None:
+        """Forget everything: the output is there."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def _path(self, group: str = "") -> Path:
+        return self._output.with_name(
+            ".".join(["", self._output.name, self._digest, *([group] if group else []), "state"])
+        )
+
+    def _files(self) -> list[Path]:
+        folder, name = self._output.parent, self._output.name
+        # The second kind is what a killed job was about to publish.
+        return [*folder.glob(f".{name}.*.state"), *folder.glob(f"..{name}.*.state.*.tmp")]
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    # Not HDF5, which would compress: this is written after every step, and checked by the archive's own checksums.
+    with publishing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
