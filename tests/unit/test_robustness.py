@@ -19,7 +19,7 @@ from torch import nn
 
 from neighborhoods.apgd import auto_pgd
 from neighborhoods.attack_contract import AttackError
-from neighborhoods.epochs import classify, run_epochs
+from neighborhoods.epochs import classify, run_epochs, warm_up
 from neighborhoods.networks import strided_cnn
 from neighborhoods.odi import diversified_starts, margin, odi_pgd
 from neighborhoods.robustness import (
@@ -48,10 +48,9 @@ def digits():
     model = strided_cnn((1, 28, 28), 4, 10)
     data = {"x": x[:2000], "y": y[:2000], "test": (x[4900:], y[4900:]), "seed": 0}
     attack = {"epsilon": EPSILON, "step_size": 0.05, "steps": 3}
-    # Adversarial training from the very start can get stuck where all logits are equal.
-    for epochs, adversarial in ((2, None), (3, attack)):
-        schedule = Schedule(epochs=epochs, batch_size=50, learning_rate=0.03)
-        run_epochs(model, objective=classify(data["y"], adversarial), schedule=schedule, **data)
+    schedule = Schedule(epochs=5, batch_size=50, learning_rate=0.03)
+    first = warm_up(data["y"], attack, 3)
+    run_epochs(model, objective=classify(data["y"], attack), schedule=schedule, first=first, **data)
     return model, x[4000 : 4000 + IMAGES], y[4000 : 4000 + IMAGES]
 
 
