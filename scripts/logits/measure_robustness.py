@@ -27,8 +27,8 @@ FIELDS = {
     "n": "images",
     "seeds": "networks",
     "mean": "mean of the shares over seeds",
-    "mean_low": "lower limit of the mean, over seeds",
-    "mean_high": "upper limit of the mean, over seeds",
+    "mean_low": "lower limit of the mean, for other seeds and images",
+    "mean_high": "upper limit of the mean, for other seeds and images",
 }
 
 

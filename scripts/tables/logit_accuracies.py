@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import yaml
 
-from neighborhoods.seed_accuracies import right, share_over_seeds
 from pipeline.results import write_csv
-from pipeline.store import Provenance, reading
+from pipeline.store import Provenance, Reader, reading
 
 ACCURACIES = ("natural", "adversarial")
 
@@ -39,11 +37,11 @@ def tabulate(
         row: dict[str, Any] = {"study": entry["study"], "network": entry["network"]}
         dataset, line = entry["published"] or ("", None)
         with reading(path) as result:
-            broken_by = result.read("broken_by", ("seed", "image"))
-        seeds, images = broken_by.shape
+            measured = {of: _measured(result, of) for of in ACCURACIES}
+            seeds, images = (int(result.read(f"natural/{key}")) for key in ("seeds", "n"))
         row |= {"images": images, "seeds": seeds, "published_dataset": dataset}
         for of in ACCURACIES:
-            row |= _measured(broken_by, of)
+            row |= measured[of]
             beside = reported[dataset][line][of] if line else {"value": None, "deviation": None}
             apart = row[f"{of}_pct"] - beside["value"] if line else None
             row |= {f"published_{of}_pct": beside["value"], f"published_{of}_sd": beside["deviation"]}
@@ -52,12 +50,10 @@ def tabulate(
     write_csv(output, rows)
 
 
-def _measured(broken_by: np.ndarray, of: str) -> dict[str, Any]:
-    hits = right(broken_by, of)
-    found = share_over_seeds(hits)
-    by_seed = " ".join(f"{100 * value:.4g}" for value in hits.mean(1))
-    line = {"pct": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high, "by_seed": by_seed}
-    return {f"{of}_{key}": value for key, value in line.items()}
+def _measured(result: Reader, of: str) -> dict[str, Any]:
+    mean, low, high = (100 * float(result.read(f"{of}/{key}")) for key in ("mean", "mean_low", "mean_high"))
+    by_seed = " ".join(f"{100 * value:.4g}" for value in result.read(f"{of}/measured", ("seed",)))
+    return {f"{of}_pct": mean, f"{of}_low": low, f"{of}_high": high, f"{of}_by_seed": by_seed}
 
 
 def _judged(entry: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import yaml
 from matplotlib.colors import to_hex
 from scipy import stats
 
+from neighborhoods.seed_accuracies import share_over_seeds
 from pipeline import figure
 from pipeline.results import put_summary
 from pipeline.store import Provenance, StoreError, writing
@@ -46,14 +47,11 @@ def network(tmp_path):
         path = tmp_path / f"{name}.h5"
         with writing(path, Provenance()) as file:
             file.put("broken_by", broken, "attack", ("seed", "image"))
-            for of, measured in (("natural", (broken >= 0).mean(1)), ("adversarial", (broken == 0).mean(1))):
-                half = stats.t.ppf(0.975, len(counts) - 1) * measured.std(ddof=1) / len(counts) ** 0.5
-                limits = {
-                    "mean": measured.mean(),
-                    "mean_low": measured.mean() - half,
-                    "mean_high": measured.mean() + half,
-                }
-                put_summary(file, of, limits, of, "1")
+            for of, hits in (("natural", broken >= 0), ("adversarial", broken == 0)):
+                over = share_over_seeds(hits)
+                limits = {"mean": over.value, "mean_low": over.low, "mean_high": over.high}
+                put_summary(file, of, limits | {"n": images, "seeds": len(counts)}, of, "1")
+                file.put(f"{of}/measured", hits.mean(1), of, ("seed",))
         return str(path)
 
     return written
