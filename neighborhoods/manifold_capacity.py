@@ -174,7 +174,8 @@ def _middle(ordered: NDArray[np.int64]) -> float:
     """Where the share of values at most n, linear between whole n, is one half."""
     places = np.arange(ordered[0] - 1, ordered[-1] + 1)
     shares = np.searchsorted(ordered, places, side="right") / len(ordered)
-    return float(np.interp(0.5, shares, places))
+    level = places[shares == 0.5]
+    return float(level.mean()) if len(level) else float(np.interp(0.5, shares, places))
 
 
 def _second_moment(upper: float, width: float = math.inf) -> float:

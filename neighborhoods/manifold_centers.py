@@ -20,8 +20,11 @@ BEYOND = 10
 RISES = 3
 LEAST_RANK_TO_STOP = 5
 
+# Starts of the search for each rank.
+STARTS = 4
+
 # Of the squared correlations' sum.
-TOLERANCE = 1e-11
+TOLERANCE = 1e-9
 ITERATIONS = 1000
 
 
@@ -46,8 +49,9 @@ def shared_directions(centers: Tensor) -> SharedDirections:
     """Subspace whose removal leaves centres least correlated.
 
     For each rank k the subspace V minimises the sum over pairs of squared correlations of (1 - V V^T)(c - mean c); k is
-    the one with the smallest mean absolute correlation, from 1 on. The minimum is a local one: the search for rank k
-    starts at the subspace of rank k - 1 and the direction that the rest of the centres has most in common.
+    the one with the smallest mean absolute correlation, from 1 on. There are many local minima: the search for rank k
+    starts several times at the subspace of rank k - 1 and one more direction, the one that the rest of the centres has
+    most in common or a random combination of centres, and takes the lowest end.
 
     Args:
         centers: [features, P], float64.
@@ -61,8 +65,8 @@ def shared_directions(centers: Tensor) -> SharedDirections:
             f"expected at least 3 manifolds, since directions of 2 centres or fewer say nothing, found {count}"
         )
     apart = centers - centers.mean(1, keepdim=True)
-    if bool((apart.norm(dim=0) <= 1e-12 * centers.norm(dim=0).amax()).any()):
-        raise ValueError("expected centres that differ from their mean, found a manifold whose centre is the mean")
+    if bool((apart == 0).all(0).any()):
+        raise ValueError("expected centres that differ from their mean, found one that is the mean")
     frame, sizes, _ = torch.linalg.svd(apart, full_matrices=False)
     used = sizes > 1e-12 * sizes[0]
     frame, sizes = frame[:, used], sizes[used]
@@ -101,8 +105,8 @@ def _least_correlated(x: Tensor, start: Tensor) -> Tensor:
     """Basis [N, k + 1] of the subspace without which rows x have the least squared cosines, from a start [N, k]."""
     unit, _ = _rest(x, start)
     common = torch.linalg.eigh(unit.T @ unit).eigenvectors[:, -1:]
-    columns = torch.linalg.qr(torch.cat([common, start], 1)).Q
-    shape = columns.shape
+    random = torch.randn(STARTS - 1, len(x), generator=torch.Generator().manual_seed(start.shape[1]), dtype=x.dtype) @ x
+    shape = (x.shape[1], start.shape[1] + 1)
 
     def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         # The value hangs on the span of the columns alone: no constraint is needed.
@@ -117,5 +121,9 @@ def _least_correlated(x: Tensor, start: Tensor) -> Tensor:
         return float(shared.square().sum() / 2), by_columns.numpy().ravel()
 
     options = {"maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS, "ftol": TOLERANCE, "gtol": 1e-7}
-    found = optimize.minimize(objective, columns.numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
-    return torch.linalg.qr(torch.from_numpy(found.x).view(shape)).Q
+    ends = []
+    for direction in torch.cat([common.T, random]):
+        columns = torch.linalg.qr(torch.cat([direction[:, None], start], 1)).Q.numpy()
+        ends.append(optimize.minimize(objective, columns.ravel(), jac=True, method="L-BFGS-B", options=options))
+    lowest = min(ends, key=lambda end: float(end.fun))
+    return torch.linalg.qr(torch.from_numpy(lowest.x).view(shape)).Q

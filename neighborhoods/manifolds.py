@@ -105,10 +105,10 @@ def mftma(points: Tensor | Sequence[Tensor], kappa: float = 0.0, n_t: int = 200,
     basis = shared.basis.to(device)
     apart = centers - (centers @ counts.double())[:, None] / counts.sum()
     lengths = (apart - basis @ (basis.T @ apart)).norm(dim=0)
-    if bool((lengths <= SMALLEST * centers.norm(dim=0).amax()).any()):
+    if bool((lengths <= SMALLEST * max(float(cloud.abs().max()) for cloud in clouds)).any()):
         raise ValueError(
-            f"expected centres outside the {basis.shape[1]} directions that all share, found manifold "
-            f"{int(lengths.argmin())} with its centre inside them"
+            f"expected centres apart from their mean and from the {basis.shape[1]} directions that all share, found "
+            f"manifold {int(lengths.argmin())} with its centre among them"
         )
     most = int(counts.max())
     gram = centers.new_zeros(len(clouds), most, most)
