@@ -51,7 +51,9 @@ def shared_directions(centers: Tensor) -> SharedDirections:
     For each rank k the subspace V minimises the sum over pairs of squared correlations of (1 - V V^T)(c - mean c); k is
     the one with the smallest mean absolute correlation, from 1 on. There are many local minima: the search for rank k
     starts several times at the subspace of rank k - 1 and one more direction, the one that the rest of the centres has
-    most in common or a random combination of centres, and takes the lowest end.
+    most in common or a random combination of centres. As in the published code the end counts at which the centre that
+    loses the largest share of its length loses least: lower ends may take a centre away, and its manifold's size is in
+    units of what is left.
 
     Args:
         centers: [features, P], float64.
@@ -124,6 +126,6 @@ def _least_correlated(x: Tensor, start: Tensor) -> Tensor:
     ends = []
     for direction in torch.cat([common.T, random]):
         columns = torch.linalg.qr(torch.cat([direction[:, None], start], 1)).Q.numpy()
-        ends.append(optimize.minimize(objective, columns.ravel(), jac=True, method="L-BFGS-B", options=options))
-    lowest = min(ends, key=lambda end: float(end.fun))
-    return torch.linalg.qr(torch.from_numpy(lowest.x).view(shape)).Q
+        found = optimize.minimize(objective, columns.ravel(), jac=True, method="L-BFGS-B", options=options)
+        ends.append(torch.linalg.qr(torch.from_numpy(found.x).view(shape)).Q)
+    return max(ends, key=lambda basis: float((_rest(x, basis)[1][:, 0] / x.norm(dim=1)).min()))
