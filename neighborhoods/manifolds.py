@@ -201,7 +201,7 @@ def anchor_points(points: Tensor, vectors: Tensor, kappa: float = 0.0, present: 
 
 
 def ball_anchor_points(radius: float, vectors: Tensor, kappa: float = 0.0) -> Tensor:
-    """Anchor points of a ball about the centre (Chung et al. 2018, section IV): along t, up to the ball's surface.
+    """Anchor points of a ball about the centre (Chung et al. 2018): along t, up to the ball's surface.
 
     The whole ball touches the hyperplane where t_0 + kappa > ||t|| / R; its anchor point is t / (t_0 + kappa) there.
 
@@ -219,7 +219,9 @@ def ball_anchor_points(radius: float, vectors: Tensor, kappa: float = 0.0) -> Te
 
 
 def anchor_geometry(vectors: Tensor, anchors: Tensor, kappa: float, dimensions: Tensor) -> AnchorGeometry:
-    """Capacity, radius and dimension from anchor points, in the conventions of the module.
+    """Capacity, radius and dimension from anchor points (Chung et al. 2018, equations 16, 17, 28 and 29).
+
+    In the conventions of the module.
 
     Args:
         vectors, anchors: T and s~ [P, n, D + 1], the centre's coordinate last.
