@@ -13,8 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-# A point enters each face about once in the active-set method; more passes than this mean that rounding decides.
-PASSES_PER_FACE = 10
+from neighborhoods.nonnegative import nonnegative_minimum
 
 
 def unit_normals(normals: ArrayLike) -> NDArray[np.float64]:
@@ -201,8 +200,7 @@ def nearest_in_sector(x: Tensor, angles: Sequence[float]) -> Tensor:
 def nearest_in_cone(x: Tensor, normals: ArrayLike) -> Tensor:
     """Nearest points of any cone {V x >= 0}: x + V^T lam, lam >= 0 with the least ||V^T lam + x|| (ERRATA, Part III).
 
-    Non-negative least squares by the active sets of Lawson and Hanson (1974), for all points at once: each has its own
-    set of faces. A pass takes B k^3 operations and 8 B k^2 bytes; there are about as many passes as active faces.
+    Non-negative least squares (`nonnegative`), for all points at once: each has its own set of faces.
 
     Args:
         x: points [B, n].
@@ -218,7 +216,7 @@ def nearest_in_cone(x: Tensor, normals: ArrayLike) -> Tensor:
     points = x.double()
     distances = _distances(points, normals)
     v = torch.from_numpy(unit_normals(normals)).to(points)
-    return (points + _nonnegative_weights(v @ v.T, distances) @ v).to(x.dtype)
+    return (points + nonnegative_minimum((v @ v.T)[None], -distances[None])[0] @ v).to(x.dtype)
 
 
 def _nearest_axis(first: Tensor, others: Tensor, slopes: Tensor, active_below: Tensor) -> Tensor:
@@ -240,40 +238,6 @@ def _nearest_axis(first: Tensor, others: Tensor, slopes: Tensor, active_below: T
     # The sums once more over the active ones alone, since the running ones can cancel.
     level = first[:, None] + (products * active).sum(1, keepdim=True)
     return (level / (1 + (squares * active).sum(1, keepdim=True))).clamp(min=0)
-
-
-def _nonnegative_weights(gram: Tensor, linear: Tensor) -> Tensor:
-    """argmin over lam >= 0 of lam G lam / 2 + q lam, for each row q [k] of `linear` [B, k]."""
-    result = torch.zeros_like(linear)
-    rows = torch.arange(len(linear), device=linear.device)
-    weights, q = torch.zeros_like(linear), linear
-    chosen, refused = (torch.zeros_like(linear, dtype=torch.bool) for _ in range(2))
-    enters = torch.ones_like(rows, dtype=torch.bool)
-    identity = torch.eye(len(gram)).to(gram)
-    for _ in range(PASSES_PER_FACE * (len(gram) + 1)):
-        gain, face = (-q - weights @ gram).masked_fill(chosen | refused, -math.inf).max(1)
-        going = ~enters | (gain > 100 * torch.finfo(q.dtype).eps * q.abs().amax(1))
-        result[rows[~going]] = weights[~going]
-        rows, weights, q, face, enters = rows[going], weights[going], q[going], face[going], enters[going]
-        chosen, refused = chosen[going], refused[going]
-        if not len(rows):
-            return result
-        newest = torch.zeros_like(chosen).scatter_(1, face[:, None], enters[:, None])
-        chosen = chosen | newest
-        system = torch.where(chosen[:, :, None] & chosen[:, None, :], gram, identity)
-        solution = torch.linalg.solve(system, torch.where(chosen, -q, 0))
-        negative = chosen & (solution <= 0)
-        # Only rounding makes the newest weight negative; without its face the others are what they were.
-        failed = negative & newest
-        again = failed.any(1, keepdim=True)
-        ratio = torch.where(negative, weights / (weights - solution), math.inf)
-        step = ratio.amin(1, keepdim=True).clamp(max=1).masked_fill(again, 0)
-        chosen = chosen & ~torch.where(again, failed, negative & (ratio <= step))
-        weights = torch.where(chosen, weights + step * (solution - weights), 0)
-        accepted = ~negative.any(1, keepdim=True)
-        enters = (again | accepted)[:, 0]
-        refused = (refused | failed) & ~accepted
-    raise RuntimeError(f"the nearest points of {len(rows)} points were not found: faces nearly parallel")
 
 
 def _distances(x: Tensor, normals: ArrayLike) -> Tensor:
