@@ -30,7 +30,7 @@ def point_capacity(kappa: float = 0.0) -> float:
 
 
 def ball_capacity(radius: float, dimension: float, kappa: float = 0.0) -> float:
-    """Capacity of L2 balls, by quadrature over ||t||, which has the law chi_D (Chung et al. 2018, section IV).
+    """Capacity of L2 balls, by quadrature over ||t||, which has the law chi_D (Chung et al. 2018).
 
     With x = ||t|| the vector's contribution is (R x + t_0 + kappa)^2 / (1 + R^2) where the ball's surface touches, that
     is for -R x < t_0 + kappa < x / R, and x^2 + (t_0 + kappa)^2 where the whole ball does.

@@ -85,9 +85,11 @@ def least_correlated_by_loops(apart, generator):
         found = []
         for _ in range(3):
             start = np.linalg.qr(np.column_stack([directions.T @ generator.standard_normal(len(x)), warm]))[0]
-            found.append(optimize.minimize(cost, start.ravel(), args=(rank,), jac=True, method="L-BFGS-B", tol=1e-11))
-        best = min(found, key=lambda one: one.fun)
-        warm = np.linalg.qr(best.x.reshape(-1, rank))[0]
+            end = optimize.minimize(cost, start.ravel(), args=(rank,), jac=True, method="L-BFGS-B", tol=1e-11)
+            found.append(np.linalg.qr(end.x.reshape(-1, rank))[0])
+        warm = max(
+            found, key=lambda q: min(np.linalg.norm(row - q @ (q.T @ row)) / np.linalg.norm(row) for row in directions)
+        )
         bases.append(frame @ warm)
         left.append(correlation_by_loops(directions - directions @ warm @ warm.T))
         if rank > 4 and left[-1] > left[-2] > left[-3] > left[-4]:
