@@ -199,7 +199,7 @@ def random_projection(points: Tensor, features: int, seed: int = 0) -> Tensor:
 
 
 def _named(network: nn.Module, layers: Sequence[str]) -> list[tuple[str, nn.Module]]:
-    modules = {name: module for name, module in network.named_modules() if name}
+    modules = dict(stages(network)) | {name: module for name, module in network.named_modules() if name}
     if unknown := [name for name in layers if name not in modules]:
         raise ValueError(f"expected layers among {', '.join(modules)}, found {', '.join(unknown)}")
     return [(name, modules[name]) for name in layers]
