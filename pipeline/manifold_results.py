@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from neighborhoods.manifold_layers import ANALYSED, LayerAnalysis
+from neighborhoods.statistics import Estimate
+from pipeline.results import put_summaries
 from pipeline.store import Reader, StoreError, Writer, reading
 
 KINDS = {
@@ -30,6 +32,15 @@ EACH = {
     "radius_error": "standard error of the radius over Gaussian vectors",
     "dimension_error": "standard error of the dimension over Gaussian vectors",
 }
+CENTERS = {
+    "removed": "rank of the structure that centres share, which is removed",
+    "residual_correlation": "mean absolute correlation of centres without it",
+}
+PREDICTED = {
+    "ball": "capacity of balls of the mean radius and dimension, exact integral",
+    "point": "capacity of points at the margin kappa + R sqrt(D) of the mean radius and dimension",
+}
+NONE = Estimate(math.nan, math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True)
@@ -51,39 +62,32 @@ class Layers:
 def put_kind(file: Writer, kind: str, layers: Sequence[LayerAnalysis], manifolds: int) -> None:
     """Store the analyses of one kind of manifolds, layer by layer; nan where a layer has none."""
     about = f"of {KINDS[kind]}"
-    file.put(f"{kind}/status", [layer.status for layer in layers], "ok, or why there is no analysis", ("layer",))
-    file.put(f"{kind}/manifolds_analysed", manifolds, "number of manifolds", ())
-    for name, text in QUANTITIES.items():
-        for key in LIMITS:
-            values = [math.nan if (it := layer.geometry) is None else getattr(getattr(it, name), key) for layer in layers]
-            file.put(f"{kind}/{name}/{key}", values, f"{key} of the {text} {about}", ("layer",))
-        counts = [0 if (it := layer.geometry) is None else getattr(it, name).n for layer in layers]
-        file.put(f"{kind}/{name}/n", counts, f"manifolds behind the {text}", ("layer",))
+    geometries = [layer.geometry for layer in layers]
     none = np.full(manifolds, math.nan)
+    file.put(f"{kind}/status", [layer.status for layer in layers], "ok, or why there is no analysis", ("layer",))
+    for name, text in QUANTITIES.items():
+        found = [NONE if geometry is None else getattr(geometry, name) for geometry in geometries]
+        put_summaries(file, f"{kind}/{name}", [asdict(one) for one in found], f"the {text} {about}", "1", ("layer",))
     for name, text in EACH.items():
-        rows = [none if (it := layer.geometry) is None else getattr(it.manifolds, name).cpu().numpy() for layer in layers]
+        rows = [none if geometry is None else np.asarray(getattr(geometry.manifolds, name)) for geometry in geometries]
         file.put(f"{kind}/manifolds/{name}", np.stack(rows), f"{text} of each manifold", ("layer", "manifold"))
-    rows = [none if (it := layer.geometry) is None else it.center_correlations.numpy() for layer in layers]
+    rows = [none if geometry is None else np.asarray(geometry.center_correlations) for geometry in geometries]
     text = "mean absolute correlation of each centre with the others"
     file.put(f"{kind}/manifolds/center_correlation", np.stack(rows), text, ("layer", "manifold"))
-    for name, text in (
-        ("removed", "rank of the structure that centres share, which is removed"),
-        ("residual_correlation", "mean absolute correlation of centres without it"),
-    ):
-        found = [math.nan if (it := layer.geometry) is None else getattr(it, name) for layer in layers]
-        file.put(f"{kind}/{name}", found, text, ("layer",))
-    ball = [layer.ball for layer in layers]
-    file.put(f"{kind}/ball", ball, "capacity of balls of the mean radius and dimension, exact integral", ("layer",))
-    text = "capacity of points at the margin R sqrt(D) of the mean radius and dimension"
-    file.put(f"{kind}/point", [layer.point for layer in layers], text, ("layer",))
+    for name, text in CENTERS.items():
+        values = [math.nan if geometry is None else getattr(geometry, name) for geometry in geometries]
+        file.put(f"{kind}/{name}", values, text, ("layer",))
+    for name, text in PREDICTED.items():
+        file.put(f"{kind}/{name}", [getattr(layer, name) for layer in layers], text, ("layer",))
 
 
 def put_simulated(file: Writer, kind: str, layers: Sequence[LayerAnalysis], trials: int) -> None:
     """Store simulated capacities of one kind of manifolds; nan where a layer has none."""
+    found = [layer.simulated for layer in layers]
     for key in LIMITS:
-        values = [math.nan if (it := layer.simulated) is None else getattr(it, key) for layer in layers]
+        values = [math.nan if one is None else getattr(one, key) for one in found]
         file.put(f"{kind}/simulated/{key}", values, f"{key} of the simulated capacity", ("layer",))
-    rows = [np.zeros(trials, int) if (it := layer.simulated) is None else it.features for layer in layers]
+    rows = [np.zeros(trials, int) if one is None else one.features for one in found]
     text = "least number of features that separate each trial's dichotomy, 0 for none"
     file.put(f"{kind}/simulated/features", np.stack(rows), text, ("layer", "trial"))
 

@@ -179,5 +179,3 @@ def _plain(config: Config, study: str) -> list[dict[str, Any]]:
         chosen = {value for key, value in names.items() if key.startswith(f"{loss}_e") and isinstance(value, str)}
         found += [{"name": name, "epoch": student_epoch(config, study, name), "loss": loss} for name in chosen]
     return sorted(found, key=lambda one: (one["loss"] == "kl", one["epoch"]))
-
-

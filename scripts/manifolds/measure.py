@@ -83,7 +83,9 @@ def measure(
         file.put("index", index, "position of each exemplar in the test split", ("exemplar",))
         file.put("label", split.labels[index], "true class of each exemplar", ("exemplar",))
         file.put("confidence", confidence, "level of each interval", ())
-        wrong = predict(network, kinds["adversarial"].flatten(0, 1)).unflatten(0, (exemplars, samples)) != label[:, None]
+        wrong = (
+            predict(network, kinds["adversarial"].flatten(0, 1)).unflatten(0, (exemplars, samples)) != label[:, None]
+        )
         text = "share of the PGD examples around each exemplar that the network gets wrong"
         file.put("adversarial/mistaken", wrong.double().mean(1).cpu(), text, ("exemplar",))
         for kind, images in kinds.items():
