@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy import integrate, linalg, optimize, special, stats
 from torch import Tensor
 
+from neighborhoods.manifold_centers import UnsuitedManifoldsError
+
 # Hulls nearer to the origin than this, relative to the points' size, contain it.
 RESIDUAL = 1e-7
 
@@ -108,8 +110,8 @@ def simulated_capacity(
         seed: of both. confidence: level of the interval, for which six trials or more are needed at 95 %.
 
     Raises:
-        ValueError: fewer than two manifolds or trials, shapes that do not fit, or a dichotomy that cannot be separated
-            with all features.
+        ValueError: fewer than two manifolds or trials, or shapes that do not fit. UnsuitedManifoldsError: a dichotomy
+            that cannot be separated with all features.
     """
     clouds = [np.asarray(cloud.cpu(), float) for cloud in points]
     if len(clouds) < 2 or any(cloud.ndim != 2 or len(cloud) != len(clouds[0]) for cloud in clouds) or trials < 2:
@@ -159,7 +161,7 @@ def _least_features(x: NDArray[np.float64], owner: NDArray[np.intp], generator: 
     projected = x @ generator.standard_normal((x.shape[1], high))
     while not separable(projected, labels):
         if high == x.shape[1]:
-            raise ValueError(
+            raise UnsuitedManifoldsError(
                 f"expected manifolds whose dichotomies are separable, found one that {high} features leave not"
             )
         low, high = high, min(2 * high, x.shape[1])

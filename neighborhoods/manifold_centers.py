@@ -23,9 +23,13 @@ LEAST_RANK_TO_STOP = 5
 # Starts of the search for each rank.
 STARTS = 4
 
-# Of the squared correlations' sum.
+# Of the squared correlations' sum, relative to it.
 TOLERANCE = 1e-9
 ITERATIONS = 1000
+
+
+class UnsuitedManifoldsError(ValueError):
+    """Points that the theory of manifold capacity says nothing about."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class SharedDirections:
     tried: Tensor
 
 
-def shared_directions(centers: Tensor) -> SharedDirections:
+def shared_directions(centers: Tensor, tolerance: float = TOLERANCE) -> SharedDirections:
     """Subspace whose removal leaves centres least correlated.
 
     For each rank k the subspace V minimises the sum over pairs of squared correlations of (1 - V V^T)(c - mean c); k is
@@ -57,9 +61,10 @@ def shared_directions(centers: Tensor) -> SharedDirections:
 
     Args:
         centers: [features, P], float64.
+        tolerance: relative change of the sum of squared correlations at which a search ends.
 
     Raises:
-        ValueError: fewer than three centres, or one that is the mean of all.
+        ValueError: fewer than three centres. UnsuitedManifoldsError: one is the mean of all.
     """
     count = centers.shape[1]
     if count < 3:
@@ -68,7 +73,7 @@ def shared_directions(centers: Tensor) -> SharedDirections:
         )
     apart = centers - centers.mean(1, keepdim=True)
     if bool((apart == 0).all(0).any()):
-        raise ValueError("expected centres that differ from their mean, found one that is the mean")
+        raise UnsuitedManifoldsError("expected centres that differ from their mean, found one that is the mean")
     frame, sizes, _ = torch.linalg.svd(apart, full_matrices=False)
     used = sizes > 1e-12 * sizes[0]
     frame, sizes = frame[:, used], sizes[used]
@@ -79,7 +84,7 @@ def shared_directions(centers: Tensor) -> SharedDirections:
     correlations = [_correlation(x, subspaces[0])]
     tried: list[float] = []
     for rank in range(1, highest + 1):
-        subspaces.append(_least_correlated(x, subspaces[-1]))
+        subspaces.append(_least_correlated(x, subspaces[-1], tolerance))
         correlations.append(_correlation(x, subspaces[-1]))
         tried.append(float(correlations[-1].mean()))
         last = tried[-RISES - 1 :]
@@ -103,7 +108,7 @@ def _correlation(x: Tensor, basis: Tensor) -> Tensor:
     return ((unit @ unit.T).abs().sum(1) - 1) / (len(x) - 1)
 
 
-def _least_correlated(x: Tensor, start: Tensor) -> Tensor:
+def _least_correlated(x: Tensor, start: Tensor, tolerance: float) -> Tensor:
     """Basis [N, k + 1] of the subspace without which rows x have the least squared cosines, from a start [N, k]."""
     unit, _ = _rest(x, start)
     common = torch.linalg.eigh(unit.T @ unit).eigenvectors[:, -1:]
@@ -122,7 +127,7 @@ def _least_correlated(x: Tensor, start: Tensor) -> Tensor:
         by_columns = torch.linalg.solve_triangular(triangle, by_basis.T, upper=True).T
         return float(shared.square().sum() / 2), by_columns.numpy().ravel()
 
-    options = {"maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS, "ftol": TOLERANCE, "gtol": 1e-7}
+    options = {"maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS, "ftol": tolerance, "gtol": 1e-7}
     ends = []
     for direction in torch.cat([common.T, random]):
         columns = torch.linalg.qr(torch.cat([direction[:, None], start], 1)).Q.numpy()

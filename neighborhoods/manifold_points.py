@@ -4,12 +4,19 @@ Images of manifolds are tensors [P, S, ...]: P manifolds of S samples each (Segu
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from neighborhoods.gradient_steps import pgd, uniform
 from neighborhoods.growth import stages
+
+# After these, and after blocks, a layer's work is done.
+ACTIVATIONS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Tanh, nn.Sigmoid, nn.Softplus, nn.Hardswish, nn.Hardtanh),
+)
 
 # Numbers of a block of a random projection's matrix, which is never held whole.
 NUMBERS = 2**24
@@ -88,10 +95,33 @@ def class_images(x: Tensor, y: Tensor, *, samples: int, generator: torch.Generat
     return torch.stack([x[order[y[order] == label][:samples]] for label in classes])
 
 
+def activation_layers(network: nn.Module) -> list[str]:
+    """Names of the `growth.stages` that end a layer: activation functions, blocks such as residual ones, the logits.
+
+    Raises:
+        ValueError: the network has no stages.
+    """
+    followed = stages(network)
+    if not followed:
+        raise ValueError(f"expected a network of several layers, found a {type(network).__name__} without any")
+    logits = followed[-1][1]
+    return [
+        name
+        for name, module in followed
+        if module is logits or isinstance(module, ACTIVATIONS) or any(True for _ in module.children())
+    ]
+
+
 def layer_points(
-    network: nn.Module, images: Tensor, *, features: int | None = None, seed: int = 0, batch_size: int = 512
+    network: nn.Module,
+    images: Tensor,
+    *,
+    layers: Sequence[str] | None = None,
+    features: int | None = None,
+    seed: int = 0,
+    batch_size: int = 512,
 ) -> dict[str, Tensor]:
-    """Points of manifolds in each layer of a network: names of `growth.stages` to [P, features, samples].
+    """Points of manifolds in layers of a network, by their names: [P, features, samples].
 
     The images come first, as "input"; layers are in the order in which an image passes, and one that is used again
     counts by its last output. Layers that give no tensor per image are left out.
@@ -99,22 +129,24 @@ def layer_points(
     Args:
         network: images [B, ...] to logits; in evaluation mode meanwhile.
         images: [P, samples, ...].
+        layers: names of modules; None for those of `growth.stages`.
         features: wider layers are projected to so many (`random_projection`); None for as they are.
         seed: of the projections, the same for layers of equal width.
 
     Raises:
-        ValueError: images that are no manifolds, or no features.
+        ValueError: images that are no manifolds, no features, or a module that the network does not have.
     """
     if images.ndim < 3 or 0 in images.shape or (features is not None and features < 1):
         raise ValueError(
             f"expected images [manifolds, samples, ...] and at least 1 feature, found {tuple(images.shape)} and "
             f"{features}"
         )
+    followed = stages(network) if layers is None else _named(network, layers)
     outputs: dict[str, Tensor] = {}
     kept: dict[str, list[Tensor]] = {}
     handles = [
         module.register_forward_hook(lambda module, inputs, output, name=name: outputs.update({name: output}))
-        for name, module in stages(network)
+        for name, module in followed
     ]
     training = network.training
     network.eval()
@@ -164,6 +196,13 @@ def random_projection(points: Tensor, features: int, seed: int = 0) -> Tensor:
         for rows in torch.arange(features).split(max(1, NUMBERS // wide))
     ]
     return torch.cat(blocks, 1) / math.sqrt(features)
+
+
+def _named(network: nn.Module, layers: Sequence[str]) -> list[tuple[str, nn.Module]]:
+    modules = dict(stages(network)) | {name: module for name, module in network.named_modules() if name}
+    if unknown := [name for name in layers if name not in modules]:
+        raise ValueError(f"expected layers among {', '.join(modules)}, found {', '.join(unknown)}")
+    return [(name, modules[name]) for name in layers]
 
 
 def _repeated(x: Tensor, epsilon: float, samples: int) -> Tensor:

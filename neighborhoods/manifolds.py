@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from neighborhoods.manifold_centers import shared_directions
+from neighborhoods.manifold_centers import TOLERANCE, UnsuitedManifoldsError, shared_directions
 from neighborhoods.nonnegative import nonnegative_minimum
 from neighborhoods.statistics import Estimate, summarize
 
@@ -64,7 +64,7 @@ class ManifoldGeometry:
         capacity: harmonic mean, its interval that of the mean inverse. radius, dimension: means.
         center_correlation: mean absolute correlation of pairs of centres before structure is removed, its interval by
             the jackknife over manifolds.
-        manifolds: each by itself.
+        manifolds: each by itself. center_correlations: mean absolute correlation of each centre with the others [P].
         removed: rank of the structure that centres share, removed from all points.
         residual_correlation: of the centres without it.
     """
@@ -74,11 +74,20 @@ class ManifoldGeometry:
     dimension: Estimate
     center_correlation: Estimate
     manifolds: AnchorGeometry
+    center_correlations: Tensor
     removed: int
     residual_correlation: float
 
 
-def mftma(points: Tensor | Sequence[Tensor], kappa: float = 0.0, n_t: int = 200, seed: int = 0) -> ManifoldGeometry:
+def mftma(
+    points: Tensor | Sequence[Tensor],
+    kappa: float = 0.0,
+    n_t: int = 200,
+    seed: int = 0,
+    *,
+    confidence: float = 0.95,
+    tolerance: float = TOLERANCE,
+) -> ManifoldGeometry:
     """Replica mean-field analysis of manifolds given by points.
 
     Manifolds of one point each are points: their capacity is that of points (2 at kappa = 0), radius and dimension are
@@ -88,12 +97,14 @@ def mftma(points: Tensor | Sequence[Tensor], kappa: float = 0.0, n_t: int = 200,
         points: [manifolds, features, samples], or a list of [features, samples] with numbers of samples of their own.
         kappa: margin, at least 0, in units of the centre's length.
         n_t: Gaussian vectors of a manifold; they form a Latin hypercube.
-        seed: of the vectors.
+        seed: of the vectors. confidence: level of the intervals.
+        tolerance: of the search for what centres share, see `shared_directions`.
 
     Raises:
-        ValueError: fewer than three manifolds, shapes that do not fit, numbers that are not finite, no more features
-            than points of a manifold, a centre that is the mean of all or lies in what centres share, a negative
-            kappa, or fewer than two vectors.
+        UnsuitedManifoldsError: no more features than points of a manifold, or a centre that is the mean of all or lies
+            in what centres share.
+        ValueError: fewer than three manifolds, shapes that do not fit, numbers that are not finite, a negative kappa,
+            or fewer than two vectors.
     """
     clouds = _checked(points)
     _check_sampling(kappa, n_t)
@@ -101,12 +112,12 @@ def mftma(points: Tensor | Sequence[Tensor], kappa: float = 0.0, n_t: int = 200,
     # Rotations do not count, and coordinates about the centre span no more dimensions than there are points.
     centers = torch.stack([cloud.double().mean(1) for cloud in clouds], 1)
     counts = torch.tensor([cloud.shape[1] for cloud in clouds], device=device)
-    shared = shared_directions(centers.cpu())
+    shared = shared_directions(centers.cpu(), tolerance)
     basis = shared.basis.to(device)
     apart = centers - (centers @ counts.double())[:, None] / counts.sum()
     lengths = (apart - basis @ (basis.T @ apart)).norm(dim=0)
     if bool((lengths <= SMALLEST * max(float(cloud.abs().max()) for cloud in clouds)).any()):
-        raise ValueError(
+        raise UnsuitedManifoldsError(
             f"expected centres apart from their mean and from the {basis.shape[1]} directions that all share, found "
             f"manifold {int(lengths.argmin())} with its centre among them"
         )
@@ -122,14 +133,15 @@ def mftma(points: Tensor | Sequence[Tensor], kappa: float = 0.0, n_t: int = 200,
     vectors[:, :, :-1] *= present[:, None]
     anchors = anchor_points(coordinates, vectors, kappa, present)
     each = anchor_geometry(vectors, anchors, kappa, counts)
-    inverse = summarize((1 / each.capacity).cpu().numpy())
+    inverse = summarize((1 / each.capacity).cpu().numpy(), None, confidence)
     capacity = Estimate(1 / inverse.mean, 1 / inverse.mean_high, _inverse(inverse.mean_low), len(clouds))
     return ManifoldGeometry(
         capacity,
-        _mean(each.radius),
-        _mean(each.dimension),
-        _jackknifed(shared.correlation.numpy()),
+        _mean(each.radius, confidence),
+        _mean(each.dimension, confidence),
+        center_correlation(shared.correlation.numpy(), confidence),
         each,
+        shared.correlation,
         basis.shape[1],
         shared.residual,
     )
@@ -249,6 +261,19 @@ def anchor_geometry(vectors: Tensor, anchors: Tensor, kappa: float, dimensions: 
     )
 
 
+def center_correlation(rows: NDArray[np.float64], confidence: float = 0.95) -> Estimate:
+    """Mean over pairs of centres, with the jackknife's interval over manifolds, whose pairs go with them.
+
+    Args:
+        rows: mean over its pairs of each manifold [P], P at least 3; or its difference between two networks.
+    """
+    count, mean = len(rows), float(rows.mean())
+    without = (count * mean - 2 * rows) / (count - 2)
+    error = math.sqrt((count - 1) / count * float(np.square(without - without.mean()).sum()))
+    half = error * float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    return Estimate(mean, mean - half, mean + half, count)
+
+
 def _checked(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
     clouds = list(points)
     shapes = [tuple(cloud.shape) for cloud in clouds]
@@ -259,7 +284,7 @@ def _checked(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
         )
     most = max(shape[1] for shape in shapes)
     if shapes[0][0] <= most:
-        raise ValueError(
+        raise UnsuitedManifoldsError(
             f"expected more features than points of a manifold, since the theory keeps the centre's direction apart "
             f"from theirs, found {shapes[0][0]} features and {most} points"
         )
@@ -293,15 +318,6 @@ def _inverse(value: float) -> float:
     return 1 / value if value > 0 else math.inf
 
 
-def _mean(values: Tensor) -> Estimate:
-    found = summarize(values.cpu().numpy())
+def _mean(values: Tensor, confidence: float) -> Estimate:
+    found = summarize(values.cpu().numpy(), None, confidence)
     return Estimate(found.mean, found.mean_low, found.mean_high, found.n)
-
-
-def _jackknifed(rows: NDArray[np.float64], confidence: float = 0.95) -> Estimate:
-    """Mean over pairs from each member's mean over its pairs [P]; leaving a member out takes its pairs away twice."""
-    count, mean = len(rows), float(rows.mean())
-    without = (count * mean - 2 * rows) / (count - 2)
-    error = math.sqrt((count - 1) / count * float(np.square(without - without.mean()).sum()))
-    half = error * float(stats.t.ppf((1 + confidence) / 2, count - 1))
-    return Estimate(mean, mean - half, mean + half, count)

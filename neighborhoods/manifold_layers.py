@@ -1,0 +1,81 @@
+"""One layer's manifolds: the mean-field analysis, what its radius and dimension predict, and simulation beside it.
+
+Seguin, section 4.2 and appendix A.4.
+"""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from neighborhoods.manifold_capacity import (
+    SimulatedCapacity,
+    ball_capacity,
+    point_capacity,
+    simulated_capacity,
+)
+from neighborhoods.manifold_centers import TOLERANCE, UnsuitedManifoldsError
+from neighborhoods.manifolds import ManifoldGeometry, mftma
+
+ANALYSED = "ok"
+
+
+@dataclass(frozen=True)
+class LayerAnalysis:
+    """What is known of manifolds in a layer.
+
+    Attributes:
+        status: `ANALYSED`, or why the theory says nothing about these points.
+        geometry: None where it does not.
+        ball: capacity of balls of the mean radius and dimension, by the exact integral. point: of points at the margin
+            that these give, kappa + R sqrt(D). Both nan without a geometry.
+        simulated: None where it was not asked for, or where the layer's features do not separate all dichotomies.
+    """
+
+    status: str
+    geometry: ManifoldGeometry | None
+    ball: float
+    point: float
+    simulated: SimulatedCapacity | None
+
+
+def analyse(
+    points: Tensor,
+    *,
+    kappa: float = 0.0,
+    n_t: int = 200,
+    trials: int = 0,
+    seed: int = 0,
+    confidence: float = 0.95,
+    tolerance: float = TOLERANCE,
+) -> LayerAnalysis:
+    """Analyse manifolds in a layer; what the theory cannot treat has a reason in place of numbers.
+
+    Fewer points would make manifolds smaller, and their capacity larger than that of the same manifolds in other
+    layers: a layer with too few features is left out, not thinned.
+
+    Args:
+        points: [manifolds, features, samples]. kappa, n_t, confidence, tolerance: as for `mftma`.
+        trials: of the simulated capacity, which has no margin; 0 for none.
+        seed: of Gaussian vectors and trials.
+
+    Raises:
+        ValueError: as for `mftma`, but for points that the theory says nothing about.
+    """
+    try:
+        geometry = mftma(points, kappa, n_t, seed, confidence=confidence, tolerance=tolerance)
+    except UnsuitedManifoldsError as error:
+        return LayerAnalysis(str(error), None, math.nan, math.nan, None)
+    radius, dimension = geometry.radius.value, geometry.dimension.value
+    ball = ball_capacity(radius, dimension, kappa) if dimension > 0 else point_capacity(kappa)
+    point = point_capacity(kappa + radius * math.sqrt(dimension))
+    return LayerAnalysis(ANALYSED, geometry, ball, point, _simulated(points, trials, seed, confidence))
+
+
+def _simulated(points: Tensor, trials: int, seed: int, confidence: float) -> SimulatedCapacity | None:
+    if not trials:
+        return None
+    try:
+        return simulated_capacity(points, trials, seed, confidence)
+    except UnsuitedManifoldsError:
+        return None
