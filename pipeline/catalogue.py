@@ -63,6 +63,9 @@ SCRIPTS = {
     "distributions": "scripts/logits/describe.py",
     "answers": "scripts/logits/compare_answers.py",
     "images": "scripts/logits/compare_images.py",
+    "manifolds": "scripts/manifolds/measure.py",
+    "manifold_layers": "scripts/figures/manifold_layers.py",
+    "manifold_capacity": "scripts/figures/manifold_capacity.py",
     "logit_surfaces": "scripts/logit_model/evaluate.py",
     "logit_model": "scripts/logit_model/respond.py",
     "surrogate_logits": "scripts/figures/surrogate_logits.py",
@@ -154,6 +157,7 @@ PLOT_SETTINGS = {
     "tilted_digits": ("alphas",),
     "tilting_plane": ("alphas",),
     "tilting_path": ("alphas",),
+    "manifold_layers": ("kinds",),
 }
 
 # The stage whose results each plot of a cell shows.
@@ -207,7 +211,7 @@ PLOT_SINGLE = {
 }
 
 # Plots and tables of networks that a section names, by their section.
-NAMED_PLOTS = {"gap_response": "logit_model"}
+NAMED_PLOTS = {"gap_response": "logit_model", "manifold_layers": "manifolds", "manifold_capacity": "manifolds"}
 NAMED_TABLES = {"logit_model": "logit_model"}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.catalogue import (
     ATLAS,
+    NAMED_PLOTS,
     NAMED_TABLES,
     PLOT_KERNEL,
     PLOT_PAIR,
@@ -37,6 +38,7 @@ NEEDED = {
     **dict.fromkeys(ATLAS, ()),
     "weight_decay": (),
     "zoo": (),
+    **dict.fromkeys(NAMED_PLOTS, ()),
     **dict.fromkeys((*STUDY_PLOTS, *STUDENT_PLOTS), ("study",)),
 }
 # Which attacks an entry of the tables must name, by its kind; one attack unless listed.

@@ -91,10 +91,11 @@ def named_mistakes(config: Config) -> Iterator[str]:
                 yield f"{where}.study: there is no study '{study}' in logits.studies{nearest(study, studies)}"
             elif isinstance(study, str):
                 yield from _network_mistakes(where, entry, mapping(studies[study]))
-    responses = mapping(config.get("logit_model"))
-    for name, entry in mapping(responses.get("networks")).items():
-        if "model" in mapping(entry) and responses.get("epsilon", 0) is None:
-            yield f"logit_model.epsilon: expected a number, which {name} has from no study, found null"
+    for section in SECTIONS:
+        settings = mapping(config.get(section))
+        for name, entry in mapping(settings.get("networks")).items():
+            if "model" in mapping(entry) and settings.get("epsilon", 0) is None:
+                yield f"{section}.epsilon: expected a number, which {name} has from no study, found null"
 
 
 def _network_mistakes(where: str, entry: Mapping[str, Any], study: Mapping[str, Any]) -> Iterator[str]:

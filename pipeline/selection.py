@@ -123,7 +123,8 @@ def result_paths(config: Config) -> list[str]:
         if plot in NAMED_PLOTS:
             section = NAMED_PLOTS[plot]
             paths |= networks_behind(config, section, names_shown(config, section, entry))
-        if "study" in entry:
+            paths |= {SINGLE[PLOT_SINGLE[plot]]} if plot in PLOT_SINGLE else set()
+        elif "study" in entry:
             paths |= results_behind(config, entry)
         elif plot in PLOT_KERNEL:
             paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}

@@ -135,6 +135,13 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             section = config[stage]
             settings = {key: value for key, value in section.items() if key not in ("surfaces", "networks")}
             settings |= {"epoch": found.epoch, "epsilon": section["epsilon"] or found.epsilon}
+        case "manifolds", (name,):
+            found = named_network(config, stage, name)
+            settings = {key: value for key, value in config[stage].items() if key != "networks"}
+            # Configurations without either are refused.
+            epsilon = settings["epsilon"] or found.epsilon or 0.0
+            step_size = settings["step_size"] or epsilon / 4
+            settings |= {"epoch": found.epoch, "epsilon": epsilon, "step_size": step_size}
         case "wedges", ():
             settings = {key: config["persistence"][key] for key in ("gamma", "confidence")} | config["wedges"]
         case "interpolation", (dataset, _, _):

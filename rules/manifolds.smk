@@ -1,0 +1,81 @@
+rule measure_manifolds:
+    input:
+        unpack(named_input("manifolds")),
+    output:
+        named_path("manifolds", "{name}"),
+    log:
+        "logs/manifolds/{name}.log",
+    benchmark:
+        "results/benchmarks/manifolds/{name}.tsv"
+    wildcard_constraints:
+        name=one_of(settings["manifolds"]["networks"]),
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=6000,
+        runtime=120,
+    params:
+        spec=spec_of("manifolds", "name"),
+        device=configured_device,
+    script:
+        "../scripts/manifolds/measure.py"
+
+
+rule draw_manifold_layers:
+    input:
+        manifolds=named_results("manifolds", "figures"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/manifold_layers.rst",
+            category="Seguin: logits",
+            labels={"artefact": "{artefact}: manifolds over layers"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("manifold_layers"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/manifold_layers.py"
+
+
+rule draw_manifold_capacity:
+    input:
+        manifolds=named_results("manifolds", "figures"),
+    output:
+        report(
+            "results/figures/{artefact}.png",
+            caption="../report/manifold_capacity.rst",
+            category="Seguin: logits",
+            labels={"artefact": "{artefact}: capacity, theory and simulation"},
+        ),
+        expand("results/figures/{{artefact}}.{kind}", kind=OTHER_FORMATS),
+    log:
+        "logs/figures/{artefact}.log",
+    benchmark:
+        "results/benchmarks/figures/{artefact}.tsv"
+    wildcard_constraints:
+        artefact=plots("manifold_capacity"),
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=figure_param,
+    script:
+        "../scripts/figures/manifold_capacity.py"
