@@ -17,6 +17,7 @@ from neighborhoods import (
     boundary_evidence,
     kernel_evidence,
     logit_evidence,
+    manifold_evidence,
     photo_evidence,
     sensitivity_evidence,
     student_evidence,
@@ -356,6 +357,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         *boundary_evidence.STATISTICS,
         *sensitivity_evidence.STATISTICS,
         *logit_evidence.STATISTICS,
+        *manifold_evidence.STATISTICS,
         *student_evidence.STATISTICS,
         *tilting_evidence.STATISTICS,
     )
