@@ -67,9 +67,11 @@ def put_kind(file: Writer, kind: str, layers: Sequence[Any], manifolds: int) -> 
         found = [NONE if geometry is None else asdict(getattr(geometry, name)) for geometry in geometries]
         put_summaries(file, f"{kind}/{name}", found, f"the {text} {about}", "1", ("layer",))
     for name, text in EACH.items():
-        rows = [none if geometry is None else np.asarray(getattr(geometry.manifolds, name)) for geometry in geometries]
+        rows = [
+            none if geometry is None else getattr(geometry.manifolds, name).cpu().numpy() for geometry in geometries
+        ]
         file.put(f"{kind}/manifolds/{name}", np.stack(rows), f"{text} of each manifold", ("layer", "manifold"))
-    rows = [none if geometry is None else np.asarray(geometry.center_correlations) for geometry in geometries]
+    rows = [none if geometry is None else geometry.center_correlations.cpu().numpy() for geometry in geometries]
     text = "mean absolute correlation of each centre with the others"
     file.put(f"{kind}/manifolds/center_correlation", np.stack(rows), text, ("layer", "manifold"))
     for name, text in CENTERS.items():
