@@ -75,6 +75,8 @@ _MODULES = (
     "low_discrepancy",
     "manifold_capacity",
     "manifold_centers",
+    "manifold_evidence",
+    "manifold_layers",
     "manifold_points",
     "manifolds",
     "means",

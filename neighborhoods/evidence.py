@@ -18,6 +18,7 @@ from neighborhoods import (
     kernel_evidence,
     logit_evidence,
     logit_model_evidence,
+    manifold_evidence,
     photo_evidence,
     sensitivity_evidence,
     student_evidence,
@@ -358,6 +359,7 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         *sensitivity_evidence.STATISTICS,
         *logit_evidence.STATISTICS,
         *logit_model_evidence.STATISTICS,
+        *manifold_evidence.STATISTICS,
         *student_evidence.STATISTICS,
         *tilting_evidence.STATISTICS,
     )

@@ -86,7 +86,8 @@ class SimulatedCapacity:
     Attributes:
         value: manifolds over the number of features at which half of the dichotomies are separable.
         low, high: exact interval, from order statistics of `features`.
-        features: the least number at which each trial's dichotomy is separable [trials].
+        features: the least number at which each trial's dichotomy is separable [trials]; one more than there are where
+            none separates it.
     """
 
     value: float
@@ -110,8 +111,8 @@ def simulated_capacity(
         seed: of both. confidence: level of the interval, for which six trials or more are needed at 95 %.
 
     Raises:
-        ValueError: fewer than two manifolds or trials, or shapes that do not fit. UnsuitedManifoldsError: a dichotomy
-            that cannot be separated with all features.
+        ValueError: fewer than two manifolds or trials, or shapes that do not fit. UnsuitedManifoldsError: all features
+            leave half of the dichotomies or more without a hyperplane.
     """
     clouds = [np.asarray(cloud.cpu(), float) for cloud in points]
     if len(clouds) < 2 or any(cloud.ndim != 2 or len(cloud) != len(clouds[0]) for cloud in clouds) or trials < 2:
@@ -128,8 +129,15 @@ def simulated_capacity(
     generator = np.random.default_rng(seed)
     least = np.array([_least_features(x, owner, generator) for _ in range(trials)])
     ordered = np.sort(least)
+    unseparated = int((ordered > x.shape[1]).sum())
+    if 2 * unseparated >= trials:
+        raise UnsuitedManifoldsError(
+            f"expected manifolds most of whose dichotomies are separable, found {unseparated} of {trials} that "
+            f"{x.shape[1]} features leave not"
+        )
     tail = int(stats.binom.ppf((1 - confidence) / 2, trials, 0.5)) - 1
     few, many = (ordered[tail] - 1, ordered[-1 - tail]) if tail >= 0 else (0, np.inf)
+    many = many if many <= x.shape[1] else np.inf
     count = len(clouds)
     return SimulatedCapacity(count / _middle(ordered), count / many, count / few if few > 0 else math.inf, least)
 
@@ -153,7 +161,7 @@ def separable(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
 
 
 def _least_features(x: NDArray[np.float64], owner: NDArray[np.intp], generator: np.random.Generator) -> int:
-    """Least number of random projected features at which a random dichotomy of manifolds is separable."""
+    """Least number of random projected features at which a random dichotomy of manifolds is separable, or one more."""
     manifolds = int(owner[-1]) + 1
     labels = generator.permutation(np.where(np.arange(manifolds) < manifolds // 2, 1.0, -1.0))[owner]
     # Without features nothing is separable.
@@ -161,9 +169,7 @@ def _least_features(x: NDArray[np.float64], owner: NDArray[np.intp], generator: 
     projected = x @ generator.standard_normal((x.shape[1], high))
     while not separable(projected, labels):
         if high == x.shape[1]:
-            raise UnsuitedManifoldsError(
-                f"expected manifolds whose dichotomies are separable, found one that {high} features leave not"
-            )
+            return high + 1
         low, high = high, min(2 * high, x.shape[1])
         projected = np.hstack([projected, x @ generator.standard_normal((x.shape[1], high - low))])
     while high - low > 1:

@@ -29,7 +29,7 @@ class LayerAnalysis:
         geometry: None where it does not.
         ball: capacity of balls of the mean radius and dimension, by the exact integral. point: of points at the margin
             that these give, kappa + R sqrt(D). Both nan without a geometry.
-        simulated: None where it was not asked for, or where the layer's features do not separate all dichotomies.
+        simulated: None where it was not asked for, or where all features separate less than half of the dichotomies.
     """
 
     status: str

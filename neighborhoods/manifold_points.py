@@ -199,7 +199,8 @@ def random_projection(points: Tensor, features: int, seed: int = 0) -> Tensor:
 
 
 def _named(network: nn.Module, layers: Sequence[str]) -> list[tuple[str, nn.Module]]:
-    modules = dict(stages(network)) | {name: module for name, module in network.named_modules() if name}
+    # A network that is a layer itself is a stage without a name of its own.
+    modules = {name: module for name, module in network.named_modules() if name} | dict(stages(network))
     if unknown := [name for name in layers if name not in modules]:
         raise ValueError(f"expected layers among {', '.join(modules)}, found {', '.join(unknown)}")
     return [(name, modules[name]) for name in layers]

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from neighborhoods.manifold_layers import ANALYSED, LayerAnalysis
-from neighborhoods.statistics import Estimate
 from pipeline.results import put_summaries
 from pipeline.store import Reader, StoreError, Writer, reading
 
@@ -40,7 +38,7 @@ PREDICTED = {
     "ball": "capacity of balls of the mean radius and dimension, exact integral",
     "point": "capacity of points at the margin kappa + R sqrt(D) of the mean radius and dimension",
 }
-NONE = Estimate(math.nan, math.nan, math.nan, 0)
+NONE = {"value": math.nan, "low": math.nan, "high": math.nan, "n": 0}
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,21 @@ class Layers:
     high: np.ndarray
 
 
-def put_kind(file: Writer, kind: str, layers: Sequence[LayerAnalysis], manifolds: int) -> None:
-    """Store the analyses of one kind of manifolds, layer by layer; nan where a layer has none."""
+def put_kind(file: Writer, kind: str, layers: Sequence[Any], manifolds: int) -> None:
+    """Store each layer's `LayerAnalysis` of one kind of manifolds; nan where the theory says nothing."""
     about = f"of {KINDS[kind]}"
     geometries = [layer.geometry for layer in layers]
     none = np.full(manifolds, math.nan)
     file.put(f"{kind}/status", [layer.status for layer in layers], "ok, or why there is no analysis", ("layer",))
     for name, text in QUANTITIES.items():
-        found = [NONE if geometry is None else getattr(geometry, name) for geometry in geometries]
-        put_summaries(file, f"{kind}/{name}", [asdict(one) for one in found], f"the {text} {about}", "1", ("layer",))
+        found = [NONE if geometry is None else asdict(getattr(geometry, name)) for geometry in geometries]
+        put_summaries(file, f"{kind}/{name}", found, f"the {text} {about}", "1", ("layer",))
     for name, text in EACH.items():
-        rows = [none if geometry is None else np.asarray(getattr(geometry.manifolds, name)) for geometry in geometries]
+        rows = [
+            none if geometry is None else getattr(geometry.manifolds, name).cpu().numpy() for geometry in geometries
+        ]
         file.put(f"{kind}/manifolds/{name}", np.stack(rows), f"{text} of each manifold", ("layer", "manifold"))
-    rows = [none if geometry is None else np.asarray(geometry.center_correlations) for geometry in geometries]
+    rows = [none if geometry is None else geometry.center_correlations.cpu().numpy() for geometry in geometries]
     text = "mean absolute correlation of each centre with the others"
     file.put(f"{kind}/manifolds/center_correlation", np.stack(rows), text, ("layer", "manifold"))
     for name, text in CENTERS.items():
@@ -81,7 +81,7 @@ def put_kind(file: Writer, kind: str, layers: Sequence[LayerAnalysis], manifolds
         file.put(f"{kind}/{name}", [getattr(layer, name) for layer in layers], text, ("layer",))
 
 
-def put_simulated(file: Writer, kind: str, layers: Sequence[LayerAnalysis], trials: int) -> None:
+def put_simulated(file: Writer, kind: str, layers: Sequence[Any], trials: int) -> None:
     """Store simulated capacities of one kind of manifolds; nan where a layer has none."""
     found = [layer.simulated for layer in layers]
     for key in LIMITS:
@@ -117,4 +117,4 @@ def read_networks(paths: Sequence[str], groups: Sequence[str]) -> list[dict[str,
 
 def unanalysed(estimates: Sequence[Layers]) -> list[bool]:
     """Layers that no network has an estimate of."""
-    return [all(one.status[place] != ANALYSED for one in estimates) for place in range(len(estimates[0].names))]
+    return [all(np.isnan(one.value[place]) for one in estimates) for place in range(len(estimates[0].names))]

@@ -40,6 +40,7 @@ def draw(*, manifolds: Sequence[str], names: Sequence[str], outputs: Sequence[st
         axes.plot(ends, ends, color="k", linewidth=0.6)
         axes.set(xlim=ends, ylim=ends, xlabel="simulated capacity", ylabel="mean-field capacity")
         axes.set_aspect("equal")
+        axes.locator_params(nbins=5)
         axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
         save(figure, outputs)
 

@@ -57,7 +57,7 @@ def draw(
         for axes in panels[0]:
             # What points have.
             axes.set_ylim(0, 2)
-        for axes in panels[2:].flat:
+        for axes in panels[1:].flat:
             axes.set_ylim(0, None)
         handles = panels[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper center", ncols=3)
