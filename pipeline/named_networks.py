@@ -45,9 +45,10 @@ def named_network(config: Config, section: str, name: str) -> NamedNetwork:
     return NamedNetwork(data, student_path(entry["study"], network, seed), None, epsilon)
 
 
-def named_path(section: str, name: str) -> str:
-    """Where what a section measures of a named network is stored."""
-    return f"results/{section}/{name}.h5"
+def named_path(config: Config, section: str, name: str) -> str:
+    """Where what a section measures of a named network is stored: below its study, or else its dataset."""
+    entry = config[section]["networks"][name]
+    return f"results/{section}/{entry.get('study', entry.get('dataset'))}/{name}.h5"
 
 
 def names_shown(config: Config, section: str, entry: Mapping[str, Any]) -> list[str]:
@@ -61,7 +62,7 @@ def networks_behind(config: Config, section: str, names: list[str]) -> set[str]:
     for name in names:
         found, entry = named_network(config, section, name), config[section]["networks"][name]
         graph = study_graph(config, entry["study"]) if "study" in entry else {}
-        paths.add(named_path(section, name))
+        paths.add(named_path(config, section, name))
         waiting = {found.data, found.file}
         while waiting:
             path = waiting.pop()
@@ -91,11 +92,10 @@ def named_mistakes(config: Config) -> Iterator[str]:
                 yield f"{where}.study: there is no study '{study}' in logits.studies{nearest(study, studies)}"
             elif isinstance(study, str):
                 yield from _network_mistakes(where, entry, mapping(studies[study]))
-    for section in SECTIONS:
-        settings = mapping(config.get(section))
-        for name, entry in mapping(settings.get("networks")).items():
-            if "model" in mapping(entry) and settings.get("epsilon", 0) is None:
-                yield f"{section}.epsilon: expected a number, which {name} has from no study, found null"
+    settings = mapping(config.get("manifolds"))
+    for name, entry in mapping(settings.get("networks")).items():
+        if "model" in mapping(entry) and settings.get("epsilon", 0) is None:
+            yield f"manifolds.epsilon: expected a number, which {name} has from no study, found null"
 
 
 def _network_mistakes(where: str, entry: Mapping[str, Any], study: Mapping[str, Any]) -> Iterator[str]:

@@ -130,12 +130,11 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             settings = dict(config["norms"])
         case "logit_surfaces", ():
             settings = dict(config["logit_model"]["surfaces"])
-        case "logit_model", (name,):
+        case "logit_model", (_, name):
             found = named_network(config, stage, name)
-            section = config[stage]
-            settings = {key: value for key, value in section.items() if key not in ("surfaces", "networks")}
-            settings |= {"epoch": found.epoch, "epsilon": section["epsilon"] or found.epsilon}
-        case "manifolds", (name,):
+            settings = {key: value for key, value in config[stage].items() if key not in ("surfaces", "networks")}
+            settings["epoch"] = found.epoch
+        case "manifolds", (_, name):
             found = named_network(config, stage, name)
             settings = {key: value for key, value in config[stage].items() if key != "networks"}
             # Configurations without either are refused.

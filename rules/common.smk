@@ -84,6 +84,7 @@ wildcard_constraints:
     teacher="|".join(TEACHERS),
     student="[A-Za-z0-9_-]+",
     judged="[A-Za-z0-9_-]+",
+    group="[A-Za-z0-9_-]+",
     epoch="[0-9][0-9][0-9]+",
     seed="[0-9]+",
 
@@ -220,7 +221,7 @@ def named_results(section, catalogue):
             else settings["figures"]["catalogue"]
         )
         names = names_shown(settings, section, entries[wildcards.artefact])
-        return [named_path(section, name) for name in names]
+        return [named_path(settings, section, name) for name in names]
 
     return paths
 

@@ -21,11 +21,11 @@ rule measure_logit_response:
     input:
         unpack(named_input("logit_model")),
     output:
-        named_path("logit_model", "{name}"),
+        "results/logit_model/{group}/{name}.h5",
     log:
-        "logs/logit_model/{name}.log",
+        "logs/logit_model/{group}/{name}.log",
     benchmark:
-        "results/benchmarks/logit_model/{name}.tsv"
+        "results/benchmarks/logit_model/{group}/{name}.tsv"
     wildcard_constraints:
         name=one_of(settings["logit_model"]["networks"]),
     conda:
@@ -36,7 +36,7 @@ rule measure_logit_response:
         mem_mb=4000,
         runtime=60,
     params:
-        spec=spec_of("logit_model", "name"),
+        spec=spec_of("logit_model", "group", "name"),
         device=configured_device,
     script:
         "../scripts/logit_model/respond.py"

@@ -2,11 +2,11 @@ rule measure_manifolds:
     input:
         unpack(named_input("manifolds")),
     output:
-        named_path("manifolds", "{name}"),
+        "results/manifolds/{group}/{name}.h5",
     log:
-        "logs/manifolds/{name}.log",
+        "logs/manifolds/{group}/{name}.log",
     benchmark:
-        "results/benchmarks/manifolds/{name}.tsv"
+        "results/benchmarks/manifolds/{group}/{name}.tsv"
     wildcard_constraints:
         name=one_of(settings["manifolds"]["networks"]),
     conda:
@@ -17,7 +17,7 @@ rule measure_manifolds:
         mem_mb=6000,
         runtime=120,
     params:
-        spec=spec_of("manifolds", "name"),
+        spec=spec_of("manifolds", "group", "name"),
         device=configured_device,
     script:
         "../scripts/manifolds/measure.py"
