@@ -98,8 +98,9 @@ def run_epochs(
     if not all(1 <= epoch <= schedule.epochs for epoch in checkpoints):
         raise ValueError(f"expected checkpoints from 1 to {schedule.epochs}, found {sorted(checkpoints)}")
     device = x.device
-    graphics = device.type == "cuda"
-    if schedule.channels_last and graphics:
+    on_gpu = device.type == "cuda"
+    colours_last = schedule.channels_last and on_gpu and x.ndim == 4
+    if colours_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     stepper = torch.optim.SGD(
         network.parameters(), schedule.learning_rate, schedule.momentum, weight_decay=schedule.weight_decay
@@ -117,14 +118,14 @@ def run_epochs(
         order, drawn, hidden = _generators(seed, epoch, device)
         network.train()
         sums = torch.zeros(len(names), dtype=torch.float64, device=device)
-        with torch.random.fork_rng([device] if graphics else []):
+        with torch.random.fork_rng([device] if on_gpu else []):
             # Layers such as dropout know no other generator than the global one.
             torch.manual_seed(hidden)
             for rows in torch.randperm(len(x), generator=order).to(device).split(schedule.batch_size):
                 images = augment(x[rows], schedule.crop, schedule.flip, drawn)
-                if schedule.channels_last and graphics:
+                if colours_last:
                     images = images.contiguous(memory_format=torch.channels_last)
-                with half_precision(device, schedule.mixed_precision and graphics):
+                with half_precision(device, schedule.mixed_precision and on_gpu):
                     loss, logits = minimized(network, images, rows, drawn)
                 stepper.zero_grad()
                 loss.backward()
