@@ -15,6 +15,8 @@ from pipeline.logit_results import APART, PAIRS, TEACHERS, put_crossed, put_imag
 from pipeline.results import PIXELS, Split, read_split
 from pipeline.store import Provenance, StoreError, Writer, writing
 
+# Pixels on each side; what lies in this frame is what surrounds an image's object, where enough is left inside.
+FRAME = 4
 LIKENESS = {
     "same_class": "share of the nearest that have the query's class",
     "log_distance": "ln of the nearest images' pixel distance over that of the query's class",
@@ -36,7 +38,7 @@ def compare(
     seed: int,
     provenance: Provenance,
 ) -> None:
-    """Write ranks/, far/, border/, corners/ and nearest/, of test images.
+    """Write ranks/, far/, border/ (of images large enough), corners/ and nearest/, of test images.
 
     Args:
         data: the images. standard, adversarial: outputs of the networks.
@@ -80,9 +82,9 @@ def _ranks(
     for first, second in APART:
         text = f"share of images whose ranks lie far apart, {first} less {second} pairs"
         put_crossed(file, f"far/{first}_less_{second}", (far[first] - far[second]).estimate(confidence), text)
-    if split.images.ndim == 4:
-        spread = border_spread(to_samples(split.images).numpy())
-        text = "standard deviation of the pixels of a frame of 4 pixels around the image"
+    if split.images.ndim == 4 and min(split.images.shape[2:]) > 2 * FRAME:
+        spread = border_spread(to_samples(split.images).numpy(), FRAME)
+        text = f"standard deviation of the pixels of a frame of {FRAME} pixels around the image"
         file.put("border/spread", spread, text, ("image",), PIXELS)
         related = {
             name: crossed(rank_relations(values, spread, split.labels), of_kind(name, len(values)))

@@ -221,6 +221,22 @@ def test_queries_without_a_distance_are_left_out_for_all_networks(study, tmp_pat
             assert file.read(f"nearest/{name}/same_class/n") == len(label["test"])
 
 
+def test_small_images_have_no_border(study, tmp_path):
+    for path in study.glob("*ar*.h5"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with reading(study / "data.h5") as file, writing(tmp_path / "data.h5", Provenance()) as target:
+        for name in ("classes", "x_train", "y_train", "order_train", "y_test", "order_test"):
+            file.copy_to(name, target._file)
+        target.put("x_test", file.read("x_test")[..., :8, :8], "images", ("image", "channel", "row", "column"))
+    compare_images.compare(
+        data=str(tmp_path / "data.h5"), **sources(tmp_path, attacked=False), output=str(tmp_path / "images.h5"),
+        shown_class=2, shown=9, queries=30, neighbours=5, seed=0, teacher_epoch=EPOCH, **LEVEL,
+    )  # fmt: skip
+    with reading(tmp_path / "images.h5") as small, reading(study / "images.h5") as large:
+        missing = {name.split("/")[0] for name in set(large.names()) - set(small.names())}
+        assert missing == {"border"}
+
+
 @pytest.mark.parametrize("module", FIGURES, ids=lambda module: module.__name__.split(".")[-1])
 def test_figures_are_readable_in_a_column(study, tmp_path, monkeypatch, module):
     sizes = []

@@ -100,11 +100,11 @@ def test_plain_borders_do_not_depend_on_what_is_inside():
     x = np.zeros((3, 2, 12, 12))
     x[1, :, 4:8, 4:8] = 1
     x[2, :, 0] = 1
-    spread = ranks.border_spread(x)
+    spread = ranks.border_spread(x, 4)
     frame = np.r_[np.ones(12), np.zeros(144 - 16 - 12)]
     np.testing.assert_allclose(spread, [0, 0, frame.std()])
     with pytest.raises(ValueError, match="larger than two frames"):
-        ranks.border_spread(x[..., :8, :8])
+        ranks.border_spread(x[..., :8, :8], 4)
 
 
 def test_rank_relations_average_to_spearmans():
