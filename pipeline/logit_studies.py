@@ -159,7 +159,8 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
             return {"epoch": int(epoch), "draws": entry["distillation"]["draws"], **augmentation, **split}
         case "students", (student, _):
             manipulation = {key: entry["students"][student][key] for key in MANIPULATION}
-            return {"training": distillation_of(entry), **manipulation, **split}
+            # The targets say which images are learned.
+            return {"training": distillation_of(entry), **manipulation}
         case "robustness", (network,):
             checkpoint, judged = networks_of(config, study)[network], entry["robustness"]
             named = {teacher_of(config, study, one): one for one in TEACHERS}

@@ -1,11 +1,15 @@
 import copy
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
+from pipeline.catalogue import SCRIPTS
 from pipeline.config import ConfigError, resolve
+from pipeline.job import NOT_ARGUMENTS
 from pipeline.logit_studies import (
     judged_checkpoints,
     network_files,
@@ -58,6 +62,24 @@ def mistakes(raw, overlay):
     with pytest.raises(ConfigError) as error:
         resolve(new)
     return error.value.lines
+
+
+def test_every_script_takes_what_its_spec_holds(raw):
+    paths = ("data", "networks", "teacher", "targets", "order", "standard", "adversarial")
+    files = {*paths, "standard_attacked", "adversarial_attacked", "output", "provenance", "device"}
+    for path, spec in specs(resolve(raw)).items():
+        name = SCRIPTS[names_of_file(path)[0]].removesuffix(".py").replace("/", ".")
+        module = importlib.import_module(name)
+        (script,) = (
+            found
+            for key, found in vars(module).items()
+            if inspect.isfunction(found) and found.__module__ == name and not key.startswith("_")
+        )
+        parameters = inspect.signature(script).parameters
+        given = spec.keys() - NOT_ARGUMENTS
+        needed = {key for key, each in parameters.items() if each.default is inspect.Parameter.empty}
+        assert given <= parameters.keys(), f"{name} does not take {given - parameters.keys()}"
+        assert needed <= given | files, f"{name} needs {needed - given - files}"
 
 
 def test_one_manipulation_reruns_its_student_alone(raw):
