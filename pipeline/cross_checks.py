@@ -51,6 +51,7 @@ TABLE_NEEDED = {
 def cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     """What a schema cannot say: that names exist and numbers fit together. Wrong types are skipped here,
     the schema has named them."""
+    yield from _check_asked(config)
     yield from _check_names(config)
     yield from _check_numbers(config)
     yield from _check_ascending(config)
@@ -58,6 +59,16 @@ def cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from network_mistakes(config)
     yield from tilting_mistakes(config)
     yield from study_mistakes(config)
+
+
+def _check_asked(config: Mapping[str, Any]) -> Iterator[str]:
+    asked = {
+        "artefacts": config.get("artefacts"),
+        "logits.run": _mapping(config.get("logits")).get("run"),
+        "path_kernel.run": _mapping(config.get("path_kernel")).get("run"),
+    }
+    if config.get("experiments") == [] and not any(asked.values()):
+        yield f"experiments: expected at least 1 entry, since {', '.join(asked)} ask for nothing either, found 0"
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
