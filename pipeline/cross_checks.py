@@ -63,7 +63,7 @@ def cross_check(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_asked(config: Mapping[str, Any]) -> Iterator[str]:
     asked = {
-        "artefacts": config.get("artefacts"),
+        "artefacts": config.get("artefacts") or config.get("further_artefacts"),
         "logits.run": _mapping(config.get("logits")).get("run"),
         "path_kernel.run": _mapping(config.get("path_kernel")).get("run"),
     }
@@ -120,11 +120,12 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
         for i, attack in enumerate(listed if isinstance(listed, list) else []):
             if isinstance(valid, Mapping) and isinstance(attack, str) and attack not in valid:
                 yield f"{where}.attacks[{i}]: there is no attack '{attack}' in attacks{_nearest(attack, valid)}"
-    artefacts = config.get("artefacts")
-    for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
-        known = [*catalogue, *tables]
-        if isinstance(name, str) and name not in known:
-            yield f"artefacts[{i}]: there is no '{name}' in figures.catalogue or tables{_nearest(name, known)}"
+    known = [*catalogue, *tables]
+    for key in ("artefacts", "further_artefacts"):
+        artefacts = config.get(key)
+        for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
+            if isinstance(name, str) and name not in known:
+                yield f"{key}[{i}]: there is no '{name}' in figures.catalogue or tables{_nearest(name, known)}"
 
 
 def _check_path_kernel(config: Mapping[str, Any], catalogue: Mapping[str, Any]) -> Iterator[str]:

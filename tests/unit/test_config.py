@@ -204,6 +204,16 @@ def test_every_overlay_fits_on_top_of_the_default(config):
         assert resolved["experiments"] or resolved["artefacts"], overlay.name
 
 
+def test_further_artefacts_go_behind_the_others(config):
+    config["artefacts"] = ["seguin/table1", "seguin/figure_01"]
+    config["further_artefacts"] = ["bell/figure_04", "seguin/table1"]
+    assert resolve(config)["artefacts"] == ["seguin/table1", "seguin/figure_01", "bell/figure_04"]
+    assert resolve(resolve(config)) == resolve(config)
+    config["further_artefacts"] = ["bell/figure_4"]
+    (line,) = errors(config)
+    assert "further_artefacts[0]: there is no 'bell/figure_4' in figures.catalogue or tables; the nearest" in line
+
+
 @pytest.mark.parametrize("asked", ["artefacts", "logits.run", "path_kernel.run"])
 def test_experiments_may_be_empty_where_something_else_is_asked_for(config, asked):
     lists = {"artefacts": ["seguin/table1"], "logits.run": ["mnist5k"], "path_kernel.run": ["mnist-fc"]}
