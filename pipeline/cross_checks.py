@@ -11,9 +11,9 @@ from pipeline.catalogue import (
     PUBLISHED_WEIGHTS,
     ROW_PLOTS,
 )
-from pipeline.logit_studies import study_mistakes
 from pipeline.network_checks import network_mistakes
 from pipeline.study_artefacts import STUDENT_PLOTS, STUDY_PLOTS, STUDY_TABLES
+from pipeline.study_checks import study_mistakes
 from pipeline.tilting_settings import tilting_mistakes
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest

@@ -159,15 +159,24 @@ def _manipulated(config: Config, study: str) -> list[dict[str, Any]]:
     own = config["logits"]["studies"][study]
     found = []
     for name, one in own["students"].items():
-        epoch = student_epoch(config, study, name)
-        same = one["teacher"] == "adversarial" and epoch == own["teacher_epoch"]["adversarial"]
-        if same and one["loss"] == "l1" and one["order"] is None and (one["keep"] or not one["correct"]):
+        unchanged = one["loss"] == "l1" and one["order"] is None
+        if _same_teacher(config, study, name) and unchanged and (one["keep"] or not one["correct"]):
             found.append({"name": name, "keep": one["keep"], "rest": one["rest"], "correct": one["correct"]})
     return found
 
 
 def _shown(config: Config, entry: Mapping[str, Any]) -> list[str]:
-    return list(entry.get("students") or [one["name"] for one in _manipulated(config, entry["study"]) if one["keep"]])
+    """Students whose logits are shown: those asked for that learn from the same checkpoint."""
+    study = entry["study"]
+    listed = entry.get("students") or [one["name"] for one in _manipulated(config, study) if one["keep"]]
+    return [name for name in listed if _same_teacher(config, study, name)]
+
+
+def _same_teacher(config: Config, study: str, student: str) -> bool:
+    """Whether a student learns from the adversarial checkpoint that stands for its way of training."""
+    own = config["logits"]["studies"][study]
+    same = own["students"][student]["teacher"] == "adversarial"
+    return same and student_epoch(config, study, student) == own["teacher_epoch"]["adversarial"]
 
 
 def _plain(config: Config, study: str) -> list[dict[str, Any]]:
