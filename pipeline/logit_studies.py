@@ -58,8 +58,13 @@ def teacher_of(config: Config, study: str, teacher: str) -> str:
 def student_epoch(config: Config, study: str, student: str) -> int:
     """Epoch of the teacher whose logits a student learns."""
     entry = config["logits"]["studies"][study]
-    settings = entry["students"][student]
-    return entry["teacher_epoch"][settings["teacher"]] if settings["epoch"] is None else settings["epoch"]
+    return epoch_taken(entry, entry["students"][student])
+
+
+def epoch_taken(entry: Mapping[str, Any], student: Mapping[str, Any]) -> int:
+    """Epoch of the teacher that a student of a study's settings has."""
+    epoch: int = entry["teacher_epoch"][student["teacher"]] if student["epoch"] is None else student["epoch"]
+    return epoch
 
 
 def student_targets(config: Config, study: str, student: str, seed: int | str) -> dict[str, str]:

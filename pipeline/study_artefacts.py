@@ -14,7 +14,7 @@ from pipeline.logit_studies import (
     teacher_of,
     teacher_path,
 )
-from pipeline.studies import accuracy_rows, names_of, read_published, scale_of, source_of
+from pipeline.study_comparison import accuracy_rows, names_of, read_published, scale_of, source_of
 from pipeline.teachers import TEACHERS
 
 Config = Mapping[str, Any]
@@ -149,7 +149,8 @@ def _trainings(config: Config, entry: Mapping[str, Any]) -> list[dict[str, Any]]
         ]
         for (rule, what), paths in made.items():
             if paths:
-                row = {"study": study, "rule": rule, "what": what, "jobs": len(paths), "scale": scale_of(config, study)}
+                scale = scale_of(config, study, what if what in TEACHERS else "students")
+                row = {"study": study, "rule": rule, "what": what, "jobs": len(paths), "scale": scale}
                 rows.append(row | {"times": [_times_of(path) for path in paths]})
     return rows
 

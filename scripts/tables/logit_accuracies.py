@@ -26,15 +26,15 @@ def tabulate(
     and whether as in the source.
 
     Args:
-        robustness: accuracies of each network. networks: for each, `network`, `study`, `scale` in words, `published`
-            (dataset and line of the source's table, None where it has none) and `as_published` (whether it is trained
-            so), as `pipeline.studies.accuracy_rows` gives them.
+        robustness: accuracies of each network. networks: for each, `network`, `study`, `teacher_epoch` (of the teacher,
+            also of a student's), `scale` in words, `published` (dataset and line of the source's table, None where it
+            has none) and `as_published` (whether it is trained so), as `study_comparison.accuracy_rows` gives them.
     """
     with open(published, encoding="utf-8") as file:
         reported = yaml.safe_load(file)[published_table]
     rows = []
     for entry, path in zip(networks, robustness, strict=True):
-        row: dict[str, Any] = {"study": entry["study"], "network": entry["network"]}
+        row: dict[str, Any] = {key: entry[key] for key in ("study", "network", "teacher_epoch")}
         dataset, line = entry["published"] or ("", None)
         with reading(path) as result:
             measured = {of: _measured(result, of) for of in ACCURACIES}

@@ -77,7 +77,7 @@ def rows_of(path):
 
 def test_accuracies_stand_beside_the_published_ones(tmp_path, network):
     paths = [network("normal", (80, 90, 100)), network("fix-3", (0, 0, 0)), network("wide", (60, 61, 60))]
-    common = {"study": "s", "scale": "mnist5k, small, 25 epochs, 3 seeds"}
+    common = {"study": "s", "teacher_epoch": 5, "scale": "mnist5k, small, 25 epochs, 3 seeds"}
     networks = [
         {"network": "normal", "published": ["CIFAR-10", "normal"], "as_published": False, **common},
         {"network": "fix-3", "published": None, "as_published": False, **common},
@@ -90,7 +90,7 @@ def test_accuracies_stand_beside_the_published_ones(tmp_path, network):
     assert float(first["adversarial_pct"]) == pytest.approx(45.0)
     assert float(first["natural_pct"]) == pytest.approx(90.0)
     assert first["adversarial_by_seed"] == "40 45 50"
-    assert (first["images"], first["seeds"]) == ("200", "3")
+    assert (first["images"], first["seeds"], first["teacher_epoch"]) == ("200", "3", "5")
     assert (float(first["published_adversarial_pct"]), float(first["published_adversarial_sd"])) == (30.4, 0.34)
     assert float(first["adversarial_less_published"]) == pytest.approx(45.0 - 30.4)
     assert float(first["natural_less_published"]) == pytest.approx(90.0 - 75.2)
