@@ -156,6 +156,7 @@ def accuracy_rows(
     same, lines = as_published(config, study, published), published[table].get(source, {})
     rows: list[dict[str, Any]] = []
     for network in networks:
+        line: str | None
         if network in TEACHERS:
             own, line, epoch = network, network, entry["teacher_epoch"][network]
         else:
