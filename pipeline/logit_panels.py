@@ -25,6 +25,8 @@ STYLES = {"train": "-", "test": "--"}
 QUANTITIES = {"max_logit": "largest logit", "gap": "logit gap"}
 # Of the highest ridge, over the distance of two.
 RIDGE = 1.6
+# At most, along a curve.
+BARS = 12
 
 
 def read_crossed(file: Reader, group: str) -> dict[str, Any]:
@@ -96,8 +98,7 @@ def _ridges(axes: Axes, edges: np.ndarray, heights: np.ndarray, colour: str) -> 
 def draw_overlap(axes: Axes, file: Reader) -> None:
     """AO@k of the three kinds of pairs: solid for the same image, dashed for images exchanged within their class.
 
-    Bands are standard deviations over pairs, as in the source; of the same image, bars are intervals for other images
-    and seeds.
+    Bands are standard deviations over pairs, as in the source; bars are intervals for other images and seeds.
     """
     for pair, (colour, marker, text) in PAIRS.items():
         for seen, style in (("same", "-"), ("exchanged", "--")):
@@ -109,7 +110,8 @@ def draw_overlap(axes: Axes, file: Reader) -> None:
             limits = found["value"] - deviation, found["value"] + deviation
             axes.fill_between(k, *limits, color=colour, alpha=0.25, linewidth=0)
             # Of many classes only some bars are told apart.
-            some = np.unique(np.geomspace(1, len(k), 10).round().astype(int)) - 1
+            few = np.unique(np.geomspace(1, len(k), BARS).round().astype(int)) - 1
+            some = few if len(k) > BARS else k - 1
             bars = np.stack([found["value"] - found["low"], found["high"] - found["value"]])
             point: dict[str, Any] = {
                 "fmt": marker,
