@@ -78,7 +78,7 @@ def far_shares(
     return found
 
 
-def border_spread(images: ArrayLike, width: int = 4) -> NDArray[np.float64]:
+def border_spread(images: ArrayLike, width: int) -> NDArray[np.float64]:
     """How plain the surroundings are: standard deviation of the pixels of a frame [image], root mean over channels.
 
     Args:

@@ -82,7 +82,8 @@ def run_epochs(
         network: images [B, ...] to logits [B, classes], on the device of the data; its weights are the start.
         x: images in [0, 1], [N, ...], float. y: their labels [N], for the share of correct ones.
         objective: what is minimized on each batch, e.g. `classify(y)`.
-        seed: of the order of the images, the augmentation and the objective.
+        seed: of the order of the images, the augmentation, the objective, and layers that draw, as dropout; the global
+            random numbers come back as they were.
         test, validation: images and labels whose accuracy is noted after each epoch.
         first: objectives of the first epochs, in order, instead of `objective`.
         checkpoints: epochs, counted from 1, after which the weights are kept.
@@ -97,8 +98,9 @@ def run_epochs(
     if not all(1 <= epoch <= schedule.epochs for epoch in checkpoints):
         raise ValueError(f"expected checkpoints from 1 to {schedule.epochs}, found {sorted(checkpoints)}")
     device = x.device
-    graphics = device.type == "cuda"
-    if schedule.channels_last and graphics:
+    on_gpu = device.type == "cuda"
+    colours_last = schedule.channels_last and on_gpu and x.ndim == 4
+    if colours_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     stepper = torch.optim.SGD(
         network.parameters(), schedule.learning_rate, schedule.momentum, weight_decay=schedule.weight_decay
@@ -113,23 +115,26 @@ def run_epochs(
         for group in stepper.param_groups:
             group["lr"] = schedule.rate(epoch)
         minimized = first[epoch - 1] if epoch <= len(first) else objective
-        order, drawn = _generators(seed, epoch, device)
+        order, drawn, hidden = _generators(seed, epoch, device)
         network.train()
         sums = torch.zeros(len(names), dtype=torch.float64, device=device)
-        for rows in torch.randperm(len(x), generator=order).to(device).split(schedule.batch_size):
-            images = augment(x[rows], schedule.crop, schedule.flip, drawn)
-            if schedule.channels_last and graphics:
-                images = images.contiguous(memory_format=torch.channels_last)
-            with half_precision(device, schedule.mixed_precision and graphics):
-                loss, logits = minimized(network, images, rows, drawn)
-            stepper.zero_grad()
-            loss.backward()
-            stepper.step()
-            with torch.no_grad():
-                seen = logits.detach().float()
-                means = [loss.detach(), *(measure(seen, rows) for measure in measures.values())]
-                means.append((seen.argmax(1) == y[rows]).double().mean())
-                sums += len(rows) * torch.stack([mean.double() for mean in means])
+        with torch.random.fork_rng([device] if on_gpu else []):
+            # Layers such as dropout know no other generator than the global one.
+            torch.manual_seed(hidden)
+            for rows in torch.randperm(len(x), generator=order).to(device).split(schedule.batch_size):
+                images = augment(x[rows], schedule.crop, schedule.flip, drawn)
+                if colours_last:
+                    images = images.contiguous(memory_format=torch.channels_last)
+                with half_precision(device, schedule.mixed_precision and on_gpu):
+                    loss, logits = minimized(network, images, rows, drawn)
+                stepper.zero_grad()
+                loss.backward()
+                stepper.step()
+                with torch.no_grad():
+                    seen = logits.detach().float()
+                    means = [loss.detach(), *(measure(seen, rows) for measure in measures.values())]
+                    means.append((seen.argmax(1) == y[rows]).double().mean())
+                    sums += len(rows) * torch.stack([mean.double() for mean in means])
         noted = dict(zip(names, (sums / len(x)).tolist(), strict=True))
         if not math.isfinite(noted["loss"]):
             raise TrainingError(
@@ -229,10 +234,10 @@ def half_precision(device: torch.device, enabled: bool = True) -> contextlib.Abs
     return torch.autocast(device.type, torch.bfloat16) if enabled else contextlib.nullcontext()
 
 
-def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
-    """Of the order of an epoch's images, on the CPU, and of all else, on the device."""
-    one, two = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
-    return torch.Generator().manual_seed(int(one >> 1)), torch.Generator(device).manual_seed(int(two >> 1))
+def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator, int]:
+    """Of an epoch: of the order of images, on the CPU, of what is drawn on the device, and the seed of global ones."""
+    one, two, three = (int(word >> 1) for word in np.random.SeedSequence([seed, epoch]).generate_state(3, np.uint64))
+    return torch.Generator().manual_seed(one), torch.Generator(device).manual_seed(two), three
 
 
 def _state(

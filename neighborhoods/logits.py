@@ -114,8 +114,9 @@ def bin_edges(values: ArrayLike, bins: int) -> NDArray[np.float64]:
 
 
 def quantile_edges(values: ArrayLike, bins: int) -> NDArray[np.float64]:
-    """Edges of bins with equally many values each [bins + 1]; fewer where values repeat."""
-    return np.unique(np.quantile(np.asarray(values, float), np.linspace(0, 1, bins + 1)))
+    """Edges of bins with equally many values each [bins + 1]; fewer where values repeat, one bin where none differs."""
+    edges = np.unique(np.quantile(np.asarray(values, float), np.linspace(0, 1, bins + 1)))
+    return edges if len(edges) > 1 else edges[0] + np.arange(2.0)
 
 
 def peak_at_zero(gap: ArrayLike, kind: str, edges: ArrayLike) -> Crossed:

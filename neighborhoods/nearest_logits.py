@@ -17,7 +17,8 @@ class Nearest:
         index: [query, neighbour], nearest first. cosine: of their logits [query, neighbour].
         same_class: share of them that have the query's class [query].
         log_distance: ln of their mean pixel distance to the query over that of the other images of the query's class
-            [query]; below 0 they look more like it than its class does. nan without others or distance.
+            [query]; below 0 they look more like it than its class does. nan where the class has no others, or the
+            nearest are the same image again.
     """
 
     index: Tensor
@@ -47,10 +48,11 @@ def nearest_by_logits(logits: Tensor, x: Tensor, label: Tensor, query: Tensor, c
         # Stable: equal cosines in the order of the images, on any machine.
         order = cosine.masked_fill(itself, -torch.inf).argsort(dim=1, descending=True, stable=True)[:, :count]
         alike = label == label[rows][:, None]
-        apart = torch.cdist(pixels[rows], pixels)
         others = alike & ~itself
-        usual = (apart * others).sum(1) / others.sum(1)
-        ratio = (apart.gather(1, order).mean(1) / usual).log()
+        usual = (torch.cdist(pixels[rows], pixels) * others).sum(1) / others.sum(1)
+        # By differences: a product of matrices leaves equal images apart by its rounding, of which this takes the ln.
+        near = torch.linalg.vector_norm(pixels[order] - pixels[rows][:, None], dim=2).mean(1)
+        ratio = (near / usual).log()
         share = alike.gather(1, order).double().mean(1)
         parts.append((order, cosine.gather(1, order), share, ratio.where(ratio.isfinite(), torch.nan)))
     return Nearest(*(torch.cat(part) for part in zip(*parts, strict=True)))

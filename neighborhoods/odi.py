@@ -23,7 +23,6 @@ def odi_pgd(
     step_size: float,
     steps: int,
     start_steps: int = 2,
-    start_step_size: float | None = None,
 ) -> Tensor:
     """PGD on the margin from where a random functional of the logits is large (Tashiro et al., equations 2 and 3).
 
@@ -33,8 +32,7 @@ def odi_pgd(
         noise: numbers in (-1, 1) shaped like the images: the starts of the starts are x + epsilon noise.
         directions: w of the functional w . logits, uniform in (-1, 1), [B, classes].
         epsilon, step_size: largest change of a pixel and that of one step, in units of a pixel's range.
-        start_steps, start_step_size: along the functional; by default two of `epsilon`, as the authors take for
-            CIFAR-10 and ImageNet.
+        start_steps: along the functional, of size epsilon; two, as the authors take for CIFAR-10 and ImageNet.
 
     Returns:
         Images [B, ...] after the last step.
@@ -44,7 +42,7 @@ def odi_pgd(
     """
     if min(steps, start_steps) < 1:
         raise AttackError(f"odi_pgd needs at least one step of each kind, found {start_steps} and {steps}")
-    start = diversified_starts(model, x, noise, directions, epsilon, start_step_size or epsilon, start_steps)
+    start = diversified_starts(model, x, noise, directions, epsilon, epsilon, start_steps)
 
     def climb(moved: Tensor) -> Tensor:
         return _gradient(model, moved, lambda logits: margin(logits, label))

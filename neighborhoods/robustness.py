@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from neighborhoods.apgd import DLR_CLASSES, auto_pgd
 from neighborhoods.attack_contract import AttackError, check_input, undisturbed, verify
+from neighborhoods.boundary import logits_in_batches
 from neighborhoods.gradient_steps import ascent, sign_steps, uniform
 from neighborhoods.odi import odi_pgd
 from neighborhoods.seed_accuracies import MISTAKE, SURVIVED, share_over_seeds
@@ -208,7 +209,7 @@ def _follow(
         if "apgd-dlr" in attacks and classes < DLR_CLASSES:
             log.warning("apgd-dlr needs %d classes, found %d: apgd-ce alone", DLR_CLASSES, classes)
             attacks = {name: run for name, run in attacks.items() if name != "apgd-dlr"}
-        logits = _logits(model, x, batch_size)
+        logits = logits_in_batches(model, x, batch_size)
         x_adv, final = x.detach().clone(), logits.clone()
         broken_by = torch.where(logits.argmax(1) == label, SURVIVED, MISTAKE)
         for number, (name, run) in enumerate(attacks.items(), 1):
@@ -220,17 +221,12 @@ def _follow(
                 for part in rows.split(batch_size):
                     x_adv[part] = run(x[part], label[part], noise[part], functional[part]).detach()
                 verdict = verify(model, x[rows], x_adv[rows], label[rows], epsilon=epsilon)
-                final[rows] = _logits(model, x_adv[rows], batch_size)
+                final[rows] = logits_in_batches(model, x_adv[rows], batch_size)
                 # Two passes in other batches: an image that rounding decides counts as not broken.
                 broken = rows[verdict.success & (final[rows].argmax(1) != label[rows])]
                 broken_by[broken] = number
                 log.info("%s, start %d: broke %d of %d images", name, restart + 1, len(broken), len(rows))
     return Outcome(tuple(attacks), broken_by, x_adv, logits, final)
-
-
-def _logits(model: nn.Module, x: Tensor, batch_size: int) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([model(part) for part in x.split(batch_size)])
 
 
 def _drawn(like: Tensor, *key: int) -> Tensor:

@@ -19,7 +19,7 @@ class Schedule:
             Seguin's networks did.
         crop: zeros around an image, out of which a random window of the image's size is cut; 0 for no crops.
         flip: mirror each image with probability 1/2.
-        mixed_precision, channels_last: bfloat16 and colours last, on a GPU only.
+        mixed_precision, channels_last: bfloat16, and colours last of images, on a GPU only.
     """
 
     epochs: int

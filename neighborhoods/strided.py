@@ -2,8 +2,8 @@
 
 oneDNN takes 20 times as long for the input's gradient of such a layer as for its output (1 to 16 channels, 4x4 kernel,
 stride 2): two fifths of all that a small network takes for a gradient. By the detour below the layer's two passes
-together take a third of the time. The gradient is itself a convolution without stride: the kernel
-falls apart into one for each position of a pixel within the stride, whose outputs are interleaved (Shi et al. 2016).
+together take a third of the time. The gradient is itself a convolution without stride: the kernel falls apart into one
+for each position of a pixel within the stride, whose outputs are interleaved (Shi et al. 2016).
 """
 
 from collections.abc import Iterator

@@ -2,8 +2,7 @@
 
 As in `evidence`. Networks of one study share test images and seeds: a student of seed s learns from the teacher of seed
 s. Every comparison is therefore paired over both, and its interval holds for other seeds and other images
-(`seed_accuracies`); n counts images. One seed gives no interval and
-decides nothing, nor do networks that never differ.
+(`seed_accuracies`); n counts images. One seed gives no interval and decides nothing, nor do networks that never differ.
 """
 
 from collections.abc import Mapping, Sequence

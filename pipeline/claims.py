@@ -10,7 +10,7 @@ from pipeline.selection import (
     result_paths,
 )
 from pipeline.specs import Config
-from pipeline.studies import SEGUIN, claim_studies
+from pipeline.study_comparison import SEGUIN, claim_studies
 
 CLAIMS = "results/claims.csv"
 SCRIPT = Path("scripts") / "tables" / "claims.py"

@@ -47,7 +47,7 @@ def _without_default(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A complete configuration with the schema's types and every default written out.
+    """A complete configuration with the schema's types and every default written out; artefacts in one list.
 
     Args:
         config: what Snakemake read and merged; it is not changed.
@@ -68,6 +68,7 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) 
     lines += list(attack_mistakes(_mapping(config.get("attacks")), _mapping(attacks)))
     if lines:
         raise ConfigError(list(dict.fromkeys(f"configuration: {line}" for line in lines)))
+    resolved["artefacts"] = list(dict.fromkeys([*resolved["artefacts"], *resolved.pop("further_artefacts")]))
     return resolved
 
 

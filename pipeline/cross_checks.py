@@ -17,6 +17,7 @@ from pipeline.logit_studies import study_mistakes
 from pipeline.named_networks import named_mistakes
 from pipeline.network_checks import network_mistakes
 from pipeline.study_artefacts import STUDENT_PLOTS, STUDY_PLOTS, STUDY_TABLES
+from pipeline.study_checks import study_mistakes
 from pipeline.tilting_settings import tilting_mistakes
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
@@ -56,6 +57,7 @@ TABLE_NEEDED = {
 def cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     """What a schema cannot say: that names exist and numbers fit together. Wrong types are skipped here,
     the schema has named them."""
+    yield from _check_asked(config)
     yield from _check_names(config)
     yield from _check_numbers(config)
     yield from _check_ascending(config)
@@ -64,6 +66,16 @@ def cross_check(config: Mapping[str, Any]) -> Iterator[str]:
     yield from tilting_mistakes(config)
     yield from study_mistakes(config)
     yield from named_mistakes(config)
+
+
+def _check_asked(config: Mapping[str, Any]) -> Iterator[str]:
+    asked = {
+        "artefacts": config.get("artefacts") or config.get("further_artefacts"),
+        "logits.run": _mapping(config.get("logits")).get("run"),
+        "path_kernel.run": _mapping(config.get("path_kernel")).get("run"),
+    }
+    if config.get("experiments") == [] and not any(asked.values()):
+        yield f"experiments: expected at least 1 entry, since {', '.join(asked)} ask for nothing either, found 0"
 
 
 def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -115,11 +127,12 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
         for i, attack in enumerate(listed if isinstance(listed, list) else []):
             if isinstance(valid, Mapping) and isinstance(attack, str) and attack not in valid:
                 yield f"{where}.attacks[{i}]: there is no attack '{attack}' in attacks{_nearest(attack, valid)}"
-    artefacts = config.get("artefacts")
-    for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
-        known = [*catalogue, *tables]
-        if isinstance(name, str) and name not in known:
-            yield f"artefacts[{i}]: there is no '{name}' in figures.catalogue or tables{_nearest(name, known)}"
+    known = [*catalogue, *tables]
+    for key in ("artefacts", "further_artefacts"):
+        artefacts = config.get(key)
+        for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
+            if isinstance(name, str) and name not in known:
+                yield f"{key}[{i}]: there is no '{name}' in figures.catalogue or tables{_nearest(name, known)}"
 
 
 def _check_path_kernel(config: Mapping[str, Any], catalogue: Mapping[str, Any]) -> Iterator[str]:

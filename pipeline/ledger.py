@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.studies import SEGUIN
+from pipeline.study_comparison import SEGUIN
 
 LEDGER = Path("published") / "claims.yaml"
 NUMBERS = Path("published") / "bell.yaml"
@@ -22,9 +22,10 @@ KEYS = {"id", "source", "claim", "statistic", "test", "parts", "results", "publi
 OPTIONAL = {"sentence", "role", "train", "artefacts", "elsewhere", "as_published"}
 PART_KEYS = {"network", "networks", "attack", "trained", "test", "published"}
 
-# What paths of studies hold, besides the study itself (`pipeline.studies.names_of`).
+# What paths of studies hold, besides the study itself (`pipeline.study_comparison.names_of`).
 STUDY_FIELDS = re.compile(
     r"study|seed|standard|adversarial(_by_epoch)?|students_by_(epoch|kept|kept_average)|(l1|kl)_(e\d{3}|late)"
+    r"|normal|(correct-)?fix-\d+|hybrid"
 )
 
 
@@ -86,7 +87,7 @@ def load(
 
     Args:
         root: the checkout. datasets: dataset of each role, e.g. {"mnist": "mnist5k"}; claims about a role without one
-            have no results. studies: study of logits of each role, as `pipeline.studies.claim_studies` gives them;
+            have no results. studies: study of logits of each role, as `study_comparison.claim_studies` gives them;
             claims about a study have no results without one.
 
     Raises:

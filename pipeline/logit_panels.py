@@ -25,6 +25,8 @@ STYLES = {"train": "-", "test": "--"}
 QUANTITIES = {"max_logit": "largest logit", "gap": "logit gap"}
 # Of the highest ridge, over the distance of two.
 RIDGE = 1.6
+# At most, along a curve.
+BARS = 12
 
 
 def read_crossed(file: Reader, group: str) -> dict[str, Any]:
@@ -60,12 +62,15 @@ def draw_epochs(file: Reader, quantity: str, columns: Sequence[tuple[str, str]])
     rows: list[Any] = [names, *([part] * len(names) for part in below)]
     figure, panels = plt.subplot_mosaic(rows, figsize=(width, 2.0 * height), height_ratios=(2.2, 1, 1))
     top = max(float(part.max()) for part in heights.values())
+    places = np.arange(len(epochs))
+    highest = 0.1 + max(float((places + RIDGE * part.max(1) / top).max()) for part in heights.values())
     for (training, split), name in zip(columns, names, strict=True):
         axes = panels[name]
         _ridges(axes, edges, heights[training, split] / top, TRAINING[training])
+        axes.set_ylim(-0.1, highest)
         axes.set(xlim=(edges[0], edges[last]), xlabel=QUANTITIES[quantity])
         axes.set_title(f"{training},\n{split} images")
-        axes.set_yticks(np.arange(len(epochs)), [str(epoch) for epoch in epochs] if name == names[0] else [])
+        axes.set_yticks(places, [str(epoch) for epoch in epochs] if name == names[0] else [])
     panels[names[0]].set_ylabel("epoch")
     for part, label in below.items():
         for (training, split), name in zip(columns, names, strict=True):
@@ -88,14 +93,12 @@ def _ridges(axes: Axes, edges: np.ndarray, heights: np.ndarray, colour: str) -> 
         steps: dict[str, Any] = {"baseline": place, "zorder": 2 + 0.01 * (len(heights) - place)}
         axes.stairs(place + RIDGE * row, edges, fill=True, color=light, **steps)
         axes.stairs(place + RIDGE * row, edges, color=colour, linewidth=0.5, **steps)
-    axes.set_ylim(-0.1, len(heights) - 1 + RIDGE * 1.05)
 
 
 def draw_overlap(axes: Axes, file: Reader) -> None:
     """AO@k of the three kinds of pairs: solid for the same image, dashed for images exchanged within their class.
 
-    Bands are standard deviations over pairs, as in the source; of the same image, bars are intervals for other images
-    and seeds.
+    Bands are standard deviations over pairs, as in the source; bars are intervals for other images and seeds.
     """
     for pair, (colour, marker, text) in PAIRS.items():
         for seen, style in (("same", "-"), ("exchanged", "--")):
@@ -107,7 +110,8 @@ def draw_overlap(axes: Axes, file: Reader) -> None:
             limits = found["value"] - deviation, found["value"] + deviation
             axes.fill_between(k, *limits, color=colour, alpha=0.25, linewidth=0)
             # Of many classes only some bars are told apart.
-            some = np.unique(np.geomspace(1, len(k), 10).round().astype(int)) - 1
+            few = np.unique(np.geomspace(1, len(k), BARS).round().astype(int)) - 1
+            some = few if len(k) > BARS else k - 1
             bars = np.stack([found["value"] - found["low"], found["high"] - found["value"]])
             point: dict[str, Any] = {
                 "fmt": marker,

@@ -24,7 +24,7 @@ class Outputs:
     """Logits of the networks of one way of training.
 
     Attributes:
-        logits: by split, [seed, epoch, image, class]. label: by split, true classes [image].
+        logits: by split that was asked for, [seed, epoch, image, class]. label: likewise, true classes [image].
         epochs: of the checkpoints [epoch].
     """
 
@@ -52,11 +52,14 @@ class Attacked:
     label: np.ndarray
 
 
-def read_outputs(paths: Mapping[str, str], epochs: Mapping[str, int]) -> dict[str, Outputs]:
+def read_outputs(
+    paths: Mapping[str, str], epochs: Mapping[str, int], splits: Sequence[str] = ("train", "test")
+) -> dict[str, Outputs]:
     """Outputs by way of training.
 
     Args:
         paths: file of each of `TEACHERS`. epochs: a checkpoint that each has to hold.
+        splits: those that are wanted; the train split of a large study takes gigabytes.
 
     Raises:
         StoreError: a part is missing or damaged, as a checkpoint, or the files are of other images or checkpoints.
@@ -65,7 +68,7 @@ def read_outputs(paths: Mapping[str, str], epochs: Mapping[str, int]) -> dict[st
     for teacher in TEACHERS:
         with reading(paths[teacher]) as file:
             logits, label = (
-                {split: file.read(f"{split}/{name}", axes) for split in ("train", "test")}
+                {split: file.read(f"{split}/{name}", axes) for split in splits}
                 for name, axes in (("logits", dims), ("label", ("image",)))
             )
             found[teacher] = Outputs(logits, label, file.read("epochs", ("epoch",)))

@@ -1,11 +1,10 @@
 """Studies of logits: which networks one trains, where their results lie, and what decides each (section `logits`)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.paths import data_path
 from pipeline.teachers import TEACHERS, checkpoint_name
-from pipeline.wording import mapping, nearest
 
 Config = Mapping[str, Any]
 
@@ -59,8 +58,13 @@ def teacher_of(config: Config, study: str, teacher: str) -> str:
 def student_epoch(config: Config, study: str, student: str) -> int:
     """Epoch of the teacher whose logits a student learns."""
     entry = config["logits"]["studies"][study]
-    settings = entry["students"][student]
-    return entry["teacher_epoch"][settings["teacher"]] if settings["epoch"] is None else settings["epoch"]
+    return epoch_taken(entry, entry["students"][student])
+
+
+def epoch_taken(entry: Mapping[str, Any], student: Mapping[str, Any]) -> int:
+    """Epoch of the teacher that a student of a study's settings has."""
+    epoch: int = entry["teacher_epoch"][student["teacher"]] if student["epoch"] is None else student["epoch"]
+    return epoch
 
 
 def student_targets(config: Config, study: str, student: str, seed: int | str) -> dict[str, str]:
@@ -159,6 +163,7 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
             return {"epoch": int(epoch), "draws": entry["distillation"]["draws"], **augmentation, **split}
         case "students", (student, _):
             manipulation = {key: entry["students"][student][key] for key in MANIPULATION}
+            # The targets say which images are learned.
             return {"training": distillation_of(entry), **manipulation}
         case "robustness", (network,):
             checkpoint, judged = networks_of(config, study)[network], entry["robustness"]
@@ -182,69 +187,3 @@ def distillation_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Training of a study's students: that of its teachers, with what `distillation` sets anew."""
     own = {key: value for key, value in entry["distillation"].items() if key != "draws"}
     return {**entry["training"], **own}
-
-
-def study_mistakes(config: Config) -> Iterator[str]:
-    """Names that lead nowhere, epochs without a checkpoint, and names of students that checkpoints have."""
-    section = mapping(config.get("logits"))
-    studies, run = mapping(section.get("studies")), section.get("run")
-    for i, name in enumerate(run if isinstance(run, list) else []):
-        if isinstance(name, str) and name not in studies:
-            yield f"logits.run[{i}]: there is no study '{name}' in logits.studies{nearest(name, studies)}"
-    for name, entry in studies.items():
-        yield from _mistakes_of(config, f"logits.studies.{name}", mapping(entry))
-    for name, artefact in mapping(mapping(config.get("figures")).get("catalogue")).items():
-        yield from _study_named(f"figures.catalogue.{name}", artefact, studies)
-    for name, artefact in mapping(config.get("tables")).items():
-        yield from _study_named(f"tables.{name}", artefact, studies)
-    for role, name in mapping(mapping(config.get("claims")).get("studies")).items():
-        if isinstance(name, str) and name not in studies:
-            yield f"claims.studies.{role}: there is no study '{name}' in logits.studies{nearest(name, studies)}"
-
-
-def _study_named(where: str, artefact: Any, studies: Mapping[str, Any]) -> Iterator[str]:
-    artefact = mapping(artefact)
-    listed = artefact.get("studies")
-    named = {"study": artefact.get("study")}
-    named |= {f"studies[{i}]": name for i, name in enumerate(listed if isinstance(listed, list) else [])}
-    chosen = [name for name in named.values() if isinstance(name, str)]
-    for key, name in named.items():
-        if isinstance(name, str) and name not in studies:
-            yield f"{where}.{key}: there is no study '{name}' in logits.studies{nearest(name, studies)}"
-    for key in ("students", "networks"):
-        names = artefact.get(key)
-        for i, name in enumerate(names if isinstance(names, list) else []):
-            for study in chosen:
-                valid = mapping(mapping(studies.get(study)).get("students"))
-                if isinstance(name, str) and study in studies and name not in (*valid, *TEACHERS):
-                    yield f"{where}.{key}[{i}]: there is no student '{name}' in {study}{nearest(name, valid)}"
-
-
-def _mistakes_of(config: Config, where: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    for key, section in (("dataset", "datasets"), ("model", "models")):
-        name, valid = entry.get(key), config.get(section)
-        if isinstance(name, str) and isinstance(valid, Mapping) and name not in valid:
-            yield f"{where}.{key}: there is no {key} '{name}' in {section}{nearest(name, valid)}"
-    training, checkpoints = mapping(entry.get("training")), entry.get("checkpoints")
-    if not isinstance(checkpoints, list) or not all(isinstance(epoch, int) for epoch in checkpoints):
-        return
-    last = training.get("epochs")
-    if isinstance(last, int) and (beyond := [epoch for epoch in checkpoints if epoch > last]):
-        yield f"{where}.checkpoints: expected epochs of the training (1 to {last}), found {beyond}"
-    asked = {f"teacher_epoch.{key}": epoch for key, epoch in mapping(entry.get("teacher_epoch")).items()}
-    for name, student in mapping(entry.get("students")).items():
-        asked[f"students.{name}.epoch"] = mapping(student).get("epoch")
-        if any(name.startswith(f"{teacher}-e") for teacher in TEACHERS):
-            yield f"{where}.students: expected a name that no checkpoint of a teacher has, found '{name}'"
-    for key, epoch in asked.items():
-        if isinstance(epoch, int) and epoch not in checkpoints:
-            yield f"{where}.{key}: expected one of the checkpoints ({', '.join(map(str, checkpoints))}), found {epoch}"
-    judged = mapping(entry.get("robustness")).get("checked")
-    known = (*TEACHERS, *mapping(entry.get("students")))
-    for i, name in enumerate(judged if isinstance(judged, list) else []):
-        if isinstance(name, str) and name not in known:
-            yield f"{where}.robustness.checked[{i}]: there is no network '{name}' in the study{nearest(name, known)}"
-    for key, training_of in (("training", training), ("distillation", mapping(entry.get("distillation")))):
-        drops = training_of.get("drops")
-        if isinstance(drops, list) and drops != sorted(drops):
-            yield f"{where}.{key}.drops: expected ascending epochs, found {drops}"

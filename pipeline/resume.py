@@ -1,15 +1,17 @@
 """Where a long job stands, beside its output: taken up by the next run of the same job, gone once the output is there.
 
 The file is declared in no rule, since Snakemake deletes the outputs of a job that failed. Its name holds a digest of
-what decides the result, so that no other job takes it up.
+what decides the result, the content of the job's inputs included, so that no other job takes it up: an input can be
+made anew, by other settings, while those of the job stay as they are.
 """
 
 import hashlib
+import io
 import json
 import logging
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +20,22 @@ from pipeline.store import Provenance, publishing
 
 log = logging.getLogger(__name__)
 
-# Never changes once it is there: each of its groups has a file of its own, which is written once.
+# Never changes once it is kept: each of its groups has a file of its own, which a run writes once.
 SETTLED = "checkpoints"
 
 
 class Progress:
     """The arrays that a job keeps from step to step, numbered from 1."""
 
-    def __init__(self, output: str | Path, provenance: Provenance) -> None:
-        """Of a job by its output and all that decides the output."""
+    def __init__(self, output: str | Path, provenance: Provenance, inputs: Iterable[str | Path]) -> None:
+        """Of a job by its output and all that decides the output: its provenance and the files it reads."""
         self._output = Path(output)
-        attributes = json.dumps(provenance.attributes(), sort_keys=True)
-        self._digest = hashlib.sha256(attributes.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(provenance.attributes(), sort_keys=True).encode())
+        for path in inputs:
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        self._digest = digest.hexdigest()[:16]
+        self._settled: set[str] = set()
 
     def read(self) -> tuple[int, dict[str, np.ndarray]] | None:
         """The step that was kept last, and its arrays by name; None to begin.
@@ -45,13 +51,15 @@ class Progress:
             return None
         try:
             arrays = _load(path)
-            step, settled = int(arrays.pop("step")), arrays.pop("settled")
-            for group in settled.tolist():
+            step, settled = int(arrays.pop("step")), arrays.pop("settled").tolist()
+            for group in settled:
                 arrays |= _load(self._path(group))
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        # A RuntimeError is how zipfile names bits of a header that ask for what it does not know.
+        except (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("%s: damaged, so that the job starts anew (%s)", path, " ".join(str(error).split())[:200])
             self.remove()
             return None
+        self._settled = set(settled)
         log.info("%s: goes on after step %d", self._output, step)
         return step, arrays
 
@@ -72,13 +80,15 @@ class Progress:
                 settled.setdefault(parts[1], {})[name] = array
             else:
                 moving[name] = array
-        for group, content in settled.items():
-            if not self._path(group).exists():
-                _save(self._path(group), content)
+        # A file alone proves nothing: a run that was killed before its state named the group may have ended elsewhere.
+        for group in settled.keys() - self._settled:
+            _save(self._path(group), settled[group])
+            self._settled.add(group)
         _save(self._path(), {**moving, "step": np.array(step), "settled": np.array(list(settled), dtype=np.str_)})
 
     def remove(self) -> None:
         """Forget everything: the output is there."""
+        self._settled.clear()
         for path in self._files():
             path.unlink(missing_ok=True)
 
@@ -99,6 +109,9 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    # Not HDF5, which would compress: this is written after every step, and checked by the archive's own checksums.
+    # Not HDF5, which would compress: this is written after every step, and checked by the archive's own checksums. In
+    # memory first: where the disk is full, zipfile hides the error behind one of its own.
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **arrays)
     with publishing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        file.write(packed.getbuffer())

@@ -1,4 +1,4 @@
-"""What figures of students share: accuracies of several networks with their intervals over seeds."""
+"""What figures of students share: accuracies of several networks with their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ STUDENT, KL, PERMUTED, AVERAGED = "C3", "C4", "C3", "C5"
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Accuracies in % of several networks, each a mean over seeds with its interval [networks].
+    """Accuracies in % of several networks [networks]: means over seeds, with intervals for other seeds and images.
 
     Attributes:
         images, seeds: behind each of them.
@@ -68,5 +68,5 @@ def level(axes: Axes, accuracies: Accuracies, colour: str, style: str, label: st
 
 
 def counted(accuracies: Accuracies) -> str:
-    """Images and seeds behind accuracies in words."""
-    return f"n = {accuracies.images} test images; intervals over {accuracies.seeds} seeds"
+    """Images and seeds behind accuracies and their intervals in words."""
+    return f"n = {accuracies.images} test images, {accuracies.seeds} seeds; intervals over both"

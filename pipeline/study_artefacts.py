@@ -14,7 +14,7 @@ from pipeline.logit_studies import (
     teacher_of,
     teacher_path,
 )
-from pipeline.studies import accuracy_rows, names_of, read_published, scale_of, source_of
+from pipeline.study_comparison import accuracy_rows, names_of, read_published, scale_of, source_of
 from pipeline.teachers import TEACHERS
 
 Config = Mapping[str, Any]
@@ -149,7 +149,8 @@ def _trainings(config: Config, entry: Mapping[str, Any]) -> list[dict[str, Any]]
         ]
         for (rule, what), paths in made.items():
             if paths:
-                row = {"study": study, "rule": rule, "what": what, "jobs": len(paths), "scale": scale_of(config, study)}
+                scale = scale_of(config, study, what if what in TEACHERS else "students")
+                row = {"study": study, "rule": rule, "what": what, "jobs": len(paths), "scale": scale}
                 rows.append(row | {"times": [_times_of(path) for path in paths]})
     return rows
 
@@ -159,15 +160,24 @@ def _manipulated(config: Config, study: str) -> list[dict[str, Any]]:
     own = config["logits"]["studies"][study]
     found = []
     for name, one in own["students"].items():
-        epoch = student_epoch(config, study, name)
-        same = one["teacher"] == "adversarial" and epoch == own["teacher_epoch"]["adversarial"]
-        if same and one["loss"] == "l1" and one["order"] is None and (one["keep"] or not one["correct"]):
+        unchanged = one["loss"] == "l1" and one["order"] is None
+        if _same_teacher(config, study, name) and unchanged and (one["keep"] or not one["correct"]):
             found.append({"name": name, "keep": one["keep"], "rest": one["rest"], "correct": one["correct"]})
     return found
 
 
 def _shown(config: Config, entry: Mapping[str, Any]) -> list[str]:
-    return list(entry.get("students") or [one["name"] for one in _manipulated(config, entry["study"]) if one["keep"]])
+    """Students whose logits are shown: those asked for that learn from the same checkpoint."""
+    study = entry["study"]
+    listed = entry.get("students") or [one["name"] for one in _manipulated(config, study) if one["keep"]]
+    return [name for name in listed if _same_teacher(config, study, name)]
+
+
+def _same_teacher(config: Config, study: str, student: str) -> bool:
+    """Whether a student learns from the adversarial checkpoint that stands for its way of training."""
+    own = config["logits"]["studies"][study]
+    same = own["students"][student]["teacher"] == "adversarial"
+    return same and student_epoch(config, study, student) == own["teacher_epoch"]["adversarial"]
 
 
 def _plain(config: Config, study: str) -> list[dict[str, Any]]:

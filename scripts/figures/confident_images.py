@@ -18,7 +18,7 @@ TITLES = {
     "both_low": "standard and\nadversarial unsure",
     "adversarial_high": "adversarial sure,\nstandard unsure",
 }
-SIDE = 3
+COLUMNS, MOST_ROWS = 3, 3
 
 
 def draw(*, images: str, outputs: Sequence[str], style: str) -> None:
@@ -31,13 +31,15 @@ def draw(*, images: str, outputs: Sequence[str], style: str) -> None:
         chosen = int(file.read("shown_class"))
         count = int((file.read("label") == chosen).sum())
         name = shortened(str(file.read("classes")[chosen]))
+    rows = min(MOST_ROWS, -(-max(map(len, index.values())) // COLUMNS))
     with drawing(style):
         width = plt.rcParams["figure.figsize"][0]
-        figure = plt.figure(figsize=(width, 1.45 * width))
+        # Beside the images, lines of text above each quadrant and above all.
+        figure = plt.figure(figsize=(width, width * (0.38 + 0.36 * rows)))
         parts = np.asarray(figure.subfigures(2, 2, wspace=0.04))
         for row, quadrants in enumerate(QUADRANTS):
             for column, quadrant in enumerate(quadrants):
-                panels = parts[row, column].subplots(SIDE, SIDE, squeeze=False).flat
+                panels = parts[row, column].subplots(rows, COLUMNS, squeeze=False).flat
                 parts[row, column].suptitle(TITLES[quadrant], fontsize=8)
                 for place, axes in enumerate(panels):
                     if place >= len(index[quadrant]):

@@ -1,5 +1,6 @@
 """Draw manipulated logits, and what students learn of robustness from them (Seguin, figure 4)."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from pipeline.store import StoreError, reading
 from pipeline.student_panels import AVERAGED, PERMUTED, TEACHER, counted, curve, level, read_accuracies
 
 TRUE, MANIPULATED, KEPT = NATURAL, ADVERSARIAL, OTHER
+# Characters of a line above a panel.
+NAME = 9
 # In k, so that bars of one k are told apart.
 APART = 0.15
 REST = {"permute": (PERMUTED, "o"), "average": (AVERAGED, "s")}
@@ -58,7 +61,8 @@ def draw(
                 _bars(axes, values[image], logits[image], int(label[image]))
             row[0].set_ylabel(f"logit, teacher\n{answer}")
         for axes, title in zip(panels[0], learned, strict=True):
-            axes.set_title(title, size=small)
+            # Names break at their hyphens, so that those of narrow panels do not meet.
+            axes.set_title(textwrap.fill(title, NAME, break_long_words=False), size=small)
         above.supxlabel("class", size=plt.rcParams["axes.labelsize"])
         looks = {"true class": TRUE, "changed": MANIPULATED, "as the teacher's": KEPT}
         patches = [Patch(color=colour, label=text) for text, colour in looks.items()]
@@ -69,6 +73,7 @@ def draw(
         level(axes, own, TEACHER, ":", "teacher")
         axes.set(xlabel="largest logits kept, k", ylabel="adversarial accuracy (%)", ylim=(0, None))
         axes.set_xticks(range(1, logits.shape[1], max(1, logits.shape[1] // 10)))
+        axes.set_xlim(0.5, logits.shape[1] - 0.5)
         place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.45, 1.0), "ncols": 2}
         axes.legend(title=counted(own), title_fontsize=small, **place)
         save(figure, outputs)

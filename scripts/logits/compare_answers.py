@@ -40,7 +40,7 @@ def compare(
         teacher_epoch: by way of training, the epoch whose checkpoint stands for it.
         exchanges: of images within classes that the overlap is averaged over.
     """
-    outputs = read_outputs({"standard": standard, "adversarial": adversarial}, teacher_epoch)
+    outputs = read_outputs({"standard": standard, "adversarial": adversarial}, teacher_epoch, ["test"])
     attacked = {"standard": read_attacked(standard_attacked), "adversarial": read_attacked(adversarial_attacked)}
     logits = {name: outputs[name].at("test", teacher_epoch[name]) for name in TEACHERS}
     label = outputs["standard"].label["test"]

@@ -15,6 +15,8 @@ from pipeline.logit_results import APART, PAIRS, TEACHERS, put_crossed, put_imag
 from pipeline.results import PIXELS, Split, read_split
 from pipeline.store import Provenance, StoreError, Writer, writing
 
+# Pixels on each side; what lies in this frame is what surrounds an image's object, where enough is left inside.
+FRAME = 4
 LIKENESS = {
     "same_class": "share of the nearest that have the query's class",
     "log_distance": "ln of the nearest images' pixel distance over that of the query's class",
@@ -36,7 +38,7 @@ def compare(
     seed: int,
     provenance: Provenance,
 ) -> None:
-    """Write ranks/, far/, border/, corners/ and nearest/, of test images.
+    """Write ranks/, far/, border/ (of images large enough), corners/ and nearest/, of test images.
 
     Args:
         data: the images. standard, adversarial: outputs of the networks.
@@ -44,10 +46,12 @@ def compare(
         shown_class: class whose images are shown by both ranks of confidence. shown: images of each kind shown.
         queries: images whose neighbours are looked at, the first of the split's order. neighbours: of each.
     """
-    outputs = read_outputs({"standard": standard, "adversarial": adversarial}, teacher_epoch)
+    outputs = read_outputs({"standard": standard, "adversarial": adversarial}, teacher_epoch, ["test"])
     split = read_split(data, "test")
     if not np.array_equal(split.labels, outputs["standard"].label["test"]):
         raise StoreError(f"{standard}: holds outputs for other test images than {data}")
+    if not 0 <= shown_class < len(split.classes):
+        raise StoreError(f"{data}: expected a class to show of 0 to {len(split.classes) - 1}, found {shown_class}")
     logits = {name: outputs[name].at("test", teacher_epoch[name]) for name in TEACHERS}
     with writing(output, provenance) as file:
         file.put("label", split.labels, "true class of each test image", ("image",))
@@ -78,9 +82,9 @@ def _ranks(
     for first, second in APART:
         text = f"share of images whose ranks lie far apart, {first} less {second} pairs"
         put_crossed(file, f"far/{first}_less_{second}", (far[first] - far[second]).estimate(confidence), text)
-    if split.images.ndim == 4:
-        spread = border_spread(to_samples(split.images).numpy())
-        text = "standard deviation of the pixels of a frame of 4 pixels around the image"
+    if split.images.ndim == 4 and min(split.images.shape[2:]) > 2 * FRAME:
+        spread = border_spread(to_samples(split.images).numpy(), FRAME)
+        text = f"standard deviation of the pixels of a frame of {FRAME} pixels around the image"
         file.put("border/spread", spread, text, ("image",), PIXELS)
         related = {
             name: crossed(rank_relations(values, spread, split.labels), of_kind(name, len(values)))
@@ -114,7 +118,7 @@ def _nearest(
     file.put("nearest/query", query, "position in the test split of each query", ("query",))
     file.put("nearest/shown", examples, "queries shown", ("shown",))
     put_images(file, "nearest/query_shown", split.images[query[examples]], ("shown",), "queries shown")
-    found = {}
+    likeness: dict[str, dict[str, np.ndarray]] = {part: {} for part in LIKENESS}
     for name, values in logits.items():
         each = [nearest_by_logits(torch.from_numpy(one), x, label, rows, neighbours) for one in values]
         index = np.stack([one.index.numpy() for one in each])
@@ -123,16 +127,19 @@ def _nearest(
         text += ", of the queries shown and the first seed"
         put_images(file, f"nearest/{name}", split.images[index[0][examples]], ("shown", "neighbour"), text)
         for part, text in LIKENESS.items():
-            likeness = np.stack([getattr(one, part).numpy() for one in each])
-            file.put(f"nearest/{name}/{part}/by_query", likeness, text, ("seed", "query"))
-            # Known or not for all networks at once: it is the only image of its class.
-            known = np.isfinite(likeness).all(0)
-            found[name, part] = crossed(likeness[:, known], of_kind(name, len(values)), share=part == "same_class")
-            put_crossed(file, f"nearest/{name}/{part}", found[name, part].estimate(confidence), text)
+            likeness[part][name] = np.stack([getattr(one, part).numpy() for one in each])
+            file.put(f"nearest/{name}/{part}/by_query", likeness[part][name], text, ("seed", "query"))
     for part, text in LIKENESS.items():
-        apart = found["adversarial", part] - found["standard", part]
-        text = f"{text}, adversarial less standard training"
-        put_crossed(file, f"nearest/difference/{part}", apart.estimate(confidence), text)
+        # Queries whose likeness all networks have: only these can be compared.
+        known = np.isfinite(np.concatenate(list(likeness[part].values()))).all(0)
+        found = {
+            name: crossed(values[:, known], of_kind(name, len(values)), share=part == "same_class")
+            for name, values in likeness[part].items()
+        }
+        for name, one in found.items():
+            put_crossed(file, f"nearest/{name}/{part}", one.estimate(confidence), text)
+        apart = (found["adversarial"] - found["standard"]).estimate(confidence)
+        put_crossed(file, f"nearest/difference/{part}", apart, f"{text}, adversarial less standard training")
 
 
 if "snakemake" in globals():

@@ -69,7 +69,7 @@ def distil_student(
     wanted = manipulate(logits, label, keep=keep, rest=rest, correct=correct, order=other, generator=generator)
     torch.manual_seed(seed)
     model = networks.build(**settings).to(device)
-    progress = Progress(output, provenance)
+    progress = Progress(output, provenance, [data, targets] if order is None else [data, targets, order])
     found = progress.read()
     trained = run_epochs(
         model,

@@ -51,7 +51,7 @@ def train_teacher(
     }
     torch.manual_seed(seed)
     model = networks.build(**settings).to(device)
-    progress = Progress(output, provenance)
+    progress = Progress(output, provenance, [data])
     found = progress.read()
     trained = run_epochs(
         model,

@@ -25,7 +25,10 @@ BROKEN = {
         ["persistence.samples: expected a value of at least 10, found -1"],
     ),
     "seed x": ("seed: x", ["seed: expected integer, found 'x'"]),
-    "empty experiments": ("experiments: []", ["experiments: expected at least 1 entry, found 0"]),
+    "nothing asked for": (
+        "experiments: []\nartefacts: []\npath_kernel: {run: []}",
+        ["experiments: expected at least 1 entry, since artefacts"],
+    ),
     "three at once": (
         "seed: x\npersistence: {gamma: 1.2}\nartefacts: [bell/figure_99]",
         ["seed: expected integer", "persistence.gamma: expected a value below 1", "artefacts[0]: there is no"],

@@ -104,7 +104,6 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("attacks.new", {"method": "apgd_ce", "epsilon": 2, "norm": "linf"}, "attacks.new.epsilon: expected a value of at most 1, found 2.0"),
         ("seed", "x", "seed: expected integer, found 'x'"),
         ("seed", True, "seed: expected integer, found True"),
-        ("experiments", [], "experiments: expected at least 1 entry, found 0"),
         ("experiments", None, "experiments: expected array, found None"),
         ("models", [1], "models: expected object, found [1]"),
         ("device", "gpu", "device: expected text that matches ^(auto|cpu|cuda(:[0-9]+)?)$, found 'gpu'"),
@@ -196,10 +195,36 @@ def test_the_reference_in_docs_is_current():
 def test_every_overlay_fits_on_top_of_the_default(config):
     from snakemake.utils import update_config
 
+    on_top_of = {"paper_gpu.yaml": ["paper.yaml"]}
     for overlay in sorted((ROOT / "config").glob("*.yaml")):
         merged = copy.deepcopy(config)
-        update_config(merged, yaml.safe_load(overlay.read_text()))
-        assert resolve(merged)["experiments"], overlay.name
+        for name in [*on_top_of.get(overlay.name, []), overlay.name]:
+            update_config(merged, yaml.safe_load((ROOT / "config" / name).read_text()))
+        resolved = resolve(merged)
+        assert resolved["experiments"] or resolved["artefacts"], overlay.name
+
+
+def test_further_artefacts_go_behind_the_others(config):
+    config["artefacts"] = ["seguin/table1", "seguin/figure_01"]
+    config["further_artefacts"] = ["bell/figure_04", "seguin/table1"]
+    assert resolve(config)["artefacts"] == ["seguin/table1", "seguin/figure_01", "bell/figure_04"]
+    assert resolve(resolve(config)) == resolve(config)
+    config["further_artefacts"] = ["bell/figure_4"]
+    (line,) = errors(config)
+    assert "further_artefacts[0]: there is no 'bell/figure_4' in figures.catalogue or tables; the nearest" in line
+
+
+@pytest.mark.parametrize("asked", ["artefacts", "logits.run", "path_kernel.run"])
+def test_experiments_may_be_empty_where_something_else_is_asked_for(config, asked):
+    lists = {"artefacts": ["seguin/table1"], "logits.run": ["mnist5k"], "path_kernel.run": ["mnist-fc"]}
+    for path in ("experiments", *lists):
+        put(config, path, [])
+    (line,) = errors(config)
+    assert (
+        "experiments: expected at least 1 entry, since artefacts, logits.run, path_kernel.run ask for nothing" in line
+    )
+    put(config, asked, lists[asked])
+    assert resolve(config)["experiments"] == []
 
 
 def test_attacks_keep_the_settings_that_their_method_takes(config):

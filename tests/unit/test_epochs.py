@@ -106,8 +106,8 @@ def test_training_that_stopped_goes_on_to_the_same_bytes(batch_norm):
         pass
 
     def run(state=None, stop_after=None):
-        # Weights of another start, which a state must replace.
-        model, states = plain() if state is None else plain(seed=5), []
+        # Weights of another start and other global random numbers, which a state must replace.
+        model, states = network() if state is None else network(seed=5), []
 
         def keep(state):
             states.append(state)
@@ -134,14 +134,17 @@ def test_training_that_stopped_goes_on_to_the_same_bytes(batch_norm):
 
 def test_another_seed_gives_other_weights():
     x, y = images()
+    before = torch.get_rng_state()
 
     def weight(seed):
-        model = plain()
+        with torch.random.fork_rng([]):
+            model = plain()
         run_epochs(model, x, y, classify(y), Schedule(1, 16, 0.1), seed=seed, test=(x, y))
         return model[0].weight
 
     assert torch.equal(weight(2**62), weight(2**62))
     assert not torch.equal(weight(1), weight(2))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_attack_reaches_the_worst_corner_of_a_linear_network():

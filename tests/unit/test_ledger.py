@@ -20,22 +20,25 @@ from pipeline.ledger import load, results_of
 from pipeline.results import put_summary
 from pipeline.selection import result_paths
 from pipeline.store import Provenance, writing
-from pipeline.studies import names_of
+from pipeline.study_comparison import names_of
 from scripts.tables.claims import decide
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"mnist": "digits", "imagenet": "photos"}
 STUDY_ROLES = {"cifar10": "cifar10", "cifar100": "cifar100"}
 STUDENT = {
-    **{"teacher": "adversarial", "loss": "l1", "temperature": 1.0, "keep": None},
+    **{"teacher": "adversarial", "epoch": None, "loss": "l1", "temperature": 1.0, "keep": None},
     **{"rest": "permute", "correct": False, "order": None},
 }
-# Every student without manipulation that the ledger may name.
+# Every student that the ledger may name.
 STUDY = {
     "seeds": [0, 1, 2],
     "teacher_epoch": {"standard": 200, "adversarial": 40},
     "students": {
-        "normal": {**STUDENT, "epoch": None},
+        "normal": STUDENT,
+        **{f"keep-{k}": {**STUDENT, "keep": k} for k in (1, 3, 7)},
+        "corrected": {**STUDENT, "keep": 1, "correct": True},
+        "ordered": {**STUDENT, "order": "standard"},
         **{
             f"{loss}-{epoch}": {**STUDENT, "epoch": epoch, "loss": loss}
             for loss in ("l1", "kl")

@@ -1,5 +1,7 @@
 """The analyses of logits on small stored networks' outputs, and their figures."""
 
+import json
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -175,6 +177,64 @@ def test_outputs_must_fit_together(study, tmp_path):
         compare_images.compare(
             data=str(study / "data.h5"), output=str(tmp_path / "o.h5"), **sources(tmp_path, attacked=False), **settings
         )
+
+
+def test_a_class_that_is_not_there_cannot_be_shown(study, tmp_path):
+    with pytest.raises(StoreError, match="expected a class to show of 0 to 4, found 6"):
+        compare_images.compare(
+            data=str(study / "data.h5"), **sources(study, attacked=False), output=str(tmp_path / "images.h5"),
+            shown_class=6, shown=9, queries=30, neighbours=5, seed=0, teacher_epoch=EPOCH, **LEVEL,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_queries_without_a_distance_are_left_out_for_all_networks(study, tmp_path):
+    """One image is there twice, which the adversarial networks alone take for the nearest."""
+    with reading(study / "data.h5") as file:
+        arrays = {split: (file.read(f"x_{split}"), file.read(f"y_{split}")) for split in ("train", "test")}
+        classes, order = file.read("classes"), file.read("order_test")
+    arrays["test"][0][order[1]] = arrays["test"][0][order[0]]
+    with writing(tmp_path / "data.h5", Provenance()) as file:
+        file.put("classes", classes, "names", ("class",))
+        for split, (x, y) in arrays.items():
+            put_split(file, split, x, y, np.random.default_rng(0))
+    label = {split: y for split, (_, y) in arrays.items()}
+    for teacher in EPOCH:
+        put_networks(tmp_path, teacher, 3, label, 1.0, np.random.default_rng(len(teacher)), order)
+    twin = tmp_path / "adversarial.h5"
+    with reading(twin) as file:
+        stored = {name: (file.read(name), json.loads(file._file[name].attrs["dims"])) for name in file.names()}
+    stored["test/logits"][0][:, :, order[1]] = stored["test/logits"][0][:, :, order[0]]
+    with writing(twin, Provenance()) as file:
+        for name, (values, dims) in stored.items():
+            file.put(name, values, name, dims)
+    compare_images.compare(
+        data=str(tmp_path / "data.h5"), **sources(tmp_path, attacked=False), output=str(tmp_path / "images.h5"),
+        shown_class=2, shown=3, queries=len(label["test"]), neighbours=1, seed=0, teacher_epoch=EPOCH, **LEVEL,
+    )  # fmt: skip
+    with reading(tmp_path / "images.h5") as file:
+        known = {name: np.isfinite(file.read(f"nearest/{name}/log_distance/by_query")) for name in EPOCH}
+        assert known["standard"].all()
+        assert (~known["adversarial"]).sum() == 2 * 3
+        for name in (*EPOCH, "difference"):
+            assert file.read(f"nearest/{name}/log_distance/n") == len(label["test"]) - 2
+            assert file.read(f"nearest/{name}/same_class/n") == len(label["test"])
+
+
+def test_small_images_have_no_border(study, tmp_path):
+    for path in study.glob("*ar*.h5"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with reading(study / "data.h5") as file, writing(tmp_path / "data.h5", Provenance()) as target:
+        for name in ("classes", "x_train", "y_train", "order_train", "y_test", "order_test"):
+            file.copy_to(name, target._file)
+        target.put("x_test", file.read("x_test")[..., :8, :8], "images", ("image", "channel", "row", "column"))
+    compare_images.compare(
+        data=str(tmp_path / "data.h5"), **sources(tmp_path, attacked=False), output=str(tmp_path / "images.h5"),
+        shown_class=2, shown=9, queries=30, neighbours=5, seed=0, teacher_epoch=EPOCH, **LEVEL,
+    )  # fmt: skip
+    with reading(tmp_path / "images.h5") as small, reading(study / "images.h5") as large:
+        missing = {name.split("/")[0] for name in set(large.names()) - set(small.names())}
+        assert missing == {"border"}
 
 
 @pytest.mark.parametrize("module", FIGURES, ids=lambda module: module.__name__.split(".")[-1])

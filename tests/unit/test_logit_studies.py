@@ -1,11 +1,15 @@
 import copy
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
+from pipeline.catalogue import SCRIPTS
 from pipeline.config import ConfigError, resolve
+from pipeline.job import NOT_ARGUMENTS
 from pipeline.logit_studies import (
     judged_checkpoints,
     network_files,
@@ -14,6 +18,7 @@ from pipeline.logit_studies import (
     study_graph,
 )
 from pipeline.specs import compute_spec
+from pipeline.study_artefacts import plot_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = "mnist5k"
@@ -58,6 +63,24 @@ def mistakes(raw, overlay):
     with pytest.raises(ConfigError) as error:
         resolve(new)
     return error.value.lines
+
+
+def test_every_script_takes_what_its_spec_holds(raw):
+    paths = ("data", "networks", "teacher", "targets", "order", "standard", "adversarial")
+    files = {*paths, "standard_attacked", "adversarial_attacked", "output", "provenance", "device"}
+    for path, spec in specs(resolve(raw)).items():
+        name = SCRIPTS[names_of_file(path)[0]].removesuffix(".py").replace("/", ".")
+        module = importlib.import_module(name)
+        (script,) = (
+            found
+            for key, found in vars(module).items()
+            if inspect.isfunction(found) and found.__module__ == name and not key.startswith("_")
+        )
+        parameters = inspect.signature(script).parameters
+        given = spec.keys() - NOT_ARGUMENTS
+        needed = {key for key, each in parameters.items() if each.default is inspect.Parameter.empty}
+        assert given <= parameters.keys(), f"{name} does not take {given - parameters.keys()}"
+        assert needed <= given | files, f"{name} needs {needed - given - files}"
 
 
 def test_one_manipulation_reruns_its_student_alone(raw):
@@ -106,6 +129,13 @@ def test_networks_of_a_seed_have_the_same_start_and_order(raw):
     assert students != {found[f"results/logits/{STUDY}/students/normal-s2.h5"]["seed"]}
 
 
+def test_the_figure_of_manipulated_logits_shows_students_of_the_logits_that_it_shows(raw):
+    entry = {"plot": "manipulated_logits", "study": STUDY, "students": ["fix-1", "late", "hybrid", "kl"]}
+    files = plot_inputs(resolve(raw), entry)["students"]
+    # The late one learns from another checkpoint.
+    assert files == [f"results/logits/{STUDY}/students/{name}-s0.h5" for name in ("fix-1", "hybrid", "kl")]
+
+
 def test_everything_judged_has_a_file_a_seed(raw):
     config = resolve(raw)
     made = set(study_graph(config, STUDY))
@@ -120,21 +150,83 @@ def test_everything_judged_has_a_file_a_seed(raw):
     [
         ({"dataset": "mnist6k"}, "dataset: there is no dataset 'mnist6k' in datasets"),
         ({"model": "strided"}, "model: there is no model 'strided' in models"),
-        ({"checkpoints": [1, 999]}, "expected epochs of the training"),
+        ({"checkpoints": [1, 5, 15, 999]}, "checkpoints: expected epochs of the training (1 to 15), found [999]"),
+        ({"checkpoints": [15, 1, 5, 8]}, "checkpoints: expected ascending epochs, found [15, 1, 5, 8]"),
         ({"teacher_epoch": {"standard": 4}}, "teacher_epoch.standard: expected one of the checkpoints"),
-        ({"students": {"normal": {"epoch": 4}}}, "students.normal.epoch: expected one of the checkpoints"),
-        ({"students": {"adversarial-e005": {}}}, "expected a name that no checkpoint of a teacher has"),
+        ({"adversarial": {"warm_up": 16}}, "warm_up: expected at most the epochs of the training (15), found 16"),
+        ({"students": {"fix-3": {"epoch": 4}}}, "students.fix-3.epoch: expected one of the checkpoints"),
+        ({"students": {"adversarial-e005": {}}}, "expected a name that no teacher and no checkpoint of one has"),
+        ({"students": {"standard": {}}}, "expected a name that no teacher and no checkpoint of one has"),
         ({"training": {"drops": [5, 3]}}, "training.drops: expected ascending epochs"),
+        ({"distillation": {"drops": [5, 3]}}, "distillation.drops: expected ascending epochs"),
+        ({"robustness": {"check_images": 501}}, "check_images: expected at most robustness.images (500), found 501"),
+        ({"robustness": {"checked": ["nrmal"]}}, "checked[0]: there is no network 'nrmal' in the study; the nearest"),
         ({"students": {"normal": {"keep": 0}}}, "students.normal.keep: expected a value of at least 1"),
         ({"students": {"normal": {"loss": "l2"}}}, "expected one of l1, kl, found 'l2'"),
+        ({"students": None}, "students: expected object, found None"),
     ],
 )
 def test_each_mistake_is_named(raw, overlay, expected):
     assert any(expected in line for line in mistakes(raw, overlay)), mistakes(raw, overlay)
 
 
-def test_an_unknown_study_is_named(raw):
+BARE = {
+    "dataset": "mnist5k",
+    "model": "strided-cnn",
+    "training": {"epochs": 2},
+    "adversarial": {"epsilon": 0.2, "step_size": 0.05},
+    "checkpoints": [1, 2],
+    "teacher_epoch": {"standard": 2, "adversarial": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        ({"logits": {"studies": ["a"]}}, "logits.studies: expected object, found ['a']"),
+        ({"logits": {"studies": {"mnist5k": None}}}, "logits.studies.mnist5k: expected object, found None"),
+        ({"logits": {"run": ["mnist5"]}}, "logits.run[0]: there is no study 'mnist5' in logits.studies; the nearest"),
+        (
+            {"figures": {"catalogue": {"seguin/figure_01": {"study": "mnist"}}}},
+            "figures.catalogue.seguin/figure_01.study: there is no study 'mnist' in logits.studies; the nearest",
+        ),
+        (
+            {"figures": {"catalogue": {"seguin/figure_04": {"students": ["standard"]}}}},
+            "seguin/figure_04.students[0]: there is no student 'standard' in mnist5k",
+        ),
+        (
+            {"figures": {"catalogue": {"seguin/new": {"plot": "manipulated_logits", "study": "bare"}}}},
+            "seguin/new.study: manipulated_logits needs a student of the adversarial network of epoch 2, found none",
+        ),
+        (
+            {"figures": {"catalogue": {"seguin/figure_a6": {"study": "bare"}}}},
+            "seguin/figure_a6.study: teacher_epochs needs a student that learns unchanged logits by l1, found none in bare",
+        ),
+        (
+            {"tables": {"seguin/table1": {"published": "table9"}}},
+            "tables.seguin/table1.published: expected one of table1, table2, found 'table9'",
+        ),
+        (
+            {"tables": {"seguin/table1": {"networks": ["norml"]}}},
+            "tables.seguin/table1.networks[0]: there is no student 'norml' in mnist5k; the nearest valid one is 'normal'",
+        ),
+        (
+            {"tables": {"seguin/table1": {"studies": ["mnist"]}}},
+            "tables.seguin/table1.studies[0]: there is no study 'mnist' in logits.studies; the nearest",
+        ),
+        ({"claims": {"studies": {"mnist": "mnist"}}}, "claims.studies.mnist: there is no study 'mnist'"),
+        # Digits must not pass for CIFAR-10 in the ledger.
+        (
+            {"claims": {"studies": {"cifar10": "mnist5k"}}},
+            "claims.studies.cifar10: expected a study of cifar10, found one of mnist5k",
+        ),
+    ],
+)
+def test_each_mistake_about_what_names_studies_gets_one_line(raw, overlay, expected):
     new = copy.deepcopy(raw)
-    new["logits"]["run"] = ["mnist5"]
-    with pytest.raises(ConfigError, match=r"logits\.run\[0\]: there is no study 'mnist5' in logits\.studies"):
+    update_config(new, {"logits": {"studies": {"bare": copy.deepcopy(BARE)}}})
+    update_config(new, copy.deepcopy(overlay))
+    with pytest.raises(ConfigError) as error:
         resolve(new)
+    (line,) = error.value.lines
+    assert expected in line

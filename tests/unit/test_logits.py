@@ -72,6 +72,9 @@ def test_shares_are_numpys_histogram():
     edges = logits.bin_edges(np.array([1.0, 4.0]), 4)
     np.testing.assert_allclose(edges, [0, 1, 2, 3, 4])
     assert logits.bin_edges(np.zeros(3), 2).tolist() == [0, 0.5, 1]
+    # Networks that answer the same to all images still have a bin.
+    edges = logits.quantile_edges(np.full((2, 3), 0.25), 4)
+    assert logits.shares(np.full(3, 0.25), edges).tolist() == [1]
 
 
 def test_the_peak_is_at_zero_where_the_first_bin_is_fullest():

@@ -100,11 +100,11 @@ def test_plain_borders_do_not_depend_on_what_is_inside():
     x = np.zeros((3, 2, 12, 12))
     x[1, :, 4:8, 4:8] = 1
     x[2, :, 0] = 1
-    spread = ranks.border_spread(x)
+    spread = ranks.border_spread(x, 4)
     frame = np.r_[np.ones(12), np.zeros(144 - 16 - 12)]
     np.testing.assert_allclose(spread, [0, 0, frame.std()])
     with pytest.raises(ValueError, match="larger than two frames"):
-        ranks.border_spread(x[..., :8, :8])
+        ranks.border_spread(x[..., :8, :8], 4)
 
 
 def test_rank_relations_average_to_spearmans():
@@ -258,3 +258,12 @@ def test_the_only_image_of_a_class_has_no_distance_to_compare():
     label = torch.tensor([0, 1, 1, 1, 1, 1])
     found = nearest_by_logits(z, x, label, torch.tensor([0, 1]), 2)
     assert torch.isnan(found.log_distance).tolist() == [True, False]
+
+
+def test_the_same_image_twice_has_no_distance_to_compare():
+    # Enough queries for a product of matrices, whose rounding leaves equal images 1e-8 apart.
+    z, x, label = torch.randn(60, 3, dtype=torch.double), torch.rand(60, 50), torch.arange(60) % 2
+    z[1], x[1] = z[0], x[0]
+    found = nearest_by_logits(z, x, label, torch.arange(60), 1)
+    assert found.index[:2, 0].tolist() == [1, 0]
+    assert torch.isnan(found.log_distance).tolist() == [True] * 2 + [False] * 58

@@ -39,7 +39,7 @@ def drawn(monkeypatch):
 def network(tmp_path):
     """Writes the robustness of a network: counts of images that are right under attack by seed, and returns the path."""
 
-    def written(name, counts, images=200, mistakes=20):
+    def written(name, counts, images=200, mistakes=20, checks=None):
         broken = np.ones((len(counts), images), int)
         for row, count in zip(broken, counts, strict=True):
             row[:count] = 0
@@ -52,6 +52,8 @@ def network(tmp_path):
                 limits = {"mean": over.value, "mean_low": over.low, "mean_high": over.high}
                 put_summary(file, of, limits | {"n": images, "seeds": len(counts)}, of, "1")
                 file.put(f"{of}/measured", hits.mean(1), of, ("seed",))
+            for of, mean in (checks or {}).items():
+                put_summary(file, f"check/{of}", {"mean": mean, "n": 20}, of, "1")
         return str(path)
 
     return written
@@ -76,8 +78,9 @@ def rows_of(path):
 
 
 def test_accuracies_stand_beside_the_published_ones(tmp_path, network):
-    paths = [network("normal", (80, 90, 100)), network("fix-3", (0, 0, 0)), network("wide", (60, 61, 60))]
-    common = {"study": "s", "scale": "mnist5k, small, 25 epochs, 3 seeds"}
+    paths = [network("normal", (80, 90, 100)), network("fix-3", (0, 0, 0)), None]
+    paths[2] = network("wide", (60, 61, 60), checks={"apgd": 0.7, "autoattack": 0.65, "odi": 0.6})
+    common = {"study": "s", "teacher_epoch": 5, "scale": "mnist5k, small, 25 epochs, 3 seeds"}
     networks = [
         {"network": "normal", "published": ["CIFAR-10", "normal"], "as_published": False, **common},
         {"network": "fix-3", "published": None, "as_published": False, **common},
@@ -90,7 +93,7 @@ def test_accuracies_stand_beside_the_published_ones(tmp_path, network):
     assert float(first["adversarial_pct"]) == pytest.approx(45.0)
     assert float(first["natural_pct"]) == pytest.approx(90.0)
     assert first["adversarial_by_seed"] == "40 45 50"
-    assert (first["images"], first["seeds"]) == ("200", "3")
+    assert (first["images"], first["seeds"], first["teacher_epoch"]) == ("200", "3", "5")
     assert (float(first["published_adversarial_pct"]), float(first["published_adversarial_sd"])) == (30.4, 0.34)
     assert float(first["adversarial_less_published"]) == pytest.approx(45.0 - 30.4)
     assert float(first["natural_less_published"]) == pytest.approx(90.0 - 75.2)
@@ -102,6 +105,9 @@ def test_accuracies_stand_beside_the_published_ones(tmp_path, network):
     assert (second["published_adversarial_pct"], second["adversarial_less_published"]) == ("", "")
     assert second["scale"] == words
     assert third["scale"] == f"{words}: trained as the source's on CIFAR-10"
+    of_checked = [f"{of}_pct_of_checked" for of in ("apgd", "autoattack", "odi")]
+    assert [float(third[key]) for key in of_checked] == pytest.approx([70, 65, 60])
+    assert (third["checked_images"], first["checked_images"], first["odi_pct_of_checked"]) == ("20", "0", "")
 
 
 def test_every_published_number_can_be_tabulated():

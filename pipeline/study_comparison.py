@@ -1,7 +1,6 @@
-"""Studies of logits, as tables and the ledger name them: their networks' results, their scale, and the source's.
+"""What of a study of logits stands beside the source's numbers: its networks by what they learn, and its scale.
 
-A study trains one network on one dataset in the standard way and adversarially, and distils students from the latter. A
-number of the source is compared as a reproduction only with a study that does what the source did (`as_published`).
+A number of the source is compared as a reproduction only with a study that does what the source did (`as_published`).
 """
 
 import math
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.logit_studies import distillation_of, epoch_taken
 from pipeline.teachers import TEACHERS, checkpoint_name
 
 SEGUIN = Path("published") / "seguin.yaml"
@@ -28,20 +28,25 @@ def names_of(study: str, entry: Mapping[str, Any]) -> dict[str, str | list[str]]
     Returns:
         `study`; `seed`, all of them; `standard` and `adversarial`, the teachers; `adversarial_by_epoch`, the teacher at
         each epoch that a student without manipulation learns from, and `students_by_epoch`, these students;
-        `students_by_kept` and `students_by_kept_average`, the fix-k students by k and the normal one; `l1_e040`,
-        `kl_e040`, …, students without manipulation by loss and epoch, and `l1_late`, `kl_late`, those of the latest
-        epoch that has both. Lists may be empty, and the last ones missing.
+        `students_by_kept` and `students_by_kept_average`, the fix-k students by k and the normal one; `normal`,
+        `fix-1`, …, `correct-fix-1`, … and `hybrid`, the source's students, by their settings and not by their names;
+        `l1_e040`, `kl_e040`, …, students without manipulation by loss and epoch, and `l1_late`, `kl_late`, those of
+        the latest epoch that has both. Lists may be empty, and all from `normal` on missing. Of students that learn the
+        same, the first counts.
     """
     plain: dict[str, dict[int, str]] = {"l1": {}, "kl": {}}
     kept: dict[str, dict[int, str]] = {"permute": {}, "average": {}}
+    lines: dict[str, str | list[str]] = {}
     for name, student in entry["students"].items():
-        epoch = student["epoch"] or entry["teacher_epoch"]["adversarial"]
+        if line := line_of(entry, student):
+            lines.setdefault(line, name)
         if student["teacher"] != "adversarial" or student["correct"] or student["order"] or student["temperature"] != 1:
             continue
+        epoch = epoch_taken(entry, student)
         if student["keep"] is None:
-            plain[student["loss"]][epoch] = name
-        elif student["loss"] == "l1" and student["epoch"] is None:
-            kept[student["rest"]][student["keep"]] = name
+            plain[student["loss"]].setdefault(epoch, name)
+        elif student["loss"] == "l1" and epoch == entry["teacher_epoch"]["adversarial"]:
+            kept[student["rest"]].setdefault(student["keep"], name)
     normal = [plain["l1"][epoch] for epoch in [entry["teacher_epoch"]["adversarial"]] if epoch in plain["l1"]]
     epochs = sorted(plain["l1"])
     found: dict[str, str | list[str]] = {
@@ -52,6 +57,7 @@ def names_of(study: str, entry: Mapping[str, Any]) -> dict[str, str | list[str]]
         "students_by_epoch": [plain["l1"][epoch] for epoch in epochs],
         "students_by_kept": _ordered(kept["permute"]) + normal,
         "students_by_kept_average": _ordered(kept["average"]) + normal,
+        **lines,
     }
     found |= {f"{loss}_e{epoch:03d}": name for loss, names in plain.items() for epoch, name in names.items()}
     if both := plain["l1"].keys() & plain["kl"].keys():
@@ -59,11 +65,28 @@ def names_of(study: str, entry: Mapping[str, Any]) -> dict[str, str | list[str]]
     return found
 
 
-def scale_of(config: Config, study: str) -> str:
-    """Dataset, network, epochs and seeds of a study in words."""
+def line_of(entry: Mapping[str, Any], student: Mapping[str, Any]) -> str | None:
+    """Name that the source has for a student of these settings, e.g. "correct-fix-1"; None if it has none.
+
+    Its students learn by L1 from the adversarial teacher at the epoch that stands for it, with the rest permuted.
+    """
+    same = student["teacher"] == "adversarial" and student["loss"] == "l1" and student["rest"] == "permute"
+    if not same or epoch_taken(entry, student) != entry["teacher_epoch"]["adversarial"]:
+        return None
+    keep, correct, order = (student[key] for key in ("keep", "correct", "order"))
+    if keep is not None and order is None:
+        return f"correct-fix-{keep}" if correct else f"fix-{keep}"
+    if keep is None and not correct:
+        return {None: "normal", "standard": "hybrid"}.get(order)
+    return None
+
+
+def scale_of(config: Config, study: str, network: str = "adversarial") -> str:
+    """Dataset, network, attack, epochs and seeds of a way of training or of "students" in words."""
     entry = config["logits"]["studies"][study]
-    epochs, seeds = entry["training"]["epochs"], len(entry["seeds"])
-    return f"{entry['dataset']}, {entry['model']}, {epochs} epochs, {seeds} seeds"
+    training = entry["training"] if network in TEACHERS else distillation_of(entry)
+    size = f"epsilon {entry['adversarial']['epsilon']:.3g}, {training['epochs']} epochs, {len(entry['seeds'])} seeds"
+    return f"{entry['dataset']}, {entry['model']}, {size}"
 
 
 def source_of(config: Config, study: str, published: Mapping[str, Any]) -> str:
@@ -85,6 +108,7 @@ def as_published(config: Config, study: str, published: Mapping[str, Any]) -> li
         and entry["validation"] == own["validation"]
         and model.get("architecture") == protocol["architecture"]
         and len(entry["seeds"]) >= protocol["seeds"]
+        and entry["robustness"]["steps"] >= protocol["attack_steps"]
         and _equal(protocol["training"], entry["training"])
     )
     if not same:
@@ -92,8 +116,7 @@ def as_published(config: Config, study: str, published: Mapping[str, Any]) -> li
     found = [teacher for teacher in TEACHERS if _taken_as_published(entry, protocol, teacher)]
     if "adversarial" in found and not _equal(protocol["adversarial"], entry["adversarial"]):
         found.remove("adversarial")
-    schedule = {**entry["training"], **entry["distillation"]}
-    as_students = _equal({**protocol["training"], "epochs": protocol["epochs"]}, schedule)
+    as_students = _equal({**protocol["training"], "epochs": protocol["epochs"]}, distillation_of(entry))
     return [*found, "students"] if "adversarial" in found and as_students else found
 
 
@@ -124,22 +147,32 @@ def accuracy_rows(
 ) -> list[dict[str, Any]]:
     """Rows of the table of accuracies: what each network is, beside which published one it stands, at which scale.
 
+    Students stand beside the source's by their settings, whatever they are called.
+
     Args:
         networks: teachers, as "standard" and "adversarial", or names of students. table: "table1" or "table2".
     """
-    source, same = source_of(config, study, published), as_published(config, study, published)
-    lines = published[table].get(source, {})
-    reproduces = "students" if table == "table2" else None
-    return [
-        {
-            "network": network,
-            "study": study,
-            "scale": scale_of(config, study),
-            "published": [source, network] if network in lines else None,
-            "as_published": (reproduces or network) in same,
-        }
-        for network in networks
-    ]
+    entry, source = config["logits"]["studies"][study], source_of(config, study, published)
+    same, lines = as_published(config, study, published), published[table].get(source, {})
+    rows: list[dict[str, Any]] = []
+    for network in networks:
+        line: str | None
+        if network in TEACHERS:
+            own, line, epoch = network, network, entry["teacher_epoch"][network]
+        else:
+            student = entry["students"][network]
+            own, line, epoch = "students", line_of(entry, student), epoch_taken(entry, student)
+        rows.append(
+            {
+                "network": network,
+                "study": study,
+                "scale": scale_of(config, study, own),
+                "teacher_epoch": epoch,
+                "published": [source, line] if line in lines else None,
+                "as_published": own in same,
+            }
+        )
+    return rows
 
 
 def read_published(root: Path) -> dict[str, Any]:

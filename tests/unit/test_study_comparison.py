@@ -12,7 +12,15 @@ from neighborhoods.claims import NOT_RUN, REPRODUCED
 from pipeline.errors import UserError
 from pipeline.ledger import load
 from pipeline.store import Provenance, writing
-from pipeline.studies import accuracy_rows, as_published, claim_studies, names_of, read_published, scale_of, source_of
+from pipeline.study_comparison import (
+    accuracy_rows,
+    as_published,
+    claim_studies,
+    names_of,
+    read_published,
+    scale_of,
+    source_of,
+)
 from scripts.tables.claims import decide
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +52,8 @@ STUDY = {
     "seeds": [0, 1, 2],
     "validation": 500,
     "training": TRAINING,
-    "adversarial": {"epsilon": 0.03137, "step_size": 0.00784, "steps": 10, "batch_norm": "eval"},
+    "adversarial": {"epsilon": 0.03137, "step_size": 0.00784, "steps": 10, "batch_norm": "eval", "warm_up": 0},
+    "robustness": {"steps": 100},
     "teacher_epoch": {"standard": 200, "adversarial": 40},
     "distillation": {"draws": 10},
     "students": {name: {**STUDENT, **own} for name, own in STUDENTS.items()},
@@ -58,7 +67,7 @@ def config():
         {
             "datasets": {"cifar10": {"source": "cifar10"}, "mnist5k": {"source": "mnist5k"}},
             "models": {"resnet": {"architecture": "cifar_resnet18"}, "small": {"architecture": "strided_cnn"}},
-            "logits": {"run": ["wide", "digits"], "studies": {"wide": STUDY, "digits": DIGITS}},
+            "logits": {"studies": {"wide": STUDY, "digits": DIGITS}},
             "claims": {
                 "datasets": {"cifar10": "cifar10", "mnist": "mnist5k"},
                 "studies": {"cifar10": "wide", "mnist": "digits"},
@@ -81,20 +90,49 @@ def test_students_are_named_by_what_they_learn_from():
     assert names["students_by_epoch"] == ["early", "normal", "late"]
     assert names["adversarial_by_epoch"] == ["adversarial-e020", "adversarial-e040", "adversarial-e100"]
     assert (names["l1_e020"], names["l1_e040"], names["l1_e100"]) == ("early", "normal", "late")
+    assert [names[key] for key in ("normal", "fix-1", "fix-7", "correct-fix-1", "hybrid")] == [
+        *("normal", "fix-1", "fix-7", "correct-fix-1", "hybrid")
+    ]
     assert (names["kl_e040"], names["kl_late"], names["l1_late"]) == ("kl", "late-kl", "late")
     assert "kl_e020" not in names
     # Manipulated students, those of another teacher and those of another temperature are no part of these series.
-    assert not {"correct-fix-1", "hybrid", "warm", "of-standard"} & {str(name) for name in names.values()}
+    assert not {"warm", "of-standard"} & {str(name) for name in names.values()}
     plain = names_of("wide", {**STUDY, "students": {"normal": STUDENT}})
     assert "l1_late" not in plain
     assert plain["students_by_kept"] == ["normal"]
+    assert not {"fix-1", "hybrid"} & plain.keys()
+
+
+def test_a_student_is_what_it_learns_and_not_what_it_is_called(config, published):
+    students = {
+        "fix-1": {**STUDENT, "keep": 3},
+        "mine": {**STUDENT, "keep": 1},
+        "again": {**STUDENT, "keep": 1, "epoch": 40},
+        "fix-1-average": {**STUDENT, "keep": 1, "rest": "average"},
+        "normal": {**STUDENT, "epoch": 20},
+        "hybrid": {**STUDENT, "order": "standard", "loss": "kl"},
+    }
+    names = names_of("wide", {**STUDY, "students": students})
+    assert (names["fix-1"], names["fix-3"]) == ("mine", "fix-1")
+    assert names["students_by_kept"] == ["mine", "fix-1"]
+    assert not {"normal", "hybrid"} & names.keys()
+    config["logits"]["studies"]["wide"]["students"] = students
+    rows = accuracy_rows(config, "wide", list(students), "table2", published)
+    lines = {row["network"]: row["published"] for row in rows}
+    assert {name: line for name, line in lines.items() if line} == {
+        "mine": ["CIFAR-10", "fix-1"],
+        "again": ["CIFAR-10", "fix-1"],
+    }
+    assert [row["teacher_epoch"] for row in rows] == [40, 40, 40, 40, 20, 40]
 
 
 def test_the_same_training_counts_as_published(config, published):
     assert as_published(config, "wide", published) == ["standard", "adversarial", "students"]
     assert as_published(config, "digits", published) == []
     assert source_of(config, "wide", published) == source_of(config, "digits", published) == "CIFAR-10"
-    assert scale_of(config, "digits") == "mnist5k, small, 25 epochs, 3 seeds"
+    assert scale_of(config, "digits") == "mnist5k, small, epsilon 0.0314, 25 epochs, 3 seeds"
+    config["logits"]["studies"]["digits"]["distillation"] = {"epochs": 30, "draws": 10}
+    assert scale_of(config, "digits", "students") == "mnist5k, small, epsilon 0.0314, 30 epochs, 3 seeds"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +151,10 @@ def test_the_same_training_counts_as_published(config, published):
             ["adversarial", "students"],
         ),
         ({"teacher_epoch": {"standard": 200, "adversarial": 60}}, ["standard"]),
-        ({"adversarial": {"epsilon": 0.06, "step_size": 0.00784, "steps": 10}}, ["standard"]),
+        ({"adversarial": {"epsilon": 0.06, "step_size": 0.00784, "steps": 10, "warm_up": 0}}, ["standard"]),
+        ({"adversarial": {**STUDY["adversarial"], "warm_up": 4}}, ["standard"]),
+        # A weaker attack measures something else.
+        ({"robustness": {"steps": 20}}, []),
         ({"distillation": {"epochs": 30}}, ["standard", "adversarial"]),
     ],
 )
@@ -131,14 +172,34 @@ def test_rows_of_tables_stand_beside_what_they_compare_with(config, published):
     assert [row["as_published"] for row in rows] == [True, False]
 
 
-def test_the_ledger_knows_the_studies_that_run(config):
+def test_the_ledger_knows_the_studies_that_play_roles(config):
     studies = claim_studies(config, ROOT)
     assert studies["cifar10"]["as_published"] == ["CIFAR-10/standard", "CIFAR-10/adversarial", "CIFAR-10/students"]
     assert studies["mnist"]["as_published"] == []
-    config["logits"]["run"] = ["digits"]
-    assert list(claim_studies(config, ROOT)) == ["mnist"]
     config["claims"].pop("studies")
     assert claim_studies(config, ROOT) == {}
+
+
+def test_every_published_number_of_a_network_is_decided_or_tabulated(published):
+    ledger = yaml.safe_load((ROOT / "published/claims.yaml").read_text())["claims"]
+    own = [entry for entry in ledger if entry["source"].startswith("Seguin")]
+    parts = [part for entry in own for part in (entry, *entry.get("parts", {}).values())]
+    named = [part["published"] for part in parts if isinstance(part.get("published"), dict)]
+    decided = {tuple(one["seguin"]) for one in named if "seguin" in one}
+    found = set()
+
+    def walk(node, path):
+        if isinstance(node, dict) and "value" not in node:
+            for key, each in node.items():
+                walk(each, (*path, key))
+        else:
+            found.add(path)
+
+    for section in ("table1", "table2", "teachers", "students"):
+        walk(published[section], (section,))
+    # A limit in the sentence that is decided, and what the text has instead of Table 2, which a claim quotes.
+    quoted = {("teachers", "few_gaps_above")} | {path for path in found if "adversarial_pct_in_text" in path}
+    assert decided == found - quoted
 
 
 NUMBER = {
@@ -268,7 +329,7 @@ def test_numbers_are_decided_where_training_is_alike_and_signs_anywhere(tmp_path
     # The number measured on digits is shown beside the published one, with its scale and without a verdict.
     row = found["number-digits"]
     assert (float(row["published"]), float(row["measured"])) == (30.4, pytest.approx(100 * 0.91 / 3))
-    assert row["scale"] == "mnist5k, small, 25 epochs, 3 seeds, 4000 training images"
+    assert row["scale"] == "mnist5k, small, epsilon 0.0314, 25 epochs, 3 seeds, 4000 training images"
     assert found["sign-digits"]["source"] == "S, on digits, which it does not have"
     # CIFAR-10 after another training is no reproduction either.
     config["logits"]["studies"]["wide"]["training"]["epochs"] = 40
