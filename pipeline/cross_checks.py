@@ -13,7 +13,6 @@ from pipeline.catalogue import (
     PUBLISHED_WEIGHTS,
     ROW_PLOTS,
 )
-from pipeline.logit_studies import study_mistakes
 from pipeline.named_networks import named_mistakes
 from pipeline.network_checks import network_mistakes
 from pipeline.study_artefacts import STUDENT_PLOTS, STUDY_PLOTS, STUDY_TABLES
