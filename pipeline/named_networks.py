@@ -73,7 +73,7 @@ def networks_behind(config: Config, section: str, names: list[str]) -> set[str]:
 
 def named_mistakes(config: Config) -> Iterator[str]:
     """Networks that are neither or both, and names that lead nowhere."""
-    studies = mapping(mapping(config.get("logits")).get("studies"))
+    studies = mapping(config.get("logits")).get("studies")
     for section in SECTIONS:
         for name, entry in mapping(mapping(config.get(section)).get("networks")).items():
             where, entry = f"{section}.networks.{name}", mapping(entry)
@@ -88,10 +88,12 @@ def named_mistakes(config: Config) -> Iterator[str]:
                 if isinstance(entry.get(key), str) and known and entry[key] not in known:
                     yield f"{where}.{key}: there is no {key} '{entry[key]}' in {valid}{nearest(entry[key], known)}"
             study = entry.get("study")
-            if isinstance(study, str) and study not in studies:
+            if not (isinstance(study, str) and isinstance(studies, Mapping)):
+                continue
+            if study not in studies:
                 yield f"{where}.study: there is no study '{study}' in logits.studies{nearest(study, studies)}"
-            elif isinstance(study, str):
-                yield from _network_mistakes(where, entry, mapping(studies[study]))
+            elif isinstance(studies[study], Mapping):
+                yield from _network_mistakes(where, entry, studies[study])
     settings = mapping(config.get("manifolds"))
     for name, entry in mapping(settings.get("networks")).items():
         if "model" in mapping(entry) and settings.get("epsilon", 0) is None:

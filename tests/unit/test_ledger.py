@@ -96,6 +96,7 @@ def test_a_role_that_no_dataset_plays_leaves_its_claims_without_results():
         "results/norms/gaussian_and_ball.h5",
         "results/wedges/spectra_and_crossings.h5",
         "results/tilting/toy.h5",
+        "results/logit_surfaces/surfaces.h5",
     }
 
 

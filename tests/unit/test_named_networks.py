@@ -1,4 +1,6 @@
 import copy
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import yaml
 from snakemake.utils import update_config
 
 from pipeline.config import ConfigError, resolve
+from pipeline.job import NOT_ARGUMENTS
 from pipeline.named_networks import named_network, named_path, names_shown, networks_behind
 from pipeline.specs import compute_spec
 
@@ -85,3 +88,42 @@ def test_each_mistake_is_named(raw, entry, expected):
     with pytest.raises(ConfigError) as error:
         resolve(with_overlay(raw, {"manifolds": {"networks": {"a": entry}}}))
     assert any(expected in line for line in error.value.lines), error.value.lines
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "stage", "names"),
+    [
+        ("scripts.manifolds.measure", "measure", "manifolds", ("mnist5k", "standard")),
+        ("scripts.logit_model.respond", "respond", "logit_model", ("mnist5k", "standard")),
+        ("scripts.logit_model.evaluate", "evaluate", "logit_surfaces", ()),
+    ],
+)
+def test_every_script_takes_what_its_spec_holds(raw, module, function, stage, names):
+    taken = inspect.signature(getattr(importlib.import_module(module), function)).parameters
+    spec = compute_spec(resolve(raw), ROOT, stage, *names)
+    given = {key for key in spec if key not in NOT_ARGUMENTS}
+    needed = {name for name, one in taken.items() if one.default is inspect.Parameter.empty}
+    assert given <= set(taken)
+    assert needed <= given | {"data", "model", "output", "provenance", "device"}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "stages"),
+    [
+        ({"manifolds": {"samples": 12}}, {"manifolds"}),
+        ({"logit_model": {"bound": 2.0}}, {"logit_model"}),
+        ({"logit_model": {"surfaces": {"error": 0.2}}}, {"logit_surfaces"}),
+        ({"logits": {"studies": {"mnist5k": {"adversarial": {"epsilon": 0.1}}}}}, {"manifolds"}),
+        ({"logits": {"studies": {"mnist5k": {"robustness": {"steps": 10}}}}}, set()),
+        ({"figures": {"style": "talk"}}, set()),
+    ],
+)
+def test_a_setting_changes_what_depends_on_it_alone(raw, overlay, stages):
+    asked = {"manifolds": ("mnist5k", "hybrid"), "logit_model": ("mnist5k", "standard"), "logit_surfaces": ()}
+    before, after = resolve(raw), resolve(with_overlay(raw, overlay))
+    changed = {
+        stage
+        for stage, names in asked.items()
+        if compute_spec(before, ROOT, stage, *names) != compute_spec(after, ROOT, stage, *names)
+    }
+    assert changed == stages
