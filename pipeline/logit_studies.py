@@ -163,7 +163,6 @@ def study_settings(config: Config, stage: str, study: str, names: tuple[str, ...
             return {"epoch": int(epoch), "draws": entry["distillation"]["draws"], **augmentation, **split}
         case "students", (student, _):
             manipulation = {key: entry["students"][student][key] for key in MANIPULATION}
-            # The targets say which images are learned.
             return {"training": distillation_of(entry), **manipulation}
         case "robustness", (network,):
             checkpoint, judged = networks_of(config, study)[network], entry["robustness"]
