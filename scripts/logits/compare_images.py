@@ -78,7 +78,7 @@ def _ranks(
     far = far_shares(sure, split.labels, seed=seed)
     for pair, found in far.items():
         text = f"share of images whose ranks lie more than half of the range apart, {PAIRS[pair]}"
-        put_crossed(file, f"far/{pair}", found.estimate(confidence), text)
+        put_crossed(file, f"far/{pair}", found.estimate(confidence, 0, 1), text)
     for first, second in APART:
         text = f"share of images whose ranks lie far apart, {first} less {second} pairs"
         put_crossed(file, f"far/{first}_less_{second}", (far[first] - far[second]).estimate(confidence), text)
