@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, above, equivalence, signed
 from neighborhoods.manifold_layers import ANALYSED
@@ -107,12 +108,19 @@ def layers_alike(
 def capacity_tracks(
     cells: Sequence[Cell], least: float, confidence: float, comparisons: int = 1, kind: str = KIND
 ) -> Finding | None:
-    """The rank correlation of mean-field and simulated capacities over layers and networks is above `least`."""
-    theory, simulated, _ = _capacities(cells, kind)
-    found = rank_correlation(theory, simulated, _level(confidence, comparisons))
-    if not np.isfinite(found.value):
+    """The rank correlation of mean-field and simulated capacities over layers and networks is above `least`.
+
+    Layers of a network are no independent cases: the interval is the jackknife's over networks.
+    """
+    theory, simulated, network = _capacities(cells, kind)
+    names = np.unique(network)
+    found = rank_correlation(theory, simulated)
+    without = np.array([rank_correlation(theory[network != one], simulated[network != one]).value for one in names])
+    if len(names) < 2 or not np.isfinite([found.value, *without]).all():
         return None
-    return above(found.value, found.low, found.high, found.n, least)
+    error = np.sqrt((len(names) - 1) * np.var(without))
+    half = float(stats.t.ppf((1 + _level(confidence, comparisons)) / 2, len(names) - 1) * error)
+    return above(found.value, max(found.value - half, -1.0), min(found.value + half, 1.0), found.n, least)
 
 
 def capacity_over_simulated(
