@@ -60,15 +60,6 @@ def response_cosine(
     return above(found.mean, found.mean_low, found.mean_high, found.n, least)
 
 
-def response_gain(
-    cells: Sequence[Cell], prediction: str, beside: str, expects: float, confidence: float, comparisons: int = 1
-) -> Finding:
-    """The sign of the mean difference of two predictions' cosines with the measured change, image by image."""
-    first, second = (np.asarray(cells[0][f"prediction/{name}/cosine"], float) for name in (prediction, beside))
-    found = summarize_finite(first - second, None, _level(confidence, comparisons))
-    return signed(found.mean, found.mean_low, found.mean_high, found.n, expects)
-
-
 def stationary_logits(
     cells: Sequence[Cell], root: str, side: str, tolerance: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
@@ -117,7 +108,6 @@ STATISTICS = (
     gap_curvature,
     gap_exponent,
     response_cosine,
-    response_gain,
     stationary_logits,
     positive_above,
 )

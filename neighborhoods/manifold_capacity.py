@@ -112,8 +112,8 @@ def simulated_capacity(
         seed: of both. confidence: level of the interval, for which six trials or more are needed at 95 %.
 
     Raises:
-        ValueError: fewer than two manifolds or trials, shapes that do not fit, or numbers that are not finite. UnsuitedManifoldsError: all features
-            leave half of the dichotomies or more without a hyperplane.
+        ValueError: fewer than two manifolds or trials, shapes that do not fit, or numbers that are not finite.
+        UnsuitedManifoldsError: all features leave half of the dichotomies or more without a hyperplane.
     """
     clouds = [np.asarray(cloud.cpu(), float) for cloud in points]
     unfit = any(cloud.ndim != 2 or 0 in cloud.shape or len(cloud) != len(clouds[0]) for cloud in clouds)

@@ -25,7 +25,7 @@ TITLES = {"uniform": "uniform in the ball", "adversarial": "PGD examples", "clas
 WIDTH = 0.4
 # Of a band that says why a layer has no numbers, and letters of a line in it.
 EMPTY = "0.93"
-LETTERS = 20
+LETTERS = 26
 
 
 def draw(
@@ -62,8 +62,8 @@ def draw(
         for axes in panels[1:].flat:
             axes.set_ylim(0, None)
         handles = panels[0, 0].get_legend_handles_labels()
-        title = "bars: intervals over manifolds"
-        figure.legend(*handles, loc="outside upper center", ncols=3, title=title, title_fontsize=plt.rcParams["legend.fontsize"])
+        title, text = "bars: intervals over manifolds", plt.rcParams["legend.fontsize"]
+        figure.legend(*handles, loc="outside upper center", ncols=3, title=title, title_fontsize=text)
         save(figure, outputs)
 
 

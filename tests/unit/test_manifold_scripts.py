@@ -245,7 +245,7 @@ def test_lines_over_layers_show_what_files_hold(measured, drawn):
                 for row, name in enumerate(("capacity", "radius", "dimension", "center_correlation")):
                     line = panels[row, column].containers[place][0]
                     np.testing.assert_array_equal(line.get_ydata(), file.read(f"{kind}/{name}/value"))
-    assert {text.get_text() for text in panels[0, 0].texts} == {"4 features and 6\npoints"}
+    assert {text.get_text() for text in panels[0, 0].texts} == {"4 features and 6 points"}
     assert panels[0, 1].get_title().endswith("n = 10 manifolds")
     assert [text.get_text() for text in panels[3, 0].get_xticklabels()] == LAYERS
 
