@@ -62,12 +62,17 @@ def above(measured: float, low: float, high: float, n: int, limit: float) -> Fin
     return Finding(measured, low, high, n, answer)
 
 
+def bonferroni(confidence: float, comparisons: int) -> float:
+    """Level of each of several intervals that hold together at the level `confidence`."""
+    return 1 - (1 - confidence) / comparisons
+
+
 def proportion(count: int, n: int, share: float, confidence: float, comparisons: int = 1) -> Finding:
     """A claim that something holds for more than a share: so many of n do; Clopper and Pearson's interval.
 
     `comparisons` is the number of claims that are decided at once (Bonferroni).
     """
-    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
+    low, high = (float(limit) for limit in clopper_pearson(count, n, bonferroni(confidence, comparisons)))
     return above(count / n, low, high, n, share)
 
 

@@ -192,14 +192,20 @@ def lumped_gap_change(
 ) -> GapChange:
     """Equation 10 of a population: one beta for its correctly classified images and one for the others, their means.
 
+    Where all images are right, the term of the others vanishes.
+
     Args:
         beta: largest logits [n]. right: whether each image is classified correctly [n].
         weights: Omega_nu of each image [n]. epsilon: of the step. printed: as for `gap_change`.
 
     Returns:
-        Changes [1, 1] of the printed surrogates; nan where all images are right, or none is.
+        Changes [1, 1] of the printed surrogates; nan where no image is right.
     """
     error = 1 - float(right.double().mean())
+    if error == 0:
+        gap = beta.double().mean() - f_printed(beta.double().mean(), classes)
+        change = (-epsilon * weights.sum() * gap**2).reshape(1, 1)
+        return GapChange(change, change / gap)
     both, lumped = [], []
     for kept, share in ((right, 1 - error), (~right, error)):
         both.append(epsilon * float(weights[kept].sum()) / share if share else 0.0)

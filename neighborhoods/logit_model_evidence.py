@@ -11,6 +11,7 @@ from neighborhoods.claims import (
     REPRODUCED,
     Finding,
     above,
+    bonferroni,
     equivalence,
     signed,
 )
@@ -24,7 +25,7 @@ def gap_shrinks(
     cells: Sequence[Cell], share: float, confidence: float, comparisons: int = 1, step: str = "finite"
 ) -> Finding:
     """More than a share of the gaps of correctly classified images get smaller under the step."""
-    found = gap_dependence(*_gaps(cells[0], step), _level(confidence, comparisons)).shrinks
+    found = gap_dependence(*_gaps(cells[0], step), bonferroni(confidence, comparisons)).shrinks
     return above(found.value, found.low, found.high, found.n, share)
 
 
@@ -32,7 +33,7 @@ def gap_curvature(
     cells: Sequence[Cell], expects: float, confidence: float, comparisons: int = 1, step: str = "finite"
 ) -> Finding:
     """The sign of c in change = a + b gap + c gap^2, with an HC3 interval."""
-    fit = gap_dependence(*_gaps(cells[0], step), _level(confidence, comparisons)).parabola
+    fit = gap_dependence(*_gaps(cells[0], step), bonferroni(confidence, comparisons)).parabola
     return signed(float(fit.value[2]), float(fit.low[2]), float(fit.high[2]), fit.n, expects)
 
 
@@ -45,7 +46,7 @@ def gap_exponent(
     step: str = "finite",
 ) -> Finding | None:
     """The exponent of |change| as a power of the gap lies within `tolerance` of the published: 2 for a square."""
-    fit = gap_dependence(*_gaps(cells[0], step), _level(confidence, comparisons)).power
+    fit = gap_dependence(*_gaps(cells[0], step), bonferroni(confidence, comparisons)).power
     if fit is None:
         return None
     value, low, high = (float(limits[1]) for limits in (fit.value, fit.low, fit.high))
@@ -56,17 +57,8 @@ def response_cosine(
     cells: Sequence[Cell], prediction: str, least: float, confidence: float, comparisons: int = 1
 ) -> Finding:
     """The mean cosine of predicted and measured changes of the logits is above `least`."""
-    found = summarize_finite(cells[0][f"prediction/{prediction}/cosine"], None, _level(confidence, comparisons))
+    found = summarize_finite(cells[0][f"prediction/{prediction}/cosine"], None, bonferroni(confidence, comparisons))
     return above(found.mean, found.mean_low, found.mean_high, found.n, least)
-
-
-def response_gain(
-    cells: Sequence[Cell], prediction: str, beside: str, expects: float, confidence: float, comparisons: int = 1
-) -> Finding:
-    """The sign of the mean difference of two predictions' cosines with the measured change, image by image."""
-    first, second = (np.asarray(cells[0][f"prediction/{name}/cosine"], float) for name in (prediction, beside))
-    found = summarize_finite(first - second, None, _level(confidence, comparisons))
-    return signed(found.mean, found.mean_low, found.mean_high, found.n, expects)
 
 
 def stationary_logits(
@@ -108,16 +100,11 @@ def _gaps(cell: Cell, step: str) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(cell["gap"], float), np.asarray(cell[f"change/{step}"], float)
 
 
-def _level(confidence: float, comparisons: int) -> float:
-    return 1 - (1 - confidence) / comparisons
-
-
 STATISTICS = (
     gap_shrinks,
     gap_curvature,
     gap_exponent,
     response_cosine,
-    response_gain,
     stationary_logits,
     positive_above,
 )

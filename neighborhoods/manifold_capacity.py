@@ -103,7 +103,8 @@ def simulated_capacity(
 
     Each trial draws labels of manifolds, as many +1 as -1 (within one), and a Gaussian projection of the features. Its
     first n rows are the projection to n features, so that a dichotomy that is separable stays so with more of them, and
-    its least number of features is found exactly. Hyperplanes have a bias. The share of separable dichotomies is linear
+    its least number of features is found exactly. Hyperplanes have a bias, which counts as no feature and makes the
+    capacity of few manifolds larger: by about one part in n. The share of separable dichotomies is linear
     between whole numbers of features; the capacity is the number of manifolds over the place where it is one half.
 
     Args:
@@ -111,15 +112,19 @@ def simulated_capacity(
         seed: of both. confidence: level of the interval, for which six trials or more are needed at 95 %.
 
     Raises:
-        ValueError: fewer than two manifolds or trials, or shapes that do not fit. UnsuitedManifoldsError: all features
-            leave half of the dichotomies or more without a hyperplane.
+        ValueError: fewer than two manifolds or trials, shapes that do not fit, or numbers that are not finite.
+        UnsuitedManifoldsError: all features leave half of the dichotomies or more without a hyperplane.
     """
     clouds = [np.asarray(cloud.cpu(), float) for cloud in points]
-    if len(clouds) < 2 or any(cloud.ndim != 2 or len(cloud) != len(clouds[0]) for cloud in clouds) or trials < 2:
+    unfit = any(cloud.ndim != 2 or 0 in cloud.shape or len(cloud) != len(clouds[0]) for cloud in clouds)
+    if len(clouds) < 2 or unfit or trials < 2:
         raise ValueError(
             f"expected at least 2 manifolds of points [features, samples] with equally many features and at least 2 "
             f"trials, found shapes {sorted({cloud.shape for cloud in clouds})} and {trials}"
         )
+    for i, cloud in enumerate(clouds):
+        if not np.isfinite(cloud).all():
+            raise ValueError(f"expected finite points, found some of manifold {i} that are not")
     owner = np.repeat(np.arange(len(clouds)), [cloud.shape[1] for cloud in clouds])
     x = np.concatenate(clouds, 1).T
     # A bias makes the mean irrelevant; the rest is turned into as few features as hold it.

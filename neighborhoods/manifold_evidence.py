@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, above, equivalence, signed
+from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, above, bonferroni, equivalence, signed
 from neighborhoods.manifold_layers import ANALYSED
 from neighborhoods.manifolds import center_correlation
 from neighborhoods.statistics import Estimate, rank_correlation, summarize
@@ -40,7 +41,7 @@ def layer_trend(
     if rows is None:
         return None
     steps = np.arange(len(rows)) - (len(rows) - 1) / 2
-    found = _mean(steps / np.sum(steps**2) @ rows, _level(confidence, comparisons))
+    found = _mean(steps / np.sum(steps**2) @ rows, bonferroni(confidence, comparisons))
     return signed(found.value, found.low, found.high, found.n, expects)
 
 
@@ -64,7 +65,7 @@ def layer_difference(
     rows = _part(first - second, _analysed(cells, kind), part)
     if rows is None:
         return None
-    found = _mean(rows[1 if part == "early" else 0 :].mean(0), _level(confidence, comparisons))
+    found = _mean(rows[1 if part == "early" else 0 :].mean(0), bonferroni(confidence, comparisons))
     return signed(found.value, found.low, found.high, found.n, expects)
 
 
@@ -88,7 +89,7 @@ def layers_alike(
     places = _analysed(cells, kind)[1:]
     if not len(places):
         return None
-    level = _level(confidence, comparisons * len(places))
+    level = bonferroni(confidence, comparisons * len(places))
     # Pairs of centres share manifolds, which the jackknife knows of.
     estimate = center_correlation if of == "center_correlation" else _mean
     found = [estimate(first[place] - second[place], level) for place in places]
@@ -107,12 +108,19 @@ def layers_alike(
 def capacity_tracks(
     cells: Sequence[Cell], least: float, confidence: float, comparisons: int = 1, kind: str = KIND
 ) -> Finding | None:
-    """The rank correlation of mean-field and simulated capacities over layers and networks is above `least`."""
-    theory, simulated, _ = _capacities(cells, kind)
-    found = rank_correlation(theory, simulated, _level(confidence, comparisons))
-    if not np.isfinite(found.value):
+    """The rank correlation of mean-field and simulated capacities over layers and networks is above `least`.
+
+    Layers of a network are no independent cases: the interval is the jackknife's over networks.
+    """
+    theory, simulated, network = _capacities(cells, kind)
+    names = np.unique(network)
+    found = rank_correlation(theory, simulated)
+    without = np.array([rank_correlation(theory[network != one], simulated[network != one]).value for one in names])
+    if len(names) < 2 or not np.isfinite([found.value, *without]).all():
         return None
-    return above(found.value, found.low, found.high, found.n, least)
+    error = np.sqrt((len(names) - 1) * np.var(without))
+    half = float(stats.t.ppf((1 + bonferroni(confidence, comparisons)) / 2, len(names) - 1) * error)
+    return above(found.value, max(found.value - half, -1.0), min(found.value + half, 1.0), found.n, least)
 
 
 def capacity_over_simulated(
@@ -133,7 +141,7 @@ def capacity_over_simulated(
     theory, simulated, network = _capacities(cells, kind)
     if len(np.unique(network)) < 2:
         return None
-    found = summarize(np.log(theory / simulated), network, _level(confidence, comparisons))
+    found = summarize(np.log(theory / simulated), network, bonferroni(confidence, comparisons))
     if expects:
         answer = signed(found.mean, found.mean_low, found.mean_high, found.n, expects).verdict
     else:
@@ -191,7 +199,3 @@ def _capacities(cells: Sequence[Cell], kind: str) -> tuple[NDArray[np.float64], 
 def _mean(values: NDArray[np.float64], confidence: float) -> Estimate:
     found = summarize(values, None, confidence)
     return Estimate(found.mean, found.mean_low, found.mean_high, found.n)
-
-
-def _level(confidence: float, comparisons: int) -> float:
-    return 1 - (1 - confidence) / comparisons

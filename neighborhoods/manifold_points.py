@@ -144,8 +144,14 @@ def layer_points(
     followed = stages(network) if layers is None else _named(network, layers)
     outputs: dict[str, Tensor] = {}
     kept: dict[str, list[Tensor]] = {}
+
+    def keep(output: object, name: str) -> None:
+        if isinstance(output, Tensor):
+            # What follows may work in place.
+            outputs[name] = output.clone()
+
     handles = [
-        module.register_forward_hook(lambda module, inputs, output, name=name: outputs.update({name: output}))
+        module.register_forward_hook(lambda module, inputs, output, name=name: keep(output, name))
         for name, module in followed
     ]
     training = network.training
@@ -156,7 +162,7 @@ def layer_points(
                 outputs.clear()
                 network(batch)
                 for name, output in {"input": batch, **outputs}.items():
-                    if isinstance(output, Tensor) and output.ndim > 1 and len(output) == len(batch):
+                    if output.ndim > 1 and len(output) == len(batch):
                         flat = output.flatten(1)
                         kept.setdefault(name, []).append(
                             flat if features is None else random_projection(flat.T[None], features, seed)[0].T

@@ -101,10 +101,9 @@ def mftma(
         tolerance: of the search for what centres share, see `shared_directions`.
 
     Raises:
-        UnsuitedManifoldsError: no more features than points of a manifold, or a centre that is the mean of all or lies
-            in what centres share.
-        ValueError: fewer than three manifolds, shapes that do not fit, numbers that are not finite, a negative kappa,
-            or fewer than two vectors.
+        UnsuitedManifoldsError: no more features than points of a manifold, fewer than three manifolds, or a centre that
+            is the mean of all or lies in what centres share.
+        ValueError: shapes that do not fit, numbers that are not finite, a negative kappa, or fewer than two vectors.
     """
     clouds = _checked(points)
     _check_sampling(kappa, n_t)
@@ -289,7 +288,7 @@ def _checked(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
             f"from theirs, found {shapes[0][0]} features and {most} points"
         )
     if len(clouds) < 3:
-        raise ValueError(
+        raise UnsuitedManifoldsError(
             f"expected at least 3 manifolds, since the theory is about their separation, found {len(clouds)}"
         )
     for i, cloud in enumerate(clouds):

@@ -57,7 +57,8 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
                     step = float(file.read("epsilon"))
             axes.axhline(0, color="k", linewidth=0.5)
             axes.set(xlabel="gap before the step (nat)", ylabel="change of the gap (nat)")
-            title = f"measured, ε = {step:g}; lines: a + b gap + c gap²"
+            title = f"measured, ε = {step:g}; lines: a + b gap + c gap²;\n"
+            title += "|change| as a power of the gap: exponent [interval]"
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title=title, title_fontsize=7)
         save(figure, outputs)
 

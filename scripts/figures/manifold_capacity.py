@@ -41,7 +41,8 @@ def draw(*, manifolds: Sequence[str], names: Sequence[str], outputs: Sequence[st
         axes.set(xlim=ends, ylim=ends, xlabel="simulated capacity", ylabel="mean-field capacity")
         axes.set_aspect("equal")
         axes.locator_params(nbins=5)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
+        title, size = "bars: intervals over manifolds (up), dichotomies (across)", plt.rcParams["legend.fontsize"]
+        axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, title=title, title_fontsize=size)
         save(figure, outputs)
 
 

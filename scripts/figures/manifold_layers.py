@@ -1,5 +1,6 @@
 """Draw capacity, radius, dimension and centre correlation of manifolds over layers (Seguin, figure 5)."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline.store import reading
 
 QUANTITIES = {
     "capacity": "A  capacity",
-    "radius": "B  radius",
+    "radius": "B  radius over\ncentre's length",
     "dimension": "C  dimension",
     "center_correlation": "D  centre correlation",
 }
@@ -22,8 +23,9 @@ TITLES = {"uniform": "uniform in the ball", "adversarial": "PGD examples", "clas
 
 # Between the first and the last network of a layer, so that their bars are told apart.
 WIDTH = 0.4
-# Of a band that says why a layer has no numbers.
+# Of a band that says why a layer has no numbers, and letters of a line in it.
 EMPTY = "0.93"
+LETTERS = 26
 
 
 def draw(
@@ -60,13 +62,14 @@ def draw(
         for axes in panels[1:].flat:
             axes.set_ylim(0, None)
         handles = panels[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=3)
+        title, text = "bars: intervals over manifolds", plt.rcParams["legend.fontsize"]
+        figure.legend(*handles, loc="outside upper center", ncols=3, title=title, title_fontsize=text)
         save(figure, outputs)
 
 
 def _lines(axes: Axes, networks: Sequence[Layers], names: Sequence[str], looks: Mapping[str, tuple[str, str]]) -> None:
     layers = networks[0].names
-    places, small = np.arange(len(layers)), 0.7 * plt.rcParams["legend.fontsize"]
+    places, small = np.arange(len(layers)), plt.rcParams["legend.fontsize"]
     apart = np.linspace(-WIDTH / 2, WIDTH / 2, len(names)) if len(names) > 1 else [0.0]
     look: dict[str, Any] = {"markersize": 3, "capsize": 1.2, "linewidth": 0.9, "elinewidth": 0.7}
     for network, name, shift in zip(networks, names, apart, strict=True):
@@ -75,7 +78,7 @@ def _lines(axes: Axes, networks: Sequence[Layers], names: Sequence[str], looks: 
     for place in np.flatnonzero(unanalysed(networks)).tolist():
         axes.axvspan(place - 0.5, place + 0.5, color=EMPTY, linewidth=0)
         # A status ends with what was found.
-        reason = f"none: {networks[0].status[place].rpartition('found ')[2]}"
+        reason = textwrap.fill(networks[0].status[place].rpartition("found ")[2], LETTERS)
         where = axes.get_xaxis_transform()
         axes.text(place, 0.5, reason, rotation=90, ha="center", va="center", size=small, transform=where)
     axes.set_xlim(-0.5, len(layers) - 0.5)

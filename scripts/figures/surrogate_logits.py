@@ -12,6 +12,9 @@ from pipeline.store import Reader, reading
 # Largest difference of logits that is drawn: the formulas have poles.
 TOP = 20.0
 
+# Of titles, in points: two columns leave no room for more.
+SIZE = 7
+
 LINES = {"plus": "-", "minus": "--"}
 VERSIONS = ("printed", "derived")
 CURVES = {"correct": {"f": ("β − f", "C0")}, "wrong": {"g": ("β − g", "C1"), "psi": ("β − ψ", "C3")}}
@@ -38,10 +41,10 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
                 g, psi = (file.read(f"{version}/{root}/wrong/{name}") for name in ("g", "psi"))
                 _curve(column[2], beta, g - psi, line, "C4", "g − ψ")
             column[2].set_xlabel("largest logit β (nat)")
-            column[0].set_title(f"as {version}\n{column[0].get_title()}", size=6)
+            column[0].set_title(f"as {version}\n{column[0].get_title()}", size=SIZE)
         for limit in file.read("printed/g_above_psi")[-1:, 1]:
             panels[2, 0].axvline(limit, color="C2", linestyle=":", linewidth=0.8)
-            panels[2, 0].set_title(f"g = ψ at β = {limit:.2f}", size=6)
+            panels[2, 0].set_title(f"g = ψ at β = {limit:.2f}", size=SIZE)
         _curve(panels[1, 1], beta, beta - file.read("derived/plus/level/g"), ":", "C0", "β − g, ψ = 0")
         for axes, label in zip(panels[:, 0], ("correct (nat)", *["misclassified (nat)"] * 2), strict=True):
             axes.set_ylabel(label)
@@ -52,7 +55,7 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
             axes.set_ylim(-TOP, TOP)
         text = "lines: root +, dashes: root −; grey: β allowed for root +"
         text += "\nderived: minimum, saddle or maximum of equation 3"
-        figure.suptitle(text, size=7)
+        figure.suptitle(text, size=SIZE)
         save(figure, outputs)
 
 
@@ -71,7 +74,7 @@ def _allowed(axes: Axes, file: Reader, group: str, beta: np.ndarray) -> None:
     kinds = file.read(f"{group}/kind")[file.read(f"{group}/kept")]
     counts = {name: (kinds == kind).mean() for kind, name in KINDS.items()}
     found = ", ".join(f"{100 * share:.0f} % {name}" for name, share in counts.items() if share)
-    axes.set_title(f"{'; '.join(parts) or 'no β'}{': ' if found else ' allowed'}{found}", size=6)
+    axes.set_title(f"{'; '.join(parts) or 'no β'} allowed{':' if found else ''}\n{found}".strip(), size=SIZE)
 
 
 if "snakemake" in globals():

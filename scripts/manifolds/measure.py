@@ -1,6 +1,7 @@
 """Measure the geometry of manifolds in the layers of a network (Seguin, section 4.2 and appendix A.4)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -15,9 +16,13 @@ from neighborhoods.manifold_points import (
 )
 from neighborhoods.networks import restore
 from neighborhoods.training import predict
+from pipeline.devices import halve_on_out_of_memory
 from pipeline.manifold_results import put_kind, put_simulated
 from pipeline.results import read_checkpoint, read_split
 from pipeline.store import Provenance, StoreError, writing
+
+# Of a pass, where memory is enough.
+IMAGES = 512
 
 
 def measure(
@@ -62,16 +67,21 @@ def measure(
     network = restore(stored.settings, stored.weights, device).eval()
     index = split.order[:exemplars]
     x, label = to_unit_interval(split.images[index], device), torch.from_numpy(split.labels[index]).to(device)
-    kinds = {
-        "uniform": uniform_perturbations(x, epsilon=epsilon, samples=samples, generator=_generator(seed)),
-        "adversarial": adversarial_perturbations(
+
+    def attacked(batch_size: int) -> torch.Tensor:
+        return adversarial_perturbations(
             *(network, x, label),
             epsilon=epsilon,
             step_size=step_size,
             steps=steps,
             samples=samples,
             generator=_generator(seed),
-        ),
+            batch_size=batch_size,
+        )
+
+    kinds = {
+        "uniform": uniform_perturbations(x, epsilon=epsilon, samples=samples, generator=_generator(seed)),
+        "adversarial": halve_on_out_of_memory(attacked, IMAGES),
     }
     if class_samples:
         images, classes = to_unit_interval(split.images, device), torch.from_numpy(split.labels).to(device)
@@ -89,7 +99,8 @@ def measure(
         text = "share of the PGD examples around each exemplar that the network gets wrong"
         file.put("adversarial/mistaken", wrong.double().mean(1).cpu(), text, ("exemplar",))
         for kind, images in kinds.items():
-            points = layer_points(network, images, layers=chosen, features=features, seed=seed)
+            passed = partial(layer_points, network, images, layers=chosen, features=features, seed=seed)
+            points = halve_on_out_of_memory(passed, IMAGES)
             analysed = [
                 analyse(
                     layer,

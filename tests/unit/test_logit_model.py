@@ -306,6 +306,12 @@ def test_a_population_lumped_into_two_betas():
         ]
     )
     assert float(found.change) == pytest.approx(equation_9(real([7.0, 3.0]), pair, 0.1), rel=1e-12)
+    # Without errors one beta is left, with all weights.
+    found = model.lumped_gap_change(beta, torch.ones(4, dtype=torch.bool), weights, N, epsilon=0.1, printed=True)
+    alone = model.correct_logits(real([4.5]), model.f_printed(real([4.5]), N), N)
+    assert float(found.change) == pytest.approx(equation_9(real([10.0]), alone, 0.1), rel=1e-12)
+    nobody = model.lumped_gap_change(beta, torch.zeros(4, dtype=torch.bool), weights, N, epsilon=0.1, printed=True)
+    assert math.isnan(float(nobody.change))
 
 
 def test_the_mean_field_loss():

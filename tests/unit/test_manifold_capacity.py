@@ -110,6 +110,8 @@ def test_few_trials_have_no_interval():
         (torch.zeros(4, 5, 3), 1, "at least 2 trials"),
         ([torch.zeros(4, 3), torch.zeros(5, 3)], 9, "equally many features"),
         (torch.ones(4, 5, 3), 9, "5 features leave not"),
+        (torch.zeros(4, 5, 0), 9, "at least 2 manifolds"),
+        (torch.full((4, 5, 3), math.nan), 9, "some of manifold 0 that are not"),
     ],
 )
 def test_bad_manifolds_get_one_sentence(points, trials, sentence):

@@ -134,12 +134,23 @@ def test_capacities_are_compared_over_layers_and_networks():
     )
     assert tracked.measured == pytest.approx(stats.spearmanr(theory, simulated).statistic)
     assert tracked.n == 12
+    # Networks are left out one at a time, with all of their layers.
+    without = [
+        stats.spearmanr(np.delete(theory, slice(4 * i, 4 * i + 4)), np.delete(simulated, slice(4 * i, 4 * i + 4)))[0]
+        for i in range(3)
+    ]
+    error = np.sqrt(2 / 3 * np.sum((without - np.mean(without)) ** 2))
+    assert tracked.low == pytest.approx(tracked.measured - stats.t.ppf(0.975, 2) * error)
+    assert tracked.high <= 1
 
 
 def test_what_is_not_there_decides_nothing():
     cell = made()
     assert capacity_over_simulated([cell, made(1)], 0.95, expects=1) is None
-    assert capacity_tracks([cell], 0.8, 0.95) is None
+    assert capacity_tracks([cell, made(1)], 0.8, 0.95) is None
+    alone = made()
+    alone["adversarial/simulated/value"] = alone["adversarial/capacity/value"] * 0.9
+    assert capacity_tracks([alone], 0.8, 0.95) is None
     cell["adversarial/status"] = np.array(["ok", "ok", *["expected more features"] * 4])
     assert layer_trend([cell], "radius", "early", 1, 0.95) is None
     assert layer_difference([cell, made(1)], "radius", "late", 1, 0.95) is None

@@ -89,6 +89,17 @@ def test_layers_hold_what_passes_through_them(network, x):
     assert torch.allclose(layers[-1], logits.mT, atol=1e-6)
 
 
+def test_a_layer_is_what_it_gave_though_the_next_works_in_place(x):
+    torch.manual_seed(0)
+    first = nn.Linear(16, 9)
+    network = nn.Sequential(nn.Flatten(), first, nn.ReLU(inplace=True), nn.Linear(9, 3))
+    images = uniform_perturbations(x, epsilon=0.1, samples=6, generator=generator())
+    found = layer_points(network, images, layers=["1"])["1"]
+    expected = images.flatten(2) @ first.weight.T + first.bias
+    assert bool((expected < 0).any())
+    assert torch.allclose(found, expected.mT, atol=1e-6)
+
+
 def test_wide_layers_are_projected_and_narrow_ones_kept(network, x):
     images = uniform_perturbations(x, epsilon=0.1, samples=6, generator=generator())
     plain, found = layer_points(network, images), layer_points(network, images, features=6, seed=4, batch_size=5)

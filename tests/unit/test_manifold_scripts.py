@@ -191,10 +191,13 @@ def test_networks_without_layers_are_refused():
     assert list(layer_points(nn.Linear(3, 2), torch.rand(2, 4, 3), layers=["Linear"])) == ["input", "Linear"]
 
 
-def test_a_layer_that_is_always_off_has_a_reason():
+def test_what_the_theory_does_not_treat_has_a_reason():
     found = analyse(torch.zeros(5, 12, 4), trials=8)
     assert (found.geometry, found.simulated) == (None, None)
     assert found.status == "expected centres that differ from their mean, found one that is the mean"
+    # Two classes are no population of manifolds, which leaves the other kinds as they are.
+    pair = analyse(torch.randn(2, 12, 4, generator=torch.Generator().manual_seed(0)))
+    assert (pair.geometry, pair.status.rpartition("found ")[2]) == (None, "2")
 
 
 def test_dichotomies_that_nothing_separates_count_as_such():
@@ -245,7 +248,7 @@ def test_lines_over_layers_show_what_files_hold(measured, drawn):
                 for row, name in enumerate(("capacity", "radius", "dimension", "center_correlation")):
                     line = panels[row, column].containers[place][0]
                     np.testing.assert_array_equal(line.get_ydata(), file.read(f"{kind}/{name}/value"))
-    assert {text.get_text() for text in panels[0, 0].texts} == {"none: 4 features and 6 points"}
+    assert {text.get_text() for text in panels[0, 0].texts} == {"4 features and 6 points"}
     assert panels[0, 1].get_title().endswith("n = 10 manifolds")
     assert [text.get_text() for text in panels[3, 0].get_xticklabels()] == LAYERS
 
