@@ -4,6 +4,8 @@ The theory of manifold capacity assumes centres in random directions. Centres of
 are found as the subspace outside of which the centres correlate least, and removed from all points.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +86,8 @@ def shared_directions(centers: Tensor, tolerance: float = TOLERANCE) -> SharedDi
     correlations = [_correlation(x, subspaces[0])]
     tried: list[float] = []
     for rank in range(1, highest + 1):
-        subspaces.append(_least_correlated(x, subspaces[-1], tolerance))
+        with _one_thread():
+            subspaces.append(_least_correlated(x, subspaces[-1], tolerance))
         correlations.append(_correlation(x, subspaces[-1]))
         tried.append(float(correlations[-1].mean()))
         last = tried[-RISES - 1 :]
@@ -106,6 +109,21 @@ def _correlation(x: Tensor, basis: Tensor) -> Tensor:
     """Mean absolute cosine of each row with the others, without a subspace [P]."""
     unit, _ = _rest(x, basis)
     return ((unit @ unit.T).abs().sum(1) - 1) / (len(x) - 1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Products of small matrices in one thread of torch.
+
+    SciPy's steps between them have threads of their own: where both keep theirs spinning, two cores take ten times as
+    long as one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _least_correlated(x: Tensor, start: Tensor, tolerance: float) -> Tensor:

@@ -330,3 +330,14 @@ def test_a_ball_of_bad_size_gets_one_sentence():
     for radius, dimension in ((-1.0, 3), (math.inf, 3), (1.0, 0)):
         with pytest.raises(ValueError, match="a radius of at least 0 and a dimension of at least 1"):
             ball_geometry(radius, dimension)
+
+
+def test_threads_are_as_before_after_the_search_for_shared_directions():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        points = torch.randn(5, 40, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        mftma(points, n_t=10)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
