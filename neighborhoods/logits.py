@@ -60,6 +60,14 @@ class Moments:
     skewness: Crossed
     above: Crossed
 
+    def __sub__(self, other: "Moments") -> "Moments":
+        """Differences, which keep what both share (`Crossed`)."""
+        return Moments(**{name: one - getattr(other, name) for name, one in vars(self).items()})
+
+    def __getitem__(self, place: int) -> "Moments":
+        """At a place of the first trailing axis, e.g. one epoch."""
+        return Moments(**{name: one[place] for name, one in vars(self).items()})
+
 
 def moments(values: ArrayLike, kind: str, threshold: float, images: str = IMAGES) -> Moments:
     """Moments of values [seed, ..., image] of trainings of one kind, e.g. at several epochs.

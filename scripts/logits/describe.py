@@ -6,7 +6,6 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from neighborhoods.crossed import Crossed
 from neighborhoods.logits import (
     Moments,
     accuracy_by_gap,
@@ -88,13 +87,13 @@ def describe(
                 file.put(f"{name}/{split}/{quantity}/histogram", heights, text, ("epoch", "bin"))
                 _put(file, f"{name}/{split}/{quantity}", found[name, split], f"{plural} of {split} images", confidence)
             for split in SPLITS:
-                apart = _less(found["adversarial", split], found["standard", split])
+                apart = found["adversarial", split] - found["standard", split]
                 text = f"{plural} of {split} images, adversarial less standard training"
                 _put(file, f"difference/{split}/{quantity}", apart, text, confidence)
-                ends = (_at(found[name, split], places[name]) for name in ("adversarial", "standard"))
-                _put(file, f"teachers/{split}/{quantity}", _less(*ends), text, confidence, ())
+                first, second = (found[name, split][places[name]] for name in ("adversarial", "standard"))
+                _put(file, f"teachers/{split}/{quantity}", first - second, text, confidence, ())
             for name in TEACHERS:
-                apart = _less(found[name, "train"], found[name, "test"])
+                apart = found[name, "train"] - found[name, "test"]
                 text = f"{plural}, train less test images"
                 _put(file, f"train_less_test/{name}/{quantity}", apart, text, confidence)
             if quantity == "gap":
@@ -114,23 +113,11 @@ def describe(
             put_summaries(file, f"by_gap/{name}/spearman", ranks, text, "1", ("seed",))
 
 
-def _each(found: Moments) -> dict[str, Crossed]:
-    return {name: getattr(found, name) for name in MOMENTS}
-
-
-def _less(first: Moments, second: Moments) -> Moments:
-    return Moments(**{name: one - getattr(second, name) for name, one in _each(first).items()})
-
-
-def _at(found: Moments, place: int) -> Moments:
-    return Moments(**{name: one[place] for name, one in _each(found).items()})
-
-
 def _put(
     file: Writer, group: str, found: Moments, what: str, confidence: float, dims: tuple[str, ...] = ("epoch",)
 ) -> None:
-    for name, one in _each(found).items():
-        put_crossed(file, f"{group}/{name}", one.estimate(confidence), f"{MOMENTS[name]} of {what}", dims)
+    for name, text in MOMENTS.items():
+        put_crossed(file, f"{group}/{name}", getattr(found, name).estimate(confidence), f"{text} of {what}", dims)
 
 
 if "snakemake" in globals():
