@@ -15,6 +15,9 @@ from neighborhoods.network_pairs import compared, network_pairs
 
 REPLICATES = 1000
 
+# Difference of ranks, as a share of the largest one, beyond which they lie far apart (Seguin, section 4.1).
+FAR = 0.5
+
 
 def confidence(logits: ArrayLike) -> NDArray[np.float64]:
     """ln(p / (1 - p)) of the predicted class's softmax p, of logits [..., class]: [...].
@@ -41,8 +44,16 @@ def ranks_within(values: ArrayLike, label: ArrayLike) -> NDArray[np.float64]:
     return ranks
 
 
+def far_apart(first: ArrayLike, second: ArrayLike, far: float = FAR) -> NDArray[np.bool_]:
+    """Whether ranks from 0 to 1 differ by more than `far` (Seguin, figure 3), of the shape of both [...].
+
+    Differences that equal it but for rounding do not.
+    """
+    return np.abs(np.asarray(first, float) - np.asarray(second, float)) > far + 1e-12
+
+
 def far_shares(
-    networks: Mapping[str, ArrayLike], label: ArrayLike, far: float = 0.5, replicates: int = REPLICATES, seed: int = 0
+    networks: Mapping[str, ArrayLike], label: ArrayLike, far: float = FAR, replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, Crossed]:
     """Share of images whose ranks differ by more than `far` of the largest difference, by kind of pair.
 
@@ -59,8 +70,7 @@ def far_shares(
     generator = np.random.default_rng(seed)
 
     def count(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.int64]:
-        # Rounding must not put ranks of exactly that distance on either side.
-        return (np.abs(one - two) > far + 1e-12).sum(-1)
+        return far_apart(one, two, far).sum(-1)
 
     measured, drawn = [], []
     for name in np.unique(classes):

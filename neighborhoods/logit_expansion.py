@@ -65,6 +65,16 @@ def expanded_hessian(beta: Tensor, change: Tensor) -> Tensor:
     return torch.diag_embed(h * (1 + centred)) - outer
 
 
+def kind_shares(kind: Tensor, among: Tensor) -> Tensor:
+    """Shares of minima, saddles and maxima among some points [3], nan without any.
+
+    Args:
+        kind: as `kinds` gives them [n]. among: which points count [n].
+    """
+    chosen = kind[among]
+    return torch.stack([(chosen == each).double().mean() for each in (1, 0, -1)])
+
+
 def kinds(beta: Tensor, change: Tensor) -> Tensor:
     """What stationary points of the cubic are with beta fixed: 1 a local minimum, -1 a maximum, 0 a saddle [...].
 

@@ -26,7 +26,7 @@ def draw(*, images: str, outputs: Sequence[str], style: str) -> None:
     with reading(images) as file:
         pictures = {name: images_of(file, f"corners/{name}") for name in TITLES}
         index = {name: file.read(f"corners/{name}/index") for name in TITLES}
-        ranks = {name: file.read(f"ranks/{name}").mean(0) for name in ("adversarial", "standard")}
+        ranks = {name: file.read(f"ranks/mean/{name}") for name in ("adversarial", "standard")}
         seeds = len(file.read("ranks/standard"))
         chosen = int(file.read("shown_class"))
         count = int((file.read("label") == chosen).sum())

@@ -22,6 +22,7 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
     with reading(model) as file:
         beta, error, classes = file.read("beta"), float(file.read("error")), int(file.read("classes"))
         surfaces = {name: file.read(f"{name}/surface/loss") for name in VERSIONS}
+        allowed = {name: 100 * float(file.read(f"{name}/surface/allowed")) for name in VERSIONS}
     found = np.concatenate([surface[np.isfinite(surface)] for surface in surfaces.values()])
     if not len(found):
         raise StoreError(f"{model}: no logits of the model are allowed at any β, so there is nothing to draw")
@@ -32,8 +33,7 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
         for axes, (name, surface) in zip(panels, surfaces.items(), strict=True):
             axes.set_facecolor(NONE)
             picture = axes.pcolormesh(beta, beta, surface.T, **look)
-            kept = np.isfinite(surface)
-            text = f"as {name}: {100 * kept.mean():.0f} % of the plane is allowed"
+            text = f"as {name}: {allowed[name]:.0f} % of the plane is allowed"
             axes.set(title=text, ylabel="β of misclassified (nat)", xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         panels[1].set_xlabel("β of correctly classified (nat)")
         label = f"mean loss (nat), {100 * error:g} % errors, N = {classes}"

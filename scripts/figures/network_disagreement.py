@@ -12,8 +12,6 @@ from pipeline.logit_panels import PAIRS, TRAINING, draw_overlap, read_crossed
 from pipeline.panels import shortened
 from pipeline.store import Reader, reading
 
-# Of the largest difference of ranks, beyond which images are drawn in colour.
-FAR = 0.5
 SHORT = {"adversarial": "adv-adv", "standard": "std-std", "mixed": "adv-std"}
 RANKS = 10
 
@@ -38,12 +36,12 @@ def _ranks(axes: Axes, file: Reader) -> None:
     chosen, classes = int(file.read("shown_class")), file.read("classes")
     rows = file.read("label") == chosen
     one, two = (file.read(f"ranks/{name}")[0, rows] for name in ("adversarial", "standard"))
-    far = np.abs(one - two) > FAR
+    far, limit = file.read("ranks/far")[rows], float(file.read("ranks/far_limit"))
     dots: dict[str, Any] = {"s": 5, "linewidths": 0}
     axes.scatter(one[~far], two[~far], color="0.6", **dots)
     axes.scatter(one[far], two[far], color="C3", **dots)
     for sign in (-1, 1):
-        axes.axline((0, sign * FAR), slope=1, color="k", linewidth=0.5, linestyle=":")
+        axes.axline((0, sign * limit), slope=1, color="k", linewidth=0.5, linestyle=":")
     name = shortened(str(classes[chosen]))
     axes.set_title(f"A  class {name}, n = {rows.sum()},\nfirst seeds, far apart: {far.sum()}", loc="left", fontsize=7)
     axes.set(xlabel="rank, adversarial", ylabel="rank, standard", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))

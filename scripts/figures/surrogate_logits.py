@@ -18,7 +18,7 @@ SIZE = 7
 LINES = {"plus": "-", "minus": "--"}
 VERSIONS = ("printed", "derived")
 CURVES = {"correct": {"f": ("β − f", "C0")}, "wrong": {"g": ("β − g", "C1"), "psi": ("β − ψ", "C3")}}
-KINDS = {1: "min.", 0: "saddle", -1: "max."}
+KINDS = ("min.", "saddle", "max.")
 
 
 def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
@@ -71,9 +71,8 @@ def _allowed(axes: Axes, file: Reader, group: str, beta: np.ndarray) -> None:
         axes.axvspan(low, high, color="0.9", linewidth=0, zorder=0)
         limits = [f"β > {low:.2f}"] if low > beta[0] else []
         parts.append(", ".join(limits + ([f"β ≤ {high:.2f}"] if high < beta[-1] else [])))
-    kinds = file.read(f"{group}/kind")[file.read(f"{group}/kept")]
-    counts = {name: (kinds == kind).mean() for kind, name in KINDS.items()}
-    found = ", ".join(f"{100 * share:.0f} % {name}" for name, share in counts.items() if share)
+    shares = np.nan_to_num(file.read(f"{group}/kind_shares", ("kind",)))
+    found = ", ".join(f"{100 * share:.0f} % {name}" for name, share in zip(KINDS, shares, strict=True) if share)
     axes.set_title(f"{'; '.join(parts) or 'no β'} allowed{':' if found else ''}\n{found}".strip(), size=SIZE)
 
 

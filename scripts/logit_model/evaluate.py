@@ -99,6 +99,8 @@ def _put_family(file: Writer, group: str, family: Family, beta: Tensor, table: T
         file.put(f"{group}/kind{suffix}", there.kind, text, dims)
         kept = logit_model.admissible(logits)
         file.put(f"{group}/kept{suffix}", kept, "whether its condition on beta holds", dims)
+        text = "shares of minima, saddles and maxima where the condition holds, nan where it never does"
+        file.put(f"{group}/kind_shares{suffix}", logit_expansion.kind_shares(there.kind, kept), text, ("kind",))
 
 
 def _put_surfaces(
@@ -109,6 +111,8 @@ def _put_surfaces(
     dims = ("beta_correct", "beta_wrong")
     surface = logit_model.mean_field_loss(losses[0], losses[1], error)
     file.put(f"{version}/surface/loss", surface, "mean exact loss of the population", dims, "nat")
+    allowed = torch.isfinite(surface).double().mean()
+    file.put(f"{version}/surface/allowed", allowed, "share of the plane in which both conditions hold", ())
     for name, printed in (("equation_10", True), ("equation_10_complete", False)):
         change = logit_model.gap_change(correct, wrong, error=error, weights=(epsilon, epsilon), printed=printed)
         text = "change of the gap" + (", as printed" if printed else ", with the term that the source leaves out")

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from neighborhoods.confidence_ranks import border_spread, corners, far_shares, rank_relations, ranks_within
+from neighborhoods.confidence_ranks import (
+    FAR,
+    border_spread,
+    corners,
+    far_apart,
+    far_shares,
+    rank_relations,
+    ranks_within,
+)
 from neighborhoods.confidence_ranks import confidence as sureness
 from neighborhoods.crossed import crossed
 from neighborhoods.images import to_samples
@@ -75,6 +83,12 @@ def _ranks(
     for name, values in ranks.items():
         text = "rank of confidence within the class, 0 the least and 1 the most sure"
         file.put(f"ranks/{name}", values, text, ("seed", "image"))
+    mean_ranks = {name: values.mean(0) for name, values in ranks.items()}
+    for name, values in mean_ranks.items():
+        file.put(f"ranks/mean/{name}", values, "mean over seeds of the rank of confidence", ("image",))
+    distant = far_apart(ranks["adversarial"][0], ranks["standard"][0])
+    file.put("ranks/far", distant, "whether the ranks of the first seeds lie far apart", ("image",))
+    file.put("ranks/far_limit", FAR, "difference of ranks that lie far apart", ())
     far = far_shares(sure, split.labels, seed=seed)
     for pair, found in far.items():
         text = f"share of images whose ranks lie more than half of the range apart, {PAIRS[pair]}"
@@ -96,7 +110,7 @@ def _ranks(
         apart = related["adversarial"] - related["standard"]
         put_crossed(file, "border/difference", apart.estimate(confidence), f"{text}, adversarial less standard")
     rows = np.flatnonzero(split.labels == shown_class)
-    adversarial, standard = (ranks[name][:, rows].mean(0) for name in ("adversarial", "standard"))
+    adversarial, standard = (mean_ranks[name][rows] for name in ("adversarial", "standard"))
     for name, chosen in corners(adversarial, standard, shown).items():
         text = f"test images of the class shown, {name} by the mean ranks over seeds"
         file.put(f"corners/{name}/index", rows[chosen], text, ("image",))

@@ -267,3 +267,10 @@ def test_the_same_image_twice_has_no_distance_to_compare():
     found = nearest_by_logits(z, x, label, torch.arange(60), 1)
     assert found.index[:2, 0].tolist() == [1, 0]
     assert torch.isnan(found.log_distance).tolist() == [True] * 2 + [False] * 58
+
+
+def test_ranks_exactly_half_the_range_apart_do_not_lie_far_apart():
+    # 0.1 + 0.5 and 0.7 - 0.2 are not 0.6 and 0.5 in binary.
+    first, second = [0.0, 0.1, 0.7, 0.2], [0.5, 0.1 + 0.5, 0.2, 0.75]
+    assert far_apart(first, second).tolist() == [False, False, False, True]
+    assert far_apart(second, first).tolist() == [False, False, False, True]
