@@ -5,16 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from neighborhoods.confidence_ranks import (
-    FAR,
-    border_spread,
-    corners,
-    far_apart,
-    far_shares,
-    rank_relations,
-    ranks_within,
-)
-from neighborhoods.confidence_ranks import confidence as sureness
+from neighborhoods import confidence_ranks
 from neighborhoods.crossed import crossed
 from neighborhoods.images import to_samples
 from neighborhoods.logits import of_kind
@@ -78,18 +69,17 @@ def _ranks(
     confidence: float,
     seed: int,
 ) -> None:
-    sure = {name: sureness(values) for name, values in logits.items()}
-    ranks = {name: ranks_within(values, split.labels) for name, values in sure.items()}
+    sure = {name: confidence_ranks.confidence(values) for name, values in logits.items()}
+    ranks = {name: confidence_ranks.ranks_within(values, split.labels) for name, values in sure.items()}
+    mean_ranks = {name: values.mean(0) for name, values in ranks.items()}
     for name, values in ranks.items():
         text = "rank of confidence within the class, 0 the least and 1 the most sure"
         file.put(f"ranks/{name}", values, text, ("seed", "image"))
-    mean_ranks = {name: values.mean(0) for name, values in ranks.items()}
-    for name, values in mean_ranks.items():
-        file.put(f"ranks/mean/{name}", values, "mean over seeds of the rank of confidence", ("image",))
-    distant = far_apart(ranks["adversarial"][0], ranks["standard"][0])
-    file.put("ranks/far", distant, "whether the ranks of the first seeds lie far apart", ("image",))
-    file.put("ranks/far_limit", FAR, "difference of ranks that lie far apart", ())
-    far = far_shares(sure, split.labels, seed=seed)
+        file.put(f"ranks/mean/{name}", mean_ranks[name], f"mean over seeds of the {text}", ("image",))
+    far_first = confidence_ranks.far_apart(ranks["adversarial"][0], ranks["standard"][0])
+    file.put("ranks/far", far_first, "whether the ranks of the first seeds lie far apart", ("image",))
+    file.put("ranks/far_limit", confidence_ranks.FAR, "difference of ranks that lie far apart", ())
+    far = confidence_ranks.far_shares(sure, split.labels, seed=seed)
     for pair, found in far.items():
         text = f"share of images whose ranks lie more than half of the range apart, {PAIRS[pair]}"
         put_crossed(file, f"far/{pair}", found.estimate(confidence, 0, 1), text)
@@ -97,11 +87,11 @@ def _ranks(
         text = f"share of images whose ranks lie far apart, {first} less {second} pairs"
         put_crossed(file, f"far/{first}_less_{second}", (far[first] - far[second]).estimate(confidence), text)
     if split.images.ndim == 4 and min(split.images.shape[2:]) > 2 * FRAME:
-        spread = border_spread(to_samples(split.images).numpy(), FRAME)
+        spread = confidence_ranks.border_spread(to_samples(split.images).numpy(), FRAME)
         text = f"standard deviation of the pixels of a frame of {FRAME} pixels around the image"
         file.put("border/spread", spread, text, ("image",), PIXELS)
         related = {
-            name: crossed(rank_relations(values, spread, split.labels), of_kind(name, len(values)))
+            name: crossed(confidence_ranks.rank_relations(values, spread, split.labels), of_kind(name, len(values)))
             for name, values in ranks.items()
         }
         text = "rank correlation, within classes, of confidence and the spread of the border's pixels"
@@ -110,8 +100,8 @@ def _ranks(
         apart = related["adversarial"] - related["standard"]
         put_crossed(file, "border/difference", apart.estimate(confidence), f"{text}, adversarial less standard")
     rows = np.flatnonzero(split.labels == shown_class)
-    adversarial, standard = (mean_ranks[name][rows] for name in ("adversarial", "standard"))
-    for name, chosen in corners(adversarial, standard, shown).items():
+    first, second = (mean_ranks[name][rows] for name in ("adversarial", "standard"))
+    for name, chosen in confidence_ranks.corners(first, second, shown).items():
         text = f"test images of the class shown, {name} by the mean ranks over seeds"
         file.put(f"corners/{name}/index", rows[chosen], text, ("image",))
         put_images(file, f"corners/{name}", split.images[rows[chosen]], ("image",), text)

@@ -339,5 +339,5 @@ def test_bad_arguments_get_a_sentence(call, text):
 
 def test_shares_of_kinds_count_the_points_asked_for_alone():
     kind, among = torch.tensor([1, 1, 0, -1, -9, 1]), torch.tensor([1, 0, 1, 1, 0, 1], dtype=torch.bool)
-    assert kind_shares(kind, among).tolist() == [0.5, 0.25, 0.25]
-    assert kind_shares(kind, torch.zeros(6, dtype=torch.bool)).isnan().all()
+    assert expansion.kind_shares(kind, among).tolist() == [0.5, 0.25, 0.25]
+    assert expansion.kind_shares(kind, torch.zeros(6, dtype=torch.bool)).isnan().all()

@@ -272,5 +272,5 @@ def test_the_same_image_twice_has_no_distance_to_compare():
 def test_ranks_exactly_half_the_range_apart_do_not_lie_far_apart():
     # 0.1 + 0.5 and 0.7 - 0.2 are not 0.6 and 0.5 in binary.
     first, second = [0.0, 0.1, 0.7, 0.2], [0.5, 0.1 + 0.5, 0.2, 0.75]
-    assert far_apart(first, second).tolist() == [False, False, False, True]
-    assert far_apart(second, first).tolist() == [False, False, False, True]
+    assert ranks.far_apart(first, second).tolist() == [False, False, False, True]
+    assert ranks.far_apart(second, first).tolist() == [False, False, False, True]
