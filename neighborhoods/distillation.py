@@ -253,7 +253,7 @@ def distances(targets: Tensor, temperature: float = 1.0) -> dict[str, Measure]:
     """Both losses of students for `epochs.run_epochs` to note, whichever of them is minimized (Seguin, appendix A.3).
 
     Args:
-        targets, temperature: as for `distil`.
+        targets: logits [images, classes]. temperature: as for `distil`.
 
     Raises:
         ValueError: the temperature is not positive.

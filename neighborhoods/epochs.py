@@ -178,6 +178,9 @@ def warm_up(labels: Tensor, adversarial: Mapping[str, Any], epochs: int) -> list
 
     Those of epoch e have (e - 1) / epochs of the settings' size and step. Under the full attack a network that knows
     nothing yet may stay where it answers the same to all images.
+
+    Args:
+        labels: classes [N]. adversarial: settings of `attacked`. epochs: over which the attack grows.
     """
     sizes = ("epsilon", "step_size")
     grown = [{**adversarial, **{size: adversarial[size] * done / epochs for size in sizes}} for done in range(epochs)]

@@ -21,32 +21,32 @@ HALVINGS = 40
 
 
 def f_printed(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
-    """f of equation 4: logits of the other classes of a correctly classified image, of the shape of beta."""
+    """f of equation 4: logits of the other classes of a correctly classified image, of the shape of beta [...]."""
     b, total, _ = _terms(beta, classes, sign)
     radicand = 1 + 2 * (-2 * b).exp() * (1 - total) / (1 + total) ** 2
     return (1 + total) / (1 - total) * (-1 + sign * _root(radicand))
 
 
 def kappa_printed(beta: Tensor, classes: int) -> Tensor:
-    """kappa of equation 5, of the shape of beta."""
+    """kappa of equation 5, of the shape of beta [...]."""
     _, total, rest = _terms(beta, classes, 1)
     return (1 + total) / rest * _root(1 + 2 * (1 - total) * rest / (1 + total))
 
 
 def g_printed(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
-    """g of equation 5: the label's logit of a misclassified image, of the shape of beta."""
+    """g of equation 5: the label's logit of a misclassified image, of the shape of beta [...]."""
     _, total, rest = _terms(beta, classes, sign)
     return -rest / (1 - total) * (1 + sign * kappa_printed(beta, classes))
 
 
 def psi_printed(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
-    """psi of equation 5: logits of the classes that are neither predicted nor the label, of the shape of beta."""
+    """psi of equation 5: logits of the classes that are neither predicted nor the label, of the shape of beta [...]."""
     b, total, rest = _terms(beta, classes, sign)
     return 2 * ((-b).exp() / (1 - total) * g_printed(beta, classes, sign) - (1 + total) / rest)
 
 
 def f_derived(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
-    """The f at which the cubic of equation 3 is stationary, of the shape of beta.
+    """The f at which the cubic of equation 3 is stationary, of the shape of beta [...].
 
     1 + w + w^2 (1 - E) / 2 = 0 for w = f / (1 + E), so that f = (1 + E) / (1 - E) (-1 +- sqrt(2 E - 1)): real for
     beta <= ln(2 (N - 1)) only. At E = 1 the root of sign + is -2, that of sign - infinite.
@@ -58,13 +58,13 @@ def f_derived(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
 
 
 def kappa_derived(beta: Tensor, classes: int) -> Tensor:
-    """kappa as equation 3 has it: sqrt(1 + 2 D (1 - E) e^beta / (1 + E)), of the shape of beta."""
+    """kappa as equation 3 has it: sqrt(1 + 2 D (1 - E) e^beta / (1 + E)), of the shape of beta [...]."""
     b, total, rest = _terms(beta, classes, 1)
     return _root(1 + 2 * rest * (1 - total) * b.exp() / (1 + total))
 
 
 def g_derived(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
-    """The g at which the cubic of equation 3 is stationary, with psi of `psi_derived`; of the shape of beta.
+    """The g at which the cubic of equation 3 is stationary, with psi of `psi_derived`; of the shape of beta [...].
 
     The cubic, like the exact loss, stays as it is when a number is added to all logits. Its stationary points at fixed
     beta are hence stationary without that condition. That makes (1 + u - m)^2 equal for all classes but the label,
@@ -77,13 +77,13 @@ def g_derived(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
 
 
 def psi_derived(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
-    """psi = 2 (e^-beta g - (1 + E)) / D, of the shape of beta; the printed one divides its first term by 1 - E."""
+    """psi = 2 (e^-beta g - (1 + E)) / D, of the shape of beta [...]; printed, its first term is divided by 1 - E."""
     b, total, rest = _terms(beta, classes, sign)
     return 2 * ((-b).exp() * g_derived(beta, classes, sign) - (1 + total)) / rest
 
 
 def level_derived(beta: Tensor, classes: int, sign: int = 1) -> Tensor:
-    """The g at which the cubic is stationary with psi = 0, which the source does not list; of the shape of beta.
+    """The g at which the cubic is stationary with psi = 0, which the source does not list; of the shape of beta [...].
 
     (1 - 2 p) g^2 + 2 g = 2 / p for p = 1 / (e^beta + N - 1). The root of sign + is the cubic's only local minimum of
     the form (beta, g, psi, ..., psi).

@@ -239,6 +239,9 @@ def equation_9(weights: Tensor, targets: Tensor, epsilon: float) -> float:
     """epsilon / (N - 1) sum_nu Omega_nu ((z_nu . 1)^2 - N z_nu . z_nu): the change of the gap (equation 9).
 
     It is what equation 8 gives on the average over the classes y_mu, where the logits other than the label's are equal.
+
+    Args:
+        weights, targets, epsilon: as for `equation_8`: Omega [n], logits z [n, N], and the length of the step.
     """
     z = targets.double()
     each = z.sum(1).square() - z.shape[1] * z.square().sum(1)

@@ -108,7 +108,8 @@ def simulated_capacity(
     between whole numbers of features; the capacity is the number of manifolds over the place where it is one half.
 
     Args:
-        points: as for `neighborhoods.manifolds.mftma`. trials: independent dichotomies and projections.
+        points: [manifolds, features, samples], or a list of [features, samples], as for `mftma`.
+        trials: independent dichotomies and projections.
         seed: of both. confidence: level of the interval, for which six trials or more are needed at 95 %.
 
     Raises:

@@ -131,7 +131,7 @@ def under_pgd(
         step_size: of a pixel; by default 2.5 epsilon / steps, with which the steps reach any point of the ball
             (Madry et al. 2018, section 5).
 
-    Other arguments and errors as for `under_apgd`.
+    Other arguments and errors as for `under_apgd`: images [n, ...] in [0, 1] and labels [n].
     """
     _at_least_one("pgd", steps)
     length = 2.5 * epsilon / steps if step_size is None else step_size
@@ -155,9 +155,9 @@ def under_odi(
     batch_size: int = 250,
     seed: int = 0,
 ) -> Outcome:
-    """`odi_pgd` with steps of epsilon / 4 and, by default, the numbers of steps and restarts of its authors' code.
+    """`odi_pgd` (Tashiro et al. 2020), its steps of epsilon / 4, its numbers of steps and restarts those of its authors.
 
-    Arguments and errors as for `under_apgd`.
+    Arguments and errors as for `under_apgd`: images [n, ...] in [0, 1] and labels [n].
     """
     run = partial(odi_pgd, model, epsilon=epsilon, step_size=epsilon / 4, steps=steps)
     return _follow(model, x, label, {"odi": run}, epsilon=epsilon, restarts=restarts, batch_size=batch_size, seed=seed)
@@ -169,8 +169,11 @@ def under_autoattack(
     """AutoAttack's version "standard": APGD-CE, targeted APGD-DLR, targeted FAB and Square, by pyautoattack.
 
     Targets are the nine likeliest other classes or all there are; below four classes targeted APGD-DLR is left out,
-    whose loss is undefined there. It takes thousands of evaluations an image. Arguments and errors as for `under_apgd`;
-    the package computes in single precision only.
+    whose loss is undefined there. It takes thousands of evaluations an image. Arguments as for `under_apgd`: images
+    [n, ...] in [0, 1] and labels [n].
+
+    Raises:
+        AttackError: as for `under_apgd`, and for images that are not in single precision, the package's only one.
     """
     if x.dtype != torch.float32:
         raise AttackError(f"autoattack needs images in float32, found {x.dtype}")
