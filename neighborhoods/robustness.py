@@ -155,7 +155,7 @@ def under_odi(
     batch_size: int = 250,
     seed: int = 0,
 ) -> Outcome:
-    """`odi_pgd` (Tashiro et al. 2020), its steps of epsilon / 4, its numbers of steps and restarts those of its authors.
+    """`odi_pgd` (Tashiro et al. 2020), its steps of epsilon / 4, numbers of steps and restarts those of its authors.
 
     Arguments and errors as for `under_apgd`: images [n, ...] in [0, 1] and labels [n].
     """
