@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
@@ -19,6 +18,7 @@ from pipeline.cross_checks import cross_check
 from pipeline.errors import UserError
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
+from pipeline.yaml_files import read_yaml
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 
@@ -33,7 +33,7 @@ class ConfigError(UserError):
 
 def load_schema(path: Path = SCHEMA) -> dict[str, Any]:
     """The schema as plain data; what a dataset may set anew has the types and bounds of its section."""
-    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    schema = read_yaml(path)
     sections = schema["properties"]
     dataset = sections["datasets"]["additionalProperties"]["properties"]
     for name, settings in dataset["settings"]["properties"].items():

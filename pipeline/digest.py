@@ -5,14 +5,16 @@ change. The digest of a script covers its parsed code and that of every project 
 directly or not, and stands in the `spec` that decides whether a job runs again.
 """
 
-import ast
 import hashlib
 from functools import cache
 from pathlib import Path
 
+from pipeline.parsed_code import parsed_code
+
 PACKAGES = ("neighborhoods", "pipeline")
 
 
+@cache
 def code_digest(root: Path, script: Path, extra: tuple[Path, ...] = ()) -> str:
     """Hexadecimal digest of a script and everything of the project that it imports.
 
@@ -29,10 +31,10 @@ def code_digest(root: Path, script: Path, extra: tuple[Path, ...] = ()) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in imported_files(root, script):
         # Relative names: a digest must not depend on where the checkout lies.
-        digest.update(f"{path.relative_to(root)}\0{_essence(path)}\0".encode())
+        digest.update(f"{path.relative_to(root)}\0{parsed_code(path).essence}\0".encode())
     for path in extra:
         digest.update(f"{path.name}\0".encode())
-        digest.update(_essence(path).encode() if path.suffix == ".py" else path.read_bytes())
+        digest.update(parsed_code(path).essence.encode() if path.suffix == ".py" else path.read_bytes())
     return digest.hexdigest()
 
 
@@ -52,43 +54,22 @@ def imported_files(root: Path, script: Path) -> list[Path]:
 
 
 @cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-@cache
-def _essence(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        if node.body and _is_docstring(node.body[0]):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-@cache
 def _imports(path: Path, root: Path) -> frozenset[str]:
     """Dotted names of the project modules that a file names in its imports, wherever they stand."""
     names: set[str] = set()
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = path.relative_to(root).with_suffix("").parts[: -node.level]
-                base = ".".join([*parts, base] if base else parts)
-            for alias in node.names:
-                inner = f"{base}.{alias.name}"
-                names.add(inner if _module_file(root, inner) else base)
-    return frozenset(name for name in names if name.split(".")[0] in PACKAGES)
+    for level, module, name in parsed_code(path).imports:
+        base = module
+        if level:
+            parts = path.relative_to(root).with_suffix("").parts[:-level]
+            base = ".".join([*parts, module] if module else parts)
+        # Only the project's own are looked for among the files.
+        if base.split(".")[0] in PACKAGES:
+            inner = f"{base}.{name}"
+            names.add(inner if name and _module_file(root, inner) else base)
+    return frozenset(names)
 
 
+@cache
 def _module_file(root: Path, module: str) -> Path | None:
     stem = root.joinpath(*module.split("."))
     for path in (stem.with_suffix(".py"), stem / "__init__.py"):

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.errors import UserError
 from pipeline.study_comparison import SEGUIN
+from pipeline.yaml_files import read_yaml
 
 LEDGER = Path("published") / "claims.yaml"
 NUMBERS = Path("published") / "bell.yaml"
@@ -93,9 +92,9 @@ def load(
     Raises:
         UserError: an entry lacks a key, has an unknown one, or names a number that is not published.
     """
-    ledger, numbers = (yaml.safe_load((root / path).read_text(encoding="utf-8")) for path in (LEDGER, NUMBERS))
+    ledger, numbers = (read_yaml(root / path) for path in (LEDGER, NUMBERS))
     if (root / SEGUIN).is_file():
-        numbers = {**numbers, "seguin": yaml.safe_load((root / SEGUIN).read_text(encoding="utf-8"))}
+        numbers = {**numbers, "seguin": read_yaml(root / SEGUIN)}
     claims = [
         _claim(each, ledger["networks"], numbers, datasets, studies or {})
         for entry in ledger["claims"]

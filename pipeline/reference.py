@@ -7,11 +7,12 @@ from typing import Any
 import yaml
 
 from pipeline.config import BOUNDS, SCHEMA
+from pipeline.yaml_files import read_yaml
 
 
 def reference(schema: Mapping[str, Any] | None = None) -> str:
     """The configuration reference in Markdown, generated from the schema."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8")) if schema is None else schema
+    schema = read_yaml(SCHEMA) if schema is None else schema
     lines = ["# Configuration reference", "", "Generated from `schemas/config.schema.yaml` by `make docs`.", ""]
     lines += [re.sub(r"\s+", " ", str(schema["description"])).strip(), ""]
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]

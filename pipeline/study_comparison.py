@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.logit_studies import distillation_of, epoch_taken
 from pipeline.teachers import TEACHERS, checkpoint_name
+from pipeline.yaml_files import read_yaml
 
 SEGUIN = Path("published") / "seguin.yaml"
 SOURCES = ("CIFAR-10", "CIFAR-100")
@@ -177,7 +176,7 @@ def accuracy_rows(
 
 def read_published(root: Path) -> dict[str, Any]:
     """Seguin's numbers, of a checkout."""
-    found: dict[str, Any] = yaml.safe_load((root / SEGUIN).read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_yaml(root / SEGUIN)
     return found
 
 

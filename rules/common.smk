@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from pipeline import guard
+from pipeline import guard, parsed_code
 from pipeline.cifar import ARCHIVES
 from pipeline.claims import CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
@@ -67,6 +67,7 @@ from pipeline.specs import (
 )
 
 guard.announce(ROOT)
+parsed_code.keep_in(Path(".snakemake", "parsed_code").absolute())
 
 try:
     settings = resolve(config)
