@@ -29,6 +29,7 @@ from pipeline.logit_studies import (
     teacher_path,
 )
 from pipeline.named_networks import named_network, named_path, names_shown
+from pipeline.patterns import one_of
 from pipeline.photos import photos_below
 from pipeline.study_artefacts import plot_inputs, table_inputs
 from pipeline.teachers import TEACHERS
@@ -115,11 +116,6 @@ def photo_files(wildcards):
 def photo_folder(wildcards, input):
     # Not compared: the photos that lie there are inputs.
     return settings["datasets"][wildcards.dataset]["folder"]
-
-
-def one_of(names):
-    """Wildcard constraint that allows these names, or nothing when there are none."""
-    return "|".join(names) or "(?!)"
 
 
 # Jobs that can use a GPU ask for one where there is one; else they share the cores. Resources rerun nothing.
