@@ -11,6 +11,8 @@ RUN_STAMP := $(VENV)/.run-$(shell cat requirements/constraints.txt requirements/
 TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirements/test.txt | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
+# Equal while nothing has changed that the report shows.
+REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run report dag docs test lint format
@@ -18,14 +20,15 @@ SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
-run: $(RUN_STAMP) ## run the workflow (ARGS: more for snakemake), then write the report
+run: $(RUN_STAMP) ## run the workflow (ARGS: more for snakemake), then write the report where it has changed
 	$(SNAKEMAKE) $(ARGS)
-	$(if $(filter -n% --dry-run --dryrun --dag --rulegraph --summary --list% --unlock,$(ARGS)),,@$(MAKE) --no-print-directory report)
+	$(if $(filter -n% --dry-run --dryrun --dag --rulegraph --summary --list% --unlock,$(ARGS)),,\
+	  @test "$$($(REPORT_STAMP))" = "$$(cat results/report/.stamp 2>/dev/null)" || $(MAKE) --no-print-directory report)
 
 report: $(RUN_STAMP) ## write results/report/report.html from the results there are
 	@rm -rf results/report results/report.zip
-	$(SNAKEMAKE) --quiet --report results/report.zip $(ARGS)
-	@$(BIN)/python -m zipfile -e results/report.zip results
+	stamp=$$($(REPORT_STAMP)) && $(SNAKEMAKE) --quiet --report results/report.zip $(ARGS) \
+	  && $(BIN)/python -m zipfile -e results/report.zip results && echo $$stamp > results/report/.stamp
 	@echo "report: results/report/report.html"
 
 dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png

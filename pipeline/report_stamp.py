@@ -1,0 +1,73 @@
+"""What the report was made from, as one digest: `python -m pipeline.report_stamp [arguments of Snakemake]`.
+
+`make run` writes the report anew only when this has changed: Snakemake takes seconds for it, also where nothing ran.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.launch import working_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+# What the report shows or is shaped by, besides results.
+SOURCES = (
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "scripts",
+    "report",
+    "schemas",
+    "published",
+    "pipeline",
+    "styles",
+    "envs",
+)
+# The report itself, and what is written after it about the run.
+NOT_SHOWN = ("report", "report.zip", "provenance.json")
+
+
+def report_stamp(arguments: Sequence[str], root: Path = ROOT) -> str:
+    """Digest of all that the report of a run with these arguments shows.
+
+    Sources of the checkout, and files and profiles that the arguments name, count by content; results and Snakemake's
+    records of their jobs by name, size and time.
+    """
+    folder = working_folder(arguments)
+    digest = hashlib.blake2b(digest_size=16)
+    version = importlib.metadata.version("snakemake")
+    _add(digest, sys.version, version, str(folder), *arguments)
+    named = [Path(part) for word in arguments for part in (word, word.partition("=")[2]) if part]
+    profiles = [file for path in named for file in sorted(path.glob("*.yaml"))]
+    for place in [*(root / name for name in SOURCES), *filter(Path.is_file, named), *profiles]:
+        for path in _files(place):
+            _add(digest, str(path), path.read_bytes())
+    results = folder / "results"
+    for place in (results, folder / ".snakemake" / "metadata"):
+        for path in _files(place):
+            if place == results and path.relative_to(results).parts[0] in NOT_SHOWN:
+                continue
+            status = path.stat()
+            _add(digest, str(path), str(status.st_size), str(status.st_mtime_ns))
+    return digest.hexdigest()
+
+
+def _files(place: Path) -> Iterator[Path]:
+    if place.is_file():
+        yield place
+    for folder, folders, names in os.walk(place):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        yield from (path for name in sorted(names) if (path := Path(folder, name)).is_file())
+
+
+def _add(digest: hashlib.blake2b, *parts: str | bytes) -> None:
+    for part in parts:
+        content = part.encode(errors="surrogateescape") if isinstance(part, str) else part
+        digest.update(f"{len(content)}:".encode() + content)
+
+
+if __name__ == "__main__":
+    print(report_stamp(sys.argv[1:]))
