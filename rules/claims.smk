@@ -1,6 +1,6 @@
 rule decide_claims:
     input:
-        claim_inputs(settings, ROOT),
+        claims_input,
     output:
         report(
             CLAIMS,
@@ -19,7 +19,7 @@ rule decide_claims:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=claims_spec(settings, ROOT),
+        spec=claims_param,
         root=checkout,
     script:
         "../scripts/tables/claims.py"

@@ -341,4 +341,13 @@ def figure_param(wildcards):
     return figure_spec(settings, ROOT, wildcards.artefact)
 
 
+def claims_param(wildcards):
+    # A function, since the ledger is read for it, which jobs of a cluster need not do.
+    return claims_spec(settings, ROOT)
+
+
+def claims_input(wildcards):
+    return claim_inputs(settings, ROOT)
+
+
 OTHER_FORMATS = [kind for kind in settings["figures"]["formats"] if kind != "png"]
