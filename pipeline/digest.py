@@ -14,7 +14,6 @@ from pipeline.parsed_code import parsed_code
 PACKAGES = ("neighborhoods", "pipeline")
 
 
-@cache
 def code_digest(root: Path, script: Path, extra: tuple[Path, ...] = ()) -> str:
     """Hexadecimal digest of a script and everything of the project that it imports.
 
@@ -28,14 +27,20 @@ def code_digest(root: Path, script: Path, extra: tuple[Path, ...] = ()) -> str:
         OSError: a file cannot be read.
         SyntaxError: a file is not valid Python.
     """
-    digest = hashlib.blake2b(digest_size=8)
-    for path in imported_files(root, script):
-        # Relative names: a digest must not depend on where the checkout lies.
-        digest.update(f"{path.relative_to(root)}\0{parsed_code(path).essence}\0".encode())
+    digest = _digest_of_imported(root, script).copy()
     for path in extra:
         digest.update(f"{path.name}\0".encode())
         digest.update(parsed_code(path).essence.encode() if path.suffix == ".py" else path.read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def _digest_of_imported(root: Path, script: Path) -> hashlib.blake2b:
+    digest = hashlib.blake2b(digest_size=8)
+    for path in imported_files(root, script):
+        # Relative names: a digest must not depend on where the checkout lies.
+        digest.update(f"{path.relative_to(root)}\0{parsed_code(path).essence}\0".encode())
+    return digest
 
 
 def imported_files(root: Path, script: Path) -> list[Path]:
