@@ -49,6 +49,8 @@ from pipeline.selection import (
     atlas_pairs,
     artefact_paths,
     artefacts_of,
+    beside_formats,
+    beside_paths,
     datasets_of,
     kernel_paths,
     measured_paths,
@@ -344,4 +346,4 @@ def figure_param(wildcards):
     return figure_spec(settings, ROOT, wildcards.artefact)
 
 
-OTHER_FORMATS = [kind for kind in settings["figures"]["formats"] if kind != "png"]
+OTHER_FORMATS = beside_formats(settings)
