@@ -101,3 +101,11 @@ localrules:
     tanay,
     tanay_atlas,
     seguin,
+
+
+onsuccess:
+    record_provenance("success")
+
+
+onerror:
+    record_provenance("error")

@@ -66,7 +66,9 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
 def _measured(axes: Axes, file: Reader, name: str, colour: str, marker: str) -> None:
     gap, change = file.read("gap"), file.read("change/finite")
     a, b, c = file.read("dependence/finite/parabola/value")
-    axes.scatter(gap, change, s=3, marker=marker, color=colour, alpha=0.25, linewidths=0, rasterized=True)
+    axes.scatter(
+        gap, change, s=3, marker=marker, color=colour, alpha=0.25, linewidths=0, rasterized=True, label=f"_{name}"
+    )
     at = np.linspace(gap.min(), gap.max(), CURVE)
     group = "dependence/finite/power"
     value, low, high = (float(file.read(f"{group}/{key}")[1]) for key in ("value", "low", "high"))
