@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run report dag docs test lint format
+.PHONY: help run report verify dag docs test lint format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -27,6 +27,9 @@ report: $(RUN_STAMP) ## write results/report/report.html from the results there 
 	$(SNAKEMAKE) --quiet --report results/report.zip $(ARGS)
 	@$(BIN)/python -m zipfile -e results/report.zip results
 	@echo "report: results/report/report.html"
+
+verify: $(RUN_STAMP) ## compare every result with its hash in results/provenance.json (ARGS=--remove deletes what differs)
+	@$(BIN)/python -m pipeline.verify $(ARGS)
 
 dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png
 	@mkdir -p results

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import FillBetweenPolyCollection, LineCollection, PathCollection, QuadMesh
-from matplotlib.colors import to_hex, to_rgba_array
+from matplotlib.colors import ListedColormap, to_hex, to_rgba_array
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.contour import QuadContourSet
 from matplotlib.image import AxesImage
@@ -18,10 +18,14 @@ from matplotlib.patches import PathPatch, Polygon, Rectangle, StepPatch
 from matplotlib.quiver import Quiver
 from matplotlib.spines import Spine
 from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Transform
 from mpl_toolkits.mplot3d.art3d import Line3D, Path3DCollection, Poly3DCollection
 
 # Label of images that show an input of a network: the pixels are results of other rules, and no measurement.
 PICTURE = "_picture"
+
+# Colour maps of at most so many colours show classes.
+CLASSES = 32
 
 # Columns by name, each one value or one for each row.
 Rows = Mapping[str, Any]
@@ -180,10 +184,9 @@ def _contour_rows(contours: Any, axes: Axes) -> Iterator[Rows]:
 def _scatter_rows(points: Any, axes: Axes) -> Iterator[Rows]:
     places: np.ndarray = np.ma.filled(np.ma.asarray(points.get_offsets(), dtype=float), np.nan)
     if len(places) and all(_in_data(points.get_offset_transform(), axes)):
-        values = points.get_array()
-        color: Any = _colours(points.get_facecolor(), len(places)) if values is None else ""
-        values = "" if values is None else values
-        yield {"kind": "points", "x": places[:, 0], "y": places[:, 1], "value": values, "color": color}
+        plain = {"color": _colours(points.get_facecolor(), len(places))}
+        seen = plain if points.get_array() is None else _mapped(points)
+        yield {"kind": "points", "x": places[:, 0], "y": places[:, 1], **seen}
 
 
 def _scatter_3d_rows(points: Any, axes: Axes) -> Iterator[Rows]:
@@ -200,7 +203,16 @@ def _faces_rows(faces: Any, axes: Axes) -> Iterator[Rows]:
 def _mesh_rows(mesh: Any, axes: Axes) -> Iterator[Rows]:
     corners = np.asarray(mesh.get_coordinates())
     centres = (corners[:-1, :-1] + corners[1:, :-1] + corners[:-1, 1:] + corners[1:, 1:]) / 4
-    yield {"kind": "cell", "x": centres[..., 0], "y": centres[..., 1], "value": mesh.get_array()}
+    yield {"kind": "cell", "x": centres[..., 0], "y": centres[..., 1], **_mapped(mesh)}
+
+
+def _mapped(artist: Any) -> Rows:
+    """Values that colours stand for, and the colours where they are few and stand for classes."""
+    values = artist.get_array()
+    if not isinstance(artist.cmap, ListedColormap) or artist.cmap.N > CLASSES:
+        return {"value": values}
+    seen, place = np.unique(np.ravel(values), return_inverse=True)
+    return {"value": values, "color": np.array([to_hex(one) for one in artist.to_rgba(seen, alpha=1)])[place]}
 
 
 def _image_rows(image: Any, axes: Axes) -> Iterator[Rows]:
@@ -213,7 +225,7 @@ def _image_rows(image: Any, axes: Axes) -> Iterator[Rows]:
     x = left + (np.arange(columns) + 0.5) * ((right - left) / columns)
     first, last = (top, bottom) if image.origin == "upper" else (bottom, top)
     y = first + (np.arange(rows) + 0.5) * ((last - first) / rows)
-    yield {"kind": "cell", "x": np.tile(x, rows), "y": np.repeat(y, columns), "value": values}
+    yield {"kind": "cell", "x": np.tile(x, rows), "y": np.repeat(y, columns), **_mapped(image)}
 
 
 def _inlaid_rows(box: Any, axes: Axes) -> Iterator[Rows]:
@@ -261,6 +273,8 @@ def text_rows(text: Text, axes: Axes | None = None) -> Iterator[Rows]:
     if isinstance(text, Annotation):
         if text.xycoords == "data":
             place = {"x": text.xy[0], "y": text.xy[1]}
+        elif isinstance(text.xycoords, Transform) and axes is not None and _in_data(text.xycoords, axes)[0]:
+            place = {"x": text.xy[0]}
     elif axes is not None and all(_in_data(text.get_transform(), axes)):
         place = dict(zip("xy", text.get_position(), strict=True))
     yield {"kind": "text", "text": words, **place}

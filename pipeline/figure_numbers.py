@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure, FigureBase
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator
 
 from pipeline.artist_numbers import PICTURE, Rows, artist_rows, joined, legend_rows, text_rows
 
@@ -97,18 +98,17 @@ def _title(axes: Axes) -> str:
 
 
 def _axis_rows(axes: Axes) -> Iterator[Rows]:
-    """Label, limits, scale and named ticks of each axis, and the label of a colour bar."""
+    """Label, limits, scale and chosen ticks of each axis, and the label of a colour bar."""
     if axes.axison:
         for name, axis in axes._axis_map.items():
             label = joined(axis.get_label_text()) or _shared_label(axes, name)
             low, high = axis.get_view_interval()
             limits = {f"{name}_low": low, f"{name}_high": high}
             yield {"kind": f"{name} axis", "series": axis.get_scale(), "text": label, **limits}
-            formatter = axis.get_major_formatter()
-            if isinstance(formatter, FixedFormatter):
-                for place, text in zip(axis.get_majorticklocs(), formatter.seq, strict=False):
-                    if text:
-                        yield {"kind": f"{name} tick", name: place, "text": joined(text)}
+            if isinstance(axis.get_major_locator(), FixedLocator):
+                places = axis.get_majorticklocs()
+                for place, text in zip(places, axis.get_major_formatter().format_ticks(places), strict=True):
+                    yield {"kind": f"{name} tick", name: place, "text": joined(text)}
     labels = {joined(bar.ax.get_xlabel() or bar.ax.get_ylabel()) for bar in _colour_bars(axes)}
     for label in sorted(labels - {""}):
         yield {"kind": "value axis", "text": label}
@@ -134,7 +134,10 @@ def _colour_bars(axes: Axes) -> Iterator[Any]:
 
 
 def _name(artist: Any) -> str:
+    # `hist` labels the first bar, `bar` all of them.
     label = artist.get_label()
+    if isinstance(artist, BarContainer) and artist.patches and label.startswith("_container"):
+        label = artist.patches[0].get_label()
     if not isinstance(label, str) or label.startswith(("_child", "_nolegend_", "_container", PICTURE)):
         return ""
     return joined(label.removeprefix("_"))

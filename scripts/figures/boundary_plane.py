@@ -45,7 +45,7 @@ def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
             _lines(axes, stored, name, ARROW * (x[-1] - x[0]))
             axes.set_title(title)
             axes.set(aspect="equal", ylabel="second coordinate", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-        panels[0].contour(x, y, stored["network/level"], LEVELS, colors="k", linewidths=0.4)
+        panels[0].contour(x, y, stored["network/level"], LEVELS, colors="k", linewidths=0.4).set(label="_softmax")
         panels[1].add_collection(
             LineCollection(stored["delaunay/boundary"].tolist(), colors="k", linewidths=0.7, label="_boundary")
         )

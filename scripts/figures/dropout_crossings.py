@@ -53,7 +53,7 @@ def _strip(axes: Axes, group: Mapping[str, np.ndarray], line: int, names: Sequen
     picture = np.vectorize(number.__getitem__)(classes[group["order"][line]])
     palette = ListedColormap([to_rgb(colour) for colour in colours.values()])
     shown: dict[str, Any] = {"cmap": palette, "vmin": -0.5, "vmax": len(colours) - 0.5, "interpolation": "nearest"}
-    axes.imshow(picture, aspect="auto", extent=(0, 1, len(picture), 0), label="_number in the legend", **shown)
+    axes.imshow(picture, aspect="auto", extent=(0, 1, len(picture), 0), label="_class", **shown)
     axes.tick_params(labelbottom=False)
     listed = [first, last, *further[: len(FURTHER)]]
     patches = [Patch(color=colours[c], label=names[c]) for c in dict.fromkeys(listed)]

@@ -42,7 +42,7 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
         look: dict[str, Any] = {"cmap": "viridis", "rasterized": True, "norm": LogNorm(*np.quantile(found, SHOWN))}
         for axes, (title, surface) in zip(panels, surfaces.items(), strict=True):
             axes.set_facecolor(NONE)
-            picture = axes.pcolormesh(beta, beta, surface.T, **look)
+            picture = axes.pcolormesh(beta, beta, surface.T, label="_|Δgap| / gap", **look)
             axes.set(title=title, xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         above.supylabel("β of misclassified (nat)", size=plt.rcParams["axes.labelsize"])
         panels[-1].set_xlabel("β of correctly classified (nat)")
