@@ -106,7 +106,7 @@ def _axis_rows(axes: Axes) -> Iterator[Rows]:
             limits = {f"{name}_low": low, f"{name}_high": high}
             yield {"kind": f"{name} axis", "series": axis.get_scale(), "text": label, **limits}
             if isinstance(axis.get_major_locator(), FixedLocator):
-                places = axis.get_majorticklocs()
+                places = axis.get_majorticklocs().tolist()
                 for place, text in zip(places, axis.get_major_formatter().format_ticks(places), strict=True):
                     yield {"kind": f"{name} tick", name: place, "text": joined(text)}
     labels = {joined(bar.ax.get_xlabel() or bar.ax.get_ylabel()) for bar in _colour_bars(axes)}
