@@ -249,8 +249,8 @@ def test_a_failed_run_and_one_of_a_part_leave_a_record_too(smoke, tmp_path):
     before = read_provenance(copy.folder)["results"]
     figure, table = "results/figures/bell/figure_19", "results/tables/bell/table3.csv"
     (copy.folder / table).unlink()
-    copy.edit("scripts/figures/norms.py", "with drawing(style):", "with drawing(1 / 0):")
-    run = copy.forked_snakemake("--cores", "1", *SMOKE, f"{figure}.png", table)
+    copy.edit("scripts/figures/norms.py", "drawing(style)", "drawing(1 / 0)")
+    run = copy.forked_snakemake(f"{figure}.png", table, "--cores", "1", *SMOKE)
     assert run.returncode == 1, run.stdout
     after = read_provenance(copy.folder)
     assert after["run"]["outcome"] == "error"
@@ -261,7 +261,7 @@ def test_a_failed_run_and_one_of_a_part_leave_a_record_too(smoke, tmp_path):
     unchanged = set(before) - gone - {table}
     assert all(after["results"][name] == before[name] for name in unchanged)
     written = (copy.folder / "results/provenance.json").stat().st_mtime_ns
-    assert copy.forked_snakemake("--cores", "1", *SMOKE, table).returncode == 0
+    assert copy.forked_snakemake(table, "--cores", "1", *SMOKE).returncode == 0
     assert (copy.folder / "results/provenance.json").stat().st_mtime_ns == written, "nothing was done"
 
 
