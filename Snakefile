@@ -30,6 +30,7 @@ include: "rules/level_sets.smk"
 include: "rules/logit_figures.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
+include: "rules/provenance.smk"
 
 
 rule all:
@@ -101,11 +102,3 @@ localrules:
     tanay,
     tanay_atlas,
     seguin,
-
-
-onsuccess:
-    record_provenance("success")
-
-
-onerror:
-    record_provenance("error")

@@ -347,15 +347,3 @@ def figure_param(wildcards):
 
 
 OTHER_FORMATS = beside_formats(settings)
-
-
-def record_provenance(outcome):
-    """Write results/provenance.json, after a run that did something, in the process that ran the workflow."""
-    from snakemake.io import IOFile
-
-    from pipeline.provenance import record
-
-    def made_by(path):
-        return workflow.persistence.metadata(IOFile(path))
-
-    record(Path.cwd(), ROOT, settings, made_by, outcome, sys.argv)
