@@ -15,7 +15,7 @@ SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
 REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run report dag docs test lint format
+.PHONY: help run report verify dag docs test lint format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -30,6 +30,9 @@ report: $(RUN_STAMP) ## write results/report/report.html from the results there 
 	stamp=$$($(REPORT_STAMP)) && $(SNAKEMAKE) --quiet --report results/report.zip $(ARGS) \
 	  && $(BIN)/python -m zipfile -e results/report.zip results && echo $$stamp > results/report/.stamp
 	@echo "report: results/report/report.html"
+
+verify: $(RUN_STAMP) ## compare every result with its hash in results/provenance.json (ARGS=--remove deletes what differs)
+	@$(BIN)/python -m pipeline.verify $(ARGS)
 
 dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png
 	@mkdir -p results

@@ -30,6 +30,7 @@ include: "rules/level_sets.smk"
 include: "rules/logit_figures.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
+include: "rules/provenance.smk"
 
 
 rule all:
@@ -37,6 +38,7 @@ rule all:
     input:
         result_paths(settings),
         artefact_paths(settings),
+        beside_paths(settings),
         CLAIMS,
 
 
@@ -63,21 +65,25 @@ rule path_kernel:
 rule bell:
     input:
         artefact_paths(settings, "bell"),
+        beside_paths(settings, "bell"),
 
 
 rule note:
     input:
         artefact_paths(settings, "note"),
+        beside_paths(settings, "note"),
 
 
 rule tanay:
     input:
         artefact_paths(settings, "tanay"),
+        beside_paths(settings, "tanay"),
 
 
 rule seguin:
     input:
         artefact_paths(settings, "seguin"),
+        beside_paths(settings, "seguin"),
 
 
 rule tanay_atlas:

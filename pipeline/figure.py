@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from pipeline.figure_numbers import write_numbers
 from pipeline.store import publishing
 
 STYLES = Path(__file__).resolve().parent.parent / "styles"
@@ -40,10 +41,10 @@ def drawing(style: str) -> Iterator[None]:
 
 
 def save(figure: Figure, outputs: Sequence[str]) -> None:
-    """Write a figure to each path, whole or not at all; equal figures give equal bytes.
+    """Write a figure, or the numbers it draws, to each path, whole or not at all; equal figures give equal bytes.
 
     Args:
-        outputs: paths that end in .png, .pdf or .svg.
+        outputs: paths that end in .png, .pdf or .svg, and in .csv for the numbers.
 
     Raises:
         StoreError: a file cannot be written.
@@ -51,7 +52,10 @@ def save(figure: Figure, outputs: Sequence[str]) -> None:
     for output in map(Path, outputs):
         kind = output.suffix.removeprefix(".")
         with publishing(output) as temporary:
-            figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
+            if kind == "csv":
+                write_numbers(figure, temporary)
+            else:
+                figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
 
 
 def with_interval(center: float, low: float, high: float, digits: int = 2) -> str:

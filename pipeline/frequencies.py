@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
+from pipeline.artist_numbers import PICTURE
 from pipeline.figure import OTHER
 from pipeline.panels import resampling, shortened
 from pipeline.store import StoreError, reading
@@ -140,16 +141,18 @@ def frequency_curves(
         colour = colours.get(number, OTHER)
         front = 2 if stands_out else 1
         share = frequency[:, number]
-        axes.plot(sigma, share, color=colour, zorder=front, linewidth=None if stands_out else 0.7)
+        name = f"_{classes[number]}"
+        axes.plot(sigma, share, color=colour, zorder=front, linewidth=None if stands_out else 0.7, label=name)
         low, high = values["low"][:, number], values["high"][:, number]
         band: dict[str, Any] = {"color": colour, "alpha": 0.25 if stands_out else 0.15, "linewidth": 0}
-        axes.fill_between(sigma, low, high, zorder=front, **band)
+        axes.fill_between(sigma, low, high, zorder=front, label=name, **band)
         if share.max() >= named_from and not stands_out:
             axes.add_artist(_Name(shortened(classes[number]), sigma, share))
     if rest := len(classes) - len(drawn):
         share = 1 - frequency[:, drawn].sum(1)
-        axes.plot(sigma, share, color=OTHER, linestyle=":", linewidth=1)
-        axes.add_artist(_Name(f"sum of {rest} others", sigma, share))
+        name = f"sum of {rest} others"
+        axes.plot(sigma, share, color=OTHER, linestyle=":", linewidth=1, label=f"_{name}")
+        axes.add_artist(_Name(name, sigma, share))
     axes.set(xlim=(0, sigma[-1]), ylim=(0, 1.05))
 
 
@@ -219,7 +222,7 @@ def image_strip(axes: Axes, images: np.ndarray, sigmas: np.ndarray) -> None:
     gap = max(2, images.shape[-1] // 14)
     strip = np.concatenate([np.pad(image, ((0, 0), (0, 0), (0, gap)), constant_values=1) for image in images], axis=2)
     shown = np.clip(strip, 0, 1).transpose(1, 2, 0).squeeze()
-    axes.imshow(shown, vmin=0, vmax=1, interpolation=resampling(images.shape[-1]))
+    axes.imshow(shown, vmin=0, vmax=1, interpolation=resampling(images.shape[-1]), label=PICTURE)
     side = images.shape[-1] + gap
     ticks = (np.arange(len(images)) + 0.5) * side - gap / 2
     digits = 2 if sigmas.max() >= 0.1 else 3

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from pipeline.artist_numbers import PICTURE
 from pipeline.figure import ADVERSARIAL, NATURAL, OTHER
 from pipeline.panels import estimated
 from pipeline.store import Reader, StoreError
@@ -43,7 +44,9 @@ def as_text(found: Mapping[str, np.ndarray], at: int | tuple[()] = (), digits: i
 def band(axes: Axes, x: np.ndarray, estimate: Mapping[str, np.ndarray], **line: Any) -> None:
     """A line of an estimate over x with the band of its intervals."""
     axes.plot(x, estimate["value"], **line)
-    axes.fill_between(x, estimate["low"], estimate["high"], color=line["color"], alpha=0.2, linewidth=0)
+    axes.fill_between(
+        x, estimate["low"], estimate["high"], color=line["color"], alpha=0.2, linewidth=0, label=f"_{line['label']}"
+    )
 
 
 def draw_epochs(file: Reader, quantity: str, columns: Sequence[tuple[str, str]]) -> Figure:
@@ -66,7 +69,7 @@ def draw_epochs(file: Reader, quantity: str, columns: Sequence[tuple[str, str]])
     highest = 0.1 + max(float((places + RIDGE * part.max(1) / top).max()) for part in heights.values())
     for (training, split), name in zip(columns, names, strict=True):
         axes = panels[name]
-        _ridges(axes, edges, heights[training, split] / top, TRAINING[training])
+        _ridges(axes, edges, heights[training, split] / top, TRAINING[training], epochs)
         axes.set_ylim(-0.1, highest)
         axes.set(xlim=(edges[0], edges[last]), xlabel=QUANTITIES[quantity])
         axes.set_title(f"{training},\n{split} images")
@@ -86,11 +89,15 @@ def draw_epochs(file: Reader, quantity: str, columns: Sequence[tuple[str, str]])
     return figure
 
 
-def _ridges(axes: Axes, edges: np.ndarray, heights: np.ndarray, colour: str) -> None:
+def _ridges(axes: Axes, edges: np.ndarray, heights: np.ndarray, colour: str, epochs: np.ndarray) -> None:
     # Opaque, early epochs in front, so that ridges hide no numbers but those of later ones behind.
     light = tuple(0.45 + 0.55 * part for part in to_rgb(colour))
     for place, row in reversed(list(enumerate(heights))):
-        steps: dict[str, Any] = {"baseline": place, "zorder": 2 + 0.01 * (len(heights) - place)}
+        steps: dict[str, Any] = {
+            "baseline": place,
+            "zorder": 2 + 0.01 * (len(heights) - place),
+            "label": f"_epoch {epochs[place]}",
+        }
         axes.stairs(place + RIDGE * row, edges, fill=True, color=light, **steps)
         axes.stairs(place + RIDGE * row, edges, color=colour, linewidth=0.5, **steps)
 
@@ -105,10 +112,11 @@ def draw_overlap(axes: Axes, file: Reader) -> None:
             found = read_crossed(file, f"overlap/{seen}/{pair}")
             deviation = file.read(f"overlap/{seen}/{pair}/deviation")
             k = np.arange(1, len(deviation) + 1)
-            label = text if seen == "same" else None
+            name = text if seen == "same" else f"{text}, exchanged"
+            label = name if seen == "same" else f"_{name}"
             axes.plot(k, found["value"], style, color=colour, label=label, linewidth=1)
             limits = found["value"] - deviation, found["value"] + deviation
-            axes.fill_between(k, *limits, color=colour, alpha=0.25, linewidth=0)
+            axes.fill_between(k, *limits, color=colour, alpha=0.25, linewidth=0, label=f"_{name}, deviation")
             # Of many classes only some bars are told apart.
             few = np.unique(np.geomspace(1, len(k), BARS).round().astype(int)) - 1
             some = few if len(k) > BARS else k - 1
@@ -119,6 +127,7 @@ def draw_overlap(axes: Axes, file: Reader) -> None:
                 "markersize": 2.5,
                 "elinewidth": 0.7,
                 "capsize": 1.2,
+                "label": f"_{name}, mean",
             }
             axes.errorbar(k[some], found["value"][some], bars[:, some], **point)
     axes.set(xlabel="k", ylabel="average overlap AO@k")
@@ -127,7 +136,7 @@ def draw_overlap(axes: Axes, file: Reader) -> None:
 def show(axes: Axes, image: np.ndarray) -> None:
     """An image [channel, row, column], bytes or in [0, 1], without axes."""
     pixels = image / (255 if image.dtype.kind == "u" else 1)
-    axes.imshow(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), vmin=0, vmax=1)
+    axes.imshow(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), vmin=0, vmax=1, label=PICTURE)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

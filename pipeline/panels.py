@@ -62,15 +62,19 @@ def persistence_bars(
             lines.append(notes[name])
         bars: dict[str, Any] = {"color": colour, "alpha": 0.5, "label": "\n".join(lines)}
         axes.hist(np.minimum(group["sigma"], top), edges.tolist(), weights=np.full(n, 1 / n), **bars)
-        centre_line(axes, median, low, high, colour)
+        centre_line(axes, median, low, high, colour, f"median, {name}")
     axes.set(xlabel="persistence σ* (pixel range = 1)", ylabel="share of images per bin", xlim=(0, top))
 
 
-def centre_line(axes: Axes, centre: float, low: float, high: float, colour: str) -> None:
-    """A vertical line and the band of its interval, which a single origin does not give."""
+def centre_line(axes: Axes, centre: float, low: float, high: float, colour: str, name: str) -> None:
+    """A vertical line and the band of its interval, which a single origin does not give.
+
+    Args:
+        name: of the line, for the numbers of the figure.
+    """
     if math.isfinite(low) and math.isfinite(high):
-        axes.axvspan(low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.axvline(centre, color=colour)
+        axes.axvspan(low, high, color=colour, alpha=0.25, linewidth=0, label=f"_{name}")
+    axes.axvline(centre, color=colour, label=f"_{name}")
 
 
 def counted(n: int, clusters: int) -> str:

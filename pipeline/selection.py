@@ -57,6 +57,20 @@ def artefact_paths(config: Config, source: str | None = None) -> list[str]:
     return [artefact_path(config, name) for name in config["artefacts"] if source in (None, name.split("/")[0])]
 
 
+def beside_formats(config: Config) -> list[str]:
+    """What is written beside the PNG of every figure: other formats, and the numbers that it draws."""
+    return [*(kind for kind in config["figures"]["formats"] if kind != "png"), "csv"]
+
+
+def beside_paths(config: Config, source: str | None = None) -> list[str]:
+    """What is written beside the PNGs of the chosen figures.
+
+    Asked for by name, so that a file that was taken away, or a format that was added, is made.
+    """
+    figures = [path.removesuffix("png") for path in artefact_paths(config, source) if path.endswith(".png")]
+    return [f"{figure}{kind}" for figure in figures for kind in beside_formats(config)]
+
+
 def artefact_path(config: Config, name: str) -> str:
     """Where an artefact of the catalogues lies."""
     if name in config["tables"]:

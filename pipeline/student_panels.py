@@ -64,7 +64,7 @@ def level(axes: Axes, accuracies: Accuracies, colour: str, style: str, label: st
     axes.axhline(float(accuracies.mean[0]), color=colour, linestyle=style, linewidth=1.0, label=label)
     low, high = float(accuracies.low[0]), float(accuracies.high[0])
     if np.isfinite([low, high]).all():
-        axes.axhspan(low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.axhspan(low, high, color=colour, alpha=0.15, linewidth=0, label=f"_{label}")
 
 
 def counted(accuracies: Accuracies) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from pipeline.artist_numbers import PICTURE
 from pipeline.figure import ADVERSARIAL, NATURAL, OTHER
 from pipeline.store import Reader, StoreError
 
@@ -54,9 +55,9 @@ def digit(axes: Axes, image: np.ndarray, path: str, bound: float | None = None) 
         raise StoreError(f"{path}: images must have 1 colour or 3 to be drawn, found {image.shape[0]}")
     if bound is None:
         shown = image.transpose(1, 2, 0).squeeze().clip(0, 1)
-        axes.imshow(shown, vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(shown, vmin=0, vmax=1, interpolation="nearest", label=PICTURE)
     else:
-        axes.imshow(image.mean(0), cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
+        axes.imshow(image.mean(0), cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest", label=PICTURE)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, linewidth=0.4, color="0.6")

@@ -50,6 +50,8 @@ from pipeline.selection import (
     atlas_pairs,
     artefact_paths,
     artefacts_of,
+    beside_formats,
+    beside_paths,
     datasets_of,
     kernel_paths,
     measured_paths,
@@ -350,4 +352,4 @@ def claims_input(wildcards):
     return claim_inputs(settings, ROOT)
 
 
-OTHER_FORMATS = [kind for kind in settings["figures"]["formats"] if kind != "png"]
+OTHER_FORMATS = beside_formats(settings)

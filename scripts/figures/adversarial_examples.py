@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.artist_numbers import PICTURE
 from pipeline.figure import drawing, save
 from pipeline.panels import resampling, shortened
 from pipeline.results import IMAGE_DIMS
@@ -117,8 +118,9 @@ def _sum(
     for place, image in enumerate((original, middle, adversarial)):
         shown = image if place == 1 else image.transpose(1, 2, 0).squeeze()
         extent = (place * width, place * width + 1, 0, height)
-        axes.imshow(shown, extent=extent, vmin=0, vmax=1, interpolation=resampling(shown.shape[1]))
-        axes.add_patch(plt.Rectangle(extent[::2], 1, height, fill=False, edgecolor="0.6", linewidth=0.4))
+        axes.imshow(shown, extent=extent, vmin=0, vmax=1, interpolation=resampling(shown.shape[1]), label=PICTURE)
+        frame = plt.Rectangle(extent[::2], 1, height, fill=False, edgecolor="0.6", linewidth=0.4, label="_frame")
+        axes.add_patch(frame)
         if place:
             axes.text(place * width - GAP / 2, height / 2, " +="[place], ha="center", va="center")
     axes.set(xlim=(0, 2 * width + 1), ylim=(0, height))

@@ -1,6 +1,7 @@
 """Draw persistence against distance to the boundary, and face numbers on both sides of it, with the half-space null."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,11 +37,10 @@ def draw(*, asymmetry: str, outputs: Sequence[str], style: str) -> None:
             xscale="log", yscale="log", xlabel="distance to the boundary (pixel range = 1)", ylabel="persistence σ*"
         )
         left.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, handletextpad=0.2, columnspacing=0.6)
-        for place, (name, colour) in enumerate(zip(GROUPS, COLOURS, strict=True)):
+        for place, (name, text, colour) in enumerate(zip(GROUPS, NAMES, COLOURS, strict=True)):
             mean, low, high = (float(np.exp(summaries[name][key])) for key in ("mean", "mean_low", "mean_high"))
-            right.errorbar(
-                place, mean, [[mean - low], [high - mean]], color=colour, marker="o", markersize=4, capsize=2
-            )
+            look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 2, "label": f"_{text}"}
+            right.errorbar(place, mean, [[mean - low], [high - mean]], **look)
         right.axhline(1, color="k", linewidth=0.8)
         right.set(ylabel=f"face number k, γ = {gamma:g}\n(geometric mean)", xlim=(-0.5, 3.5), ylim=(0, None))
         right.set_xticks(range(4), NAMES)

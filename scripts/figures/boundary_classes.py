@@ -65,12 +65,12 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, Any]], radii: np.ndarr
 def _simplex(axes: Axes, groups: Mapping[str, Mapping[str, Any]], spreads: np.ndarray) -> None:
     corners = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)], [0, 0]])
     centre = corners[:3].mean(0)
-    axes.plot(*corners.T, color="k", linewidth=0.6)
+    axes.plot(*corners.T, color="k", linewidth=0.6, label="_simplex")
     for middle in (corners[:2].mean(0), corners[1:3].mean(0), (corners[0] + corners[2]) / 2):
-        axes.plot(*np.array([centre, middle]).T, color="k", linewidth=0.8, linestyle=":")
+        axes.plot(*np.array([centre, middle]).T, color="k", linewidth=0.8, linestyle=":", label="_equal classes")
     for name, (text, colour) in GROUPS.items():
         for curve in groups[name]["curves_simplex"]:
-            axes.plot(*curve.T, color=colour, linewidth=0.5, alpha=0.8)
+            axes.plot(*curve.T, color=colour, linewidth=0.5, alpha=0.8, label=f"_{text}, path")
         points = groups[name]["simplex"]
         axes.scatter(
             points[:, 0], points[:, 1], s=6, color=colour, linewidths=0, zorder=3, label=f"{text}, n = {len(points)}"
@@ -106,11 +106,19 @@ def _outcomes(axes: Axes, paths: Mapping[str, Mapping[str, np.ndarray]], step: f
         left = 0.0
         for outcome, colour in OUTCOMES.items():
             share = float(paths[name][f"{outcome.replace(' ', '_')}/value"]) if n else 0.0
-            axes.barh(place, share, left=left, color=colour, height=0.6, label=outcome if place == 0 else None)
+            axes.barh(place, share, left=left, color=colour, height=0.6, label=outcome if place == 0 else f"_{outcome}")
             left += share
         share, low, high = (float(paths[name][f"connected/{key}"]) for key in ("value", "low", "high"))
         if n:
-            axes.errorbar(share, place, xerr=[[share - low], [high - share]], color="k", capsize=2, linewidth=0.8)
+            axes.errorbar(
+                share,
+                place,
+                xerr=[[share - low], [high - share]],
+                color="k",
+                capsize=2,
+                linewidth=0.8,
+                label="_connected",
+            )
         note = with_interval(share, low, high) if n else "no pairs"
         labels.append(f"{text}, n = {n}\n{note}")
     axes.set_yticks(range(len(PATHS)), labels)

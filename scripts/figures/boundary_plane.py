@@ -37,24 +37,28 @@ def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
             classes = stored[f"{name}/class"]
             colours = ListedColormap(CLASSES)
             look: dict[str, Any] = {"cmap": colours, "vmin": -0.5, "vmax": len(CLASSES) - 0.5, "rasterized": True}
-            axes.pcolormesh(x, y, classes, alpha=0.35, linewidth=0, **look)
+            axes.pcolormesh(x, y, classes, alpha=0.35, linewidth=0, label="_class", **look)
             first, second = stored["train/x"].T
-            axes.scatter(first, second, c=stored["train/label"], s=6, linewidths=0, **look)
+            axes.scatter(
+                first, second, c=stored["train/label"], s=6, linewidths=0, label="_class of training points", **look
+            )
             _lines(axes, stored, name, ARROW * (x[-1] - x[0]))
             axes.set_title(title)
             axes.set(aspect="equal", ylabel="second coordinate", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-        panels[0].contour(x, y, stored["network/level"], LEVELS, colors="k", linewidths=0.4)
-        panels[1].add_collection(LineCollection(stored["delaunay/boundary"].tolist(), colors="k", linewidths=0.7))
+        panels[0].contour(x, y, stored["network/level"], LEVELS, colors="k", linewidths=0.4).set(label="_softmax")
+        panels[1].add_collection(
+            LineCollection(stored["delaunay/boundary"].tolist(), colors="k", linewidths=0.7, label="_boundary")
+        )
         panels[1].set_xlabel("first coordinate")
         save(figure, outputs)
 
 
 def _lines(axes: Axes, stored: Mapping[str, np.ndarray], name: str, arrow: float) -> None:
     ends = stored["lines/ends"]
-    axes.add_collection(LineCollection(ends.tolist(), colors="k", linewidths=0.6, linestyles="--"))
+    axes.add_collection(LineCollection(ends.tolist(), colors="k", linewidths=0.6, linestyles="--", label="_line"))
     (x, y), (across, up) = stored[f"lines/{name}/point"].T, arrow * stored[f"lines/{name}/normal"].T
-    axes.quiver(x, y, across, up, angles="xy", scale_units="xy", scale=1, width=0.007, zorder=4)
-    axes.scatter(x, y, s=7, color="k", linewidths=0, zorder=5)
+    axes.quiver(x, y, across, up, angles="xy", scale_units="xy", scale=1, width=0.007, zorder=4, label="_normal")
+    axes.scatter(x, y, s=7, color="k", linewidths=0, zorder=5, label="_crossing")
     # Beside the start, where labels have more room than at the boundary.
     along = np.diff(ends, axis=1)[:, 0]
     places = ends[:, 0] - 0.5 * arrow * along / np.linalg.norm(along, axis=1, keepdims=True)

@@ -74,7 +74,8 @@ def _spectra(
             values = group["centred"][0, place, s, w][::-1] / radius
             count = int(group["dropped"][0, place, s, w])
             number = np.arange(1, len(values) + 1)
-            axes.plot(number, values, color=own, linestyle=LINES[way], linewidth=0.9)
+            name = f"_{sample} sample, projected by {way}"
+            axes.plot(number, values, color=own, linestyle=LINES[way], linewidth=0.9, label=name)
             lost = slice(0, max(count, 0))
             axes.scatter(
                 number[lost],
@@ -84,6 +85,7 @@ def _spectra(
                 facecolors="none",
                 edgecolors=own,
                 clip_on=False,
+                label=f"{name}, dropped",
             )
         notes.append(
             f"{sample}: " + ", ".join(str(count) if count >= 0 else "–" for count in group["dropped"][0, place, s])

@@ -26,7 +26,7 @@ def draw(*, cones: str, outputs: Sequence[str], style: str) -> None:
         for name in SIDES:
             _side(axes, file, name, top)
         faces = file.read("faces")
-        axes.axhline(1, color=OTHER, linestyle=":", linewidth=0.8, zorder=0)
+        axes.axhline(1, color=OTHER, linestyle=":", linewidth=0.8, zorder=0, label="_distance")
         small = plt.rcParams["legend.fontsize"]
         place: dict[str, Any] = {"textcoords": "offset points", "xytext": (0, 2), "ha": "right"}
         axes.annotate("distance from each face", (faces.max(), 1), size=small, color="0.4", **place)
@@ -47,20 +47,22 @@ def _side(axes: Axes, file: Reader, name: str, top: float) -> None:
     colour, marker, line, center = SIDES[name]
     faces, curve, theory = file.read("faces"), file.read("curve/faces"), file.read(f"curve/{name}")
     finite = np.isfinite(theory)
-    axes.plot(curve[finite], theory[finite], line, color=colour, linewidth=0.8, zorder=1)
+    axes.plot(curve[finite], theory[finite], line, color=colour, linewidth=0.8, zorder=1, label=f"_{name}, closed form")
     sigma, low, high = (file.read(f"{name}/{part}") for part in ("sigma", "low", "high"))
     found = file.read(f"{name}/status") == "ok"
     at = faces[:, None] * (center + np.linspace(-SPREAD, SPREAD, sigma.shape[1]))
     shown = low < top
-    bars: dict[str, Any] = {"color": colour, "linewidth": 0.5, "alpha": 0.5, "zorder": 2}
+    bars: dict[str, Any] = {"color": colour, "linewidth": 0.5, "alpha": 0.5, "zorder": 2, "label": f"_{name}, interval"}
     axes.vlines(at[shown], low[shown], np.minimum(high[shown], top), **bars)
-    axes.plot(at[found], sigma[found], marker, color=colour, markersize=1.5, linestyle="none", zorder=3)
+    dots: dict[str, Any] = {"markersize": 1.5, "linestyle": "none", "zorder": 3, "label": f"_{name}, measured"}
+    axes.plot(at[found], sigma[found], marker, color=colour, **dots)
     axes.plot([], [], line, marker=marker, color=colour, markersize=3, linewidth=0.8, label=name)
     never = np.isinf(file.read(f"theory_{name}"))
     if never.any():
         above = (file.read(f"{name}/status") == "censored_high")[never]
         marks = faces[never] * center
-        axes.plot(marks, np.full(len(marks), top), "^", color=colour, markersize=5, fillstyle="none", clip_on=False)
+        look: dict[str, Any] = {"markersize": 5, "fillstyle": "none", "clip_on": False, "label": f"_{name}, infinite"}
+        axes.plot(marks, np.full(len(marks), top), "^", color=colour, **look)
         limit = float(file.read("sigma_max"))
         note = f"{name}: σ* = ∞ ({above.sum()} of {above.size} measured: above {limit:g})"
         place: dict[str, Any] = {"textcoords": "offset points", "xytext": (0, 9), "ha": "right"}

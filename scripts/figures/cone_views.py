@@ -29,11 +29,15 @@ def draw(*, cones: str, outputs: Sequence[str], style: str) -> None:
 def _view(axes: Axes3D, file: Reader, faces: int) -> None:
     polygons, point, feet = (file.read(f"views/{faces}/{part}") for part in ("faces", "point", "feet"))
     for polygon in polygons:
-        axes.add_collection3d(Poly3DCollection([polygon], color=ADVERSARIAL, alpha=0.3, linewidths=0, zorder=1))
-        axes.plot(*polygon[[0, 1, 2, 3, 0]].T, color="0.3", linewidth=0.6, zorder=2)
+        axes.add_collection3d(
+            Poly3DCollection([polygon], color=ADVERSARIAL, alpha=0.3, linewidths=0, zorder=1, label="_face")
+        )
+        axes.plot(*polygon[[0, 1, 2, 3, 0]].T, color="0.3", linewidth=0.6, zorder=2, label="_face")
     for foot in feet:
-        axes.plot(*np.stack([point, foot]).T, color="k", linestyle="--", linewidth=0.8, zorder=3)
-    axes.plot(*point[:, None], marker="o", color="k", markersize=3, zorder=4)
+        axes.plot(
+            *np.stack([point, foot]).T, color="k", linestyle="--", linewidth=0.8, zorder=3, label="_perpendicular"
+        )
+    axes.plot(*point[:, None], marker="o", color="k", markersize=3, zorder=4, label="_point")
     limits = (polygons.min(), polygons.max())
     axes.set(xlim=limits, ylim=limits, zlim=limits, xticks=(0, 1), yticks=(0, 1), zticks=(1, 2))
     axes.set_box_aspect((1, 1, 1), zoom=1.1)

@@ -1,6 +1,7 @@
 """Draw how well shares of training images predict networks retrained on random halves of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,10 +24,11 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
         places = np.arange(len(methods))
         bars = np.abs(np.stack([scores["low"], scores["high"]]) - scores["score"])
         colours = [OWN] + [OTHERS] * (len(methods) - 1)
-        axes.barh(places, scores["score"], xerr=bars, color=colours, height=0.6, capsize=2, alpha=0.8)
+        look: dict[str, Any] = {"color": colours, "height": 0.6, "capsize": 2, "alpha": 0.8}
+        axes.barh(places, scores["score"], xerr=bars, label="_score", **look)
         spread = np.linspace(-0.2, 0.2, queries)
-        for place, values in zip(places, scores["by_query"], strict=True):
-            axes.scatter(values, place + spread, s=2, color=EACH, linewidths=0, zorder=2)
+        for place, name, values in zip(places, methods, scores["by_query"], strict=True):
+            axes.scatter(values, place + spread, s=2, color=EACH, linewidths=0, zorder=2, label=f"_{name}, by query")
         numbers = zip(scores["score"], scores["low"], scores["high"], strict=True)
         labels = [f"{name}\n{with_interval(*values)}" for name, values in zip(methods, numbers, strict=True)]
         axes.set_yticks(places, labels)

@@ -41,7 +41,9 @@ def draw(
                 curve(axes, epochs, accuracies, color=colour, marker=marker, label=text)
                 axes.set_ylabel(f"{of} accuracy (%)")
             for axes, values, name in zip(panels[1], np.moveaxis(histories[places], 2, 0), ENDS.values(), strict=True):
-                axes.plot(epochs, values, marker, color=colour, markersize=3, alpha=0.7, markeredgewidth=0)
+                axes.plot(
+                    epochs, values, marker, color=colour, markersize=3, alpha=0.7, markeredgewidth=0, label=f"_{text}"
+                )
                 axes.set_ylabel(name)
         for axes in panels.flat:
             axes.set_ylim(0, None)

@@ -25,7 +25,7 @@ def draw(*, attack: str, outputs: Sequence[str], style: str, published: float | 
         label = f"successes, {counted(n, clusters)}, of {len(success)} attacked\nmean {estimated(mean, low, high, 4)}"
         bars: dict[str, Any] = {"color": ADVERSARIAL, "alpha": 0.5, "label": label}
         axes.hist(distortion[success], min(BINS, math.isqrt(n) + 1), weights=np.full(n, 1 / n), **bars)
-        centre_line(axes, mean, low, high, ADVERSARIAL)
+        centre_line(axes, mean, low, high, ADVERSARIAL, "mean")
         if published is not None:
             axes.axvline(published, color="k", linestyle="--", linewidth=1, label=f"published mean {published:g}")
         axes.set(xlabel="distortion: RMS change of a pixel (pixel range = 1)", ylabel="share of images per bin")

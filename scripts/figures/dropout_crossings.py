@@ -53,7 +53,7 @@ def _strip(axes: Axes, group: Mapping[str, np.ndarray], line: int, names: Sequen
     picture = np.vectorize(number.__getitem__)(classes[group["order"][line]])
     palette = ListedColormap([to_rgb(colour) for colour in colours.values()])
     shown: dict[str, Any] = {"cmap": palette, "vmin": -0.5, "vmax": len(colours) - 0.5, "interpolation": "nearest"}
-    axes.imshow(picture, aspect="auto", extent=(0, 1, len(picture), 0), **shown)
+    axes.imshow(picture, aspect="auto", extent=(0, 1, len(picture), 0), label="_class", **shown)
     axes.tick_params(labelbottom=False)
     listed = [first, last, *further[: len(FURTHER)]]
     patches = [Patch(color=colours[c], label=names[c]) for c in dict.fromkeys(listed)]
@@ -102,7 +102,7 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
             places = at + np.arange(len(share)) + (0.15 if part == "between" else -0.15)
             bars = np.stack([share - low, high - share])
             marker: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 3, "capsize": 1.5}
-            axes.errorbar(places, share, bars, fmt="o", **marker)
+            axes.errorbar(places, share, bars, fmt="o", label=f"_{name}, {part}", **marker)
         at += len(group["third/value"])
     axes.set(ylabel="masks that meet\nclasses other", ylim=(0, 1.05))
     axes.set(xlabel="lines, natural to natural and to adversarial")

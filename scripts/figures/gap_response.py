@@ -42,7 +42,7 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
         look: dict[str, Any] = {"cmap": "viridis", "rasterized": True, "norm": LogNorm(*np.quantile(found, SHOWN))}
         for axes, (title, surface) in zip(panels, surfaces.items(), strict=True):
             axes.set_facecolor(NONE)
-            picture = axes.pcolormesh(beta, beta, surface.T, **look)
+            picture = axes.pcolormesh(beta, beta, surface.T, label="_|Δgap| / gap", **look)
             axes.set(title=title, xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         above.supylabel("β of misclassified (nat)", size=plt.rcParams["axes.labelsize"])
         panels[-1].set_xlabel("β of correctly classified (nat)")
@@ -66,7 +66,9 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
 def _measured(axes: Axes, file: Reader, name: str, colour: str, marker: str) -> None:
     gap, change = file.read("gap"), file.read("change/finite")
     a, b, c = file.read("dependence/finite/parabola/value")
-    axes.scatter(gap, change, s=3, marker=marker, color=colour, alpha=0.25, linewidths=0, rasterized=True)
+    axes.scatter(
+        gap, change, s=3, marker=marker, color=colour, alpha=0.25, linewidths=0, rasterized=True, label=f"_{name}"
+    )
     at = np.linspace(gap.min(), gap.max(), CURVE)
     group = "dependence/finite/power"
     value, low, high = (float(file.read(f"{group}/{key}")[1]) for key in ("value", "low", "high"))

@@ -30,7 +30,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
         for name, (colour, marker, text) in GROUPS.items():
             middle, low, high = (np.exp(groups[name][part]) for part in ("mean", "mean_low", "mean_high"))
             axes.plot(places, middle, color=colour, marker=marker, markersize=3, label=text)
-            axes.fill_between(places, low, high, color=colour, alpha=0.25, linewidth=0)
+            axes.fill_between(places, low, high, color=colour, alpha=0.25, linewidth=0, label=f"_{text}")
         axes.axhline(1, color="k", linewidth=0.6)
         axes.set(yscale="log", ylabel="growth of the perturbation\nover the signal's", xlabel="layer or block")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

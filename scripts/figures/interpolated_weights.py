@@ -22,8 +22,8 @@ def draw(*, interpolated: str, outputs: Sequence[str], style: str) -> None:
             share, low, high = (file.read(f"{name}/{part}") for part in ("share", "low", "high"))
             label = f"{text}, n = {int(file.read(f'{name}/n'))}"
             top.plot(t, share[0], color=colour, label=label)
-            top.fill_between(t, low[0], high[0], color=colour, alpha=0.25, linewidth=0)
-            top.plot(t, share[1:].T, color=colour, linewidth=0.5, alpha=0.6)
+            top.fill_between(t, low[0], high[0], color=colour, alpha=0.25, linewidth=0, label=f"_{text}")
+            top.plot(t, share[1:].T, color=colour, linewidth=0.5, alpha=0.6, label=f"_{text}, other trainings")
         top.set(ylabel="share classified right", ylim=(0, 1.02))
         _above(top, ncols=2)
         twin = middle.twinx()
@@ -33,14 +33,14 @@ def draw(*, interpolated: str, outputs: Sequence[str], style: str) -> None:
             (twin, "slope", SLOPE, "its derivative along the line", "--"),
         ):
             values = file.read(name)
-            axes.plot(t, values[1:].T, look, color=colour, linewidth=0.5, alpha=0.6)
+            axes.plot(t, values[1:].T, look, color=colour, linewidth=0.5, alpha=0.6, label=f"_{text}, other trainings")
             axes.plot(t, values[0], look, color=colour, label=text)
         middle.set(ylabel="cross-entropy (nat)", ylim=(0, None))
         twin.set_ylabel("derivative (nat / weight)")
         lines = [*middle.get_legend_handles_labels()[0], *twin.get_legend_handles_labels()[0]]
         middle.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         norm = file.read("norm")
-        bottom.plot(t, norm[1:].T, color=NORM, linewidth=0.5, alpha=0.6)
+        bottom.plot(t, norm[1:].T, color=NORM, linewidth=0.5, alpha=0.6, label="_norm, other trainings")
         bottom.plot(t, norm[0], color=NORM, label=f"change {_interval(file, 'norm_change')}")
         bottom.set(xlabel="t, from the start (0) to the end of training (1)", ylabel="‖w(t)‖ (weight units)")
         bottom.set(ylim=(0, None), xlim=(0, 1))

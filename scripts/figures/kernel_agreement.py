@@ -34,7 +34,7 @@ def _data(axes: Axes, file: Reader) -> None:
     if "map/class" in file:
         lines, of = (file.read("map/x"), file.read("map/y")), file.read("map/class")
         between = [number + 0.5 for number in range(len(names) - 1)]
-        axes.contour(*lines, of, levels=between, colors="k", linewidths=0.8)
+        axes.contour(*lines, of, levels=between, colors="k", linewidths=0.8).set(label="_decision boundary")
         axes.plot([], [], color="k", linewidth=0.8, label="decision boundary")
     queries = file.read("x")
     axes.scatter(
@@ -48,17 +48,17 @@ def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
     network, prediction = file.read("network"), file.read("prediction")
     inside, tolerance = file.read("in_training_set"), float(file.read("tolerance"))
     span = [min(network.min(), prediction.min()), max(network.max(), prediction.max())]
-    axes.plot(span, span, color="0.7", linewidth=0.8, zorder=0)
+    axes.plot(span, span, color="0.7", linewidth=0.8, zorder=0, label="_equal")
     gap = np.maximum(np.abs(prediction - network), np.finfo(float).eps)
     for rows, colour, name in ((inside, INSIDE, "training points"), (~inside, OUTSIDE, "test points")):
         label = f"{name}, n = {rows.sum()}"
         style: dict[str, Any] = {"s": 9, "color": colour, "alpha": 0.7, "linewidths": 0}
         axes.scatter(network[rows].ravel(), prediction[rows].ravel(), label=label, **style)
-        below.scatter(network[rows].ravel(), gap[rows].ravel(), **style)
+        below.scatter(network[rows].ravel(), gap[rows].ravel(), label=f"_{label}", **style)
     axes.set(ylabel="kernel machine (logit)")
     axes.tick_params(labelbottom=False)
     axes.legend(title=f"largest |difference| {gap.max():.1e} logit", title_fontsize=plt.rcParams["legend.fontsize"])
-    below.axhline(tolerance, color="0.4", linestyle="--", linewidth=0.8)
+    below.axhline(tolerance, color="0.4", linestyle="--", linewidth=0.8, label="_tolerance")
     below.annotate("tolerance", (1, tolerance), (0, 2), ("axes fraction", "data"), "offset points", ha="right", size=7)
     below.set(yscale="log", xlabel="network output (logit)", ylabel="|difference| (logit)", ylim=(None, tolerance * 20))
 

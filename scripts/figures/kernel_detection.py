@@ -33,9 +33,9 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         panels = figure.add_gridspec(3, 2, height_ratios=[1, 1, 0.95])
         for number, (score, name) in enumerate(NAMES.items()):
             axes = figure.add_subplot(panels[number // 2, number % 2])
-            axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
+            axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, label="_chance")
             for other in others:
-                axes.plot(*curves[score, other], color=COLOURS[other], linestyle=DASHES[other])
+                axes.plot(*curves[score, other], color=COLOURS[other], linestyle=DASHES[other], label=f"_{other}")
             axes.set(title=name, aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.set(
                 xlabel="share of natural flagged" if number > 1 else "",
@@ -50,7 +50,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
                 value, low, high = (float(areas[score, other][key]) for key in ("value", "low", "high"))
                 axes.errorbar(
                     number + shift, value, [[value - low], [high - value]], color=COLOURS[other], marker="o",
-                    markersize=3, capsize=2, label=label if number == 0 else None,
+                    markersize=3, capsize=2, label=label if number == 0 else f"_{label}",
                 )  # fmt: skip
         axes.axhline(0.5, color="0.7", linewidth=0.8)
         axes.set(ylabel="AUROC", ylim=(-0.02, 1.02), xlim=(-0.5, len(NAMES) - 0.5))

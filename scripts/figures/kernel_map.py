@@ -1,6 +1,7 @@
 """Draw the kernel of two points with every place of the plane, and how k(x, x + d) spreads over x."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,10 +25,17 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         for number in range(2):
             axes = figure.add_subplot(panels[0, number])
             limits = {"vmin": seen[:2].min(), "vmax": seen[:2].max()}
-            shown = axes.pcolormesh(x, y, seen[number], cmap="viridis", rasterized=True, **limits)
+            shown = axes.pcolormesh(x, y, seen[number], cmap="viridis", rasterized=True, label="_kernel", **limits)
             some = train[:: max(1, len(train) // 300)]
-            axes.scatter(some[:, 0], some[:, 1], s=0.4, color="w", alpha=0.6, linewidths=0)
-            axes.plot(*centres[number], marker="*", color="w", markersize=9, markeredgecolor="k", linestyle="none")
+            axes.scatter(some[:, 0], some[:, 1], s=0.4, color="w", alpha=0.6, linewidths=0, label="_training points")
+            star: dict[str, Any] = {
+                "marker": "*",
+                "color": "w",
+                "markeredgecolor": "k",
+                "linestyle": "none",
+                "label": "_★",
+            }
+            axes.plot(*centres[number], markersize=9, **star)
             axes.set(aspect="equal", xlabel="first coordinate", ylabel="" if number else "second coordinate")
             maps.append(axes)
         bar = figure.colorbar(shown, ax=maps, location="top", aspect=40)
@@ -36,7 +44,15 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         generator = np.random.default_rng(0)
         for number, (part, spread) in enumerate(zip(values, spreads, strict=True)):
             across = number + generator.uniform(-0.25, 0.25, len(part))
-            axes.scatter(across, part / part.mean(), s=2, color=OTHER, alpha=0.5, linewidths=0)
+            axes.scatter(
+                across,
+                part / part.mean(),
+                s=2,
+                color=OTHER,
+                alpha=0.5,
+                linewidths=0,
+                label=f"_|d| = {distances[number]:g}",
+            )
             centre, low, high = (float(spread[key]) for key in ("value", "low", "high"))
             text = with_interval(centre, low, high).replace(" ", "\n")
             axes.annotate(text.replace(",\n", ", "), (number, 1), (0, 3), ("data", "axes fraction"), "offset points",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
+from pipeline.artist_numbers import PICTURE
 from pipeline.figure import drawing, save, with_interval
 from pipeline.store import StoreError, reading
 
@@ -35,7 +36,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         for column, (name, title) in enumerate(COLUMNS.items()):
             for row in range(rows):
                 place, image = axes[row, column], images[name][row] / (255 if images[name].dtype.kind == "u" else 1)
-                place.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), vmin=0, vmax=1)
+                place.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), vmin=0, vmax=1, label=PICTURE)
                 place.set(xticks=[], yticks=[])
                 place.spines[:].set_visible(False)
                 place.set_ylabel(f"{classes[labels[name][row]]}", rotation=0, labelpad=6, va="center")

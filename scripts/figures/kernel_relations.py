@@ -55,8 +55,9 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         for place, row in enumerate(rows):
             value, low, high = means[row]
             below.errorbar(
-                value, place, xerr=[[value - low], [high - value]], color="C2", marker="o", markersize=4, capsize=2
-            )
+                value, place, xerr=[[value - low], [high - value]], color="C2", marker="o", markersize=4, capsize=2,
+                label=f"_{PARTS[row[1]]}, {ENDS[row[0]]}",
+            )  # fmt: skip
             text = with_interval(value, low, high, 3)
             below.annotate(text, (0.5, place), (0, 5), textcoords="offset points", ha="center", size=7)
         below.set(xlim=(-0.03, 1.05), ylim=(len(rows) - 0.5, -0.9))

@@ -26,8 +26,9 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         for place, case in enumerate(cases):
             value, low, high = (float(found[case][key]) for key in ("value", "low", "high"))
             axes.errorbar(
-                value, place, xerr=[[value - low], [high - value]], color="C2", marker="o", markersize=4, capsize=2
-            )
+                value, place, xerr=[[value - low], [high - value]], color="C2", marker="o", markersize=4, capsize=2,
+                label=f"_{NAMES[case]}",
+            )  # fmt: skip
             text = f"{with_interval(value, low, high, 3)}, drift {float(found[case]['drift']):.2g}"
             gap = float(found[case]["gap"])
             if gap == gap:

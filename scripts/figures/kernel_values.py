@@ -1,6 +1,7 @@
 """Draw the kernel of single points with every training point, in the distribution and out of it (Bell, figure 21)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,9 +31,17 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         for number, place in enumerate(places):
             if train is not None:
                 shown = place.scatter(
-                    *train.T, c=values[number], s=2, linewidths=0, cmap="viridis", vmin=limits[0], vmax=limits[1]
-                )
-                place.plot(*points[number], marker="*", color="w", markersize=8, markeredgecolor="k", linestyle="none")
+                    *train.T, c=values[number], s=2, linewidths=0, cmap="viridis", vmin=limits[0], vmax=limits[1],
+                    label="_kernel value",
+                )  # fmt: skip
+                star: dict[str, Any] = {
+                    "marker": "*",
+                    "color": "w",
+                    "markeredgecolor": "k",
+                    "linestyle": "none",
+                    "label": "_point",
+                }
+                place.plot(*points[number], markersize=8, **star)
             else:
                 _by_class(place, values[number], labels, classes)
             place.set_title(f"{groups[number]}, sum {values[number].sum():.1e}")
@@ -53,7 +62,13 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
 def _by_class(axes: Axes, values: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> None:
     for number in range(len(classes)):
         part = np.sort(values[labels == number])
-        axes.plot(number + np.linspace(-0.4, 0.4, len(part)), part, color=OTHER, linewidth=1)
+        axes.plot(
+            number + np.linspace(-0.4, 0.4, len(part)),
+            part,
+            color=OTHER,
+            linewidth=1,
+            label=f"_class {classes[number]}",
+        )
     axes.set_xticks(range(len(classes)), classes)
 
 

@@ -38,7 +38,7 @@ def _gaps(axes: Axes, file: Reader) -> None:
         numbers = f"n = {parts['mean']['n']} images, {parts['mean']['networks']} seeds"
         text = f"{training}, epoch {epoch}, {numbers}\nmean {mean}, skew {skew},\n> {threshold:g}: {large}"
         axes.stairs(heights, edges, fill=True, color=colour, alpha=0.5, label=text)
-    axes.axvline(threshold, color="k", linewidth=0.6, linestyle=":")
+    axes.axvline(threshold, color="k", linewidth=0.6, linestyle=":", label="_threshold")
     axes.set(xlim=(0, edges[-1]), ylabel="share of test images per bin")
     axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), borderpad=0.1)
 
@@ -52,12 +52,20 @@ def _accuracy(axes: Axes, file: Reader) -> None:
         known = np.isfinite(trend["value"])
         text += f"\nsurvivor's gap larger: P = {as_text(trend)}" if known else "\nno survivor of some seed"
         axes.plot(gap, mean, color=colour, label=text)
-        axes.fill_between(gap, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0)
+        axes.fill_between(
+            gap,
+            mean - spread,
+            mean + spread,
+            color=colour,
+            alpha=0.25,
+            linewidth=0,
+            label=f"_{training}, deviation over seeds",
+        )
         bars: dict[str, Any] = {"fmt": "o", "color": colour, "markersize": 2, "elinewidth": 0.5, "capsize": 1}
         shift = 0.01 * axes.get_xlim()[1]
         for seed, (share, low, high) in enumerate(zip(found["share"], found["low"], found["high"], strict=True)):
             x = gap + shift * (seed - (len(found["n"]) - 1) / 2)
-            axes.errorbar(x, share, [share - low, high - share], **bars)
+            axes.errorbar(x, share, [share - low, high - share], label=f"_{training}, seed {seed}", **bars)
     axes.set(ylim=(-0.03, 1.03), ylabel="adversarial accuracy", xlabel="natural logit gap")
     axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), borderpad=0.1)
 

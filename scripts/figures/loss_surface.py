@@ -32,7 +32,7 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
         look: dict[str, Any] = {"cmap": "viridis", "rasterized": True, "norm": LogNorm(*np.quantile(found, SHOWN))}
         for axes, (name, surface) in zip(panels, surfaces.items(), strict=True):
             axes.set_facecolor(NONE)
-            picture = axes.pcolormesh(beta, beta, surface.T, **look)
+            picture = axes.pcolormesh(beta, beta, surface.T, label="_mean loss", **look)
             text = f"as {name}: {allowed[name]:.0f} % of the plane is allowed"
             axes.set(title=text, ylabel="β of misclassified (nat)", xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         panels[1].set_xlabel("β of correctly classified (nat)")

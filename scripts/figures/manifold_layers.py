@@ -76,7 +76,7 @@ def _lines(axes: Axes, networks: Sequence[Layers], names: Sequence[str], looks: 
         colour, marker = looks[name]
         axes.errorbar(places + shift, network.value, bars_of(network), color=colour, marker=marker, label=name, **look)
     for place in np.flatnonzero(unanalysed(networks)).tolist():
-        axes.axvspan(place - 0.5, place + 0.5, color=EMPTY, linewidth=0)
+        axes.axvspan(place - 0.5, place + 0.5, color=EMPTY, linewidth=0, label="_not analysed")
         # A status ends with what was found.
         reason = textwrap.fill(networks[0].status[place].rpartition("found ")[2], LETTERS)
         where = axes.get_xaxis_transform()

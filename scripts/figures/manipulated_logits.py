@@ -83,7 +83,9 @@ def _bars(axes: Axes, values: np.ndarray, before: np.ndarray, label: int) -> Non
     changed = values != before
     colours = np.where(np.arange(len(values)) == label, TRUE, np.where(changed, MANIPULATED, KEPT))
     edges = np.where(changed, MANIPULATED, colours)
-    axes.bar(np.arange(len(values)), values, color=colours.tolist(), edgecolor=edges.tolist(), linewidth=0.8)
+    axes.bar(
+        np.arange(len(values)), values, color=colours.tolist(), edgecolor=edges.tolist(), linewidth=0.8, label="_logit"
+    )
     axes.axhline(0, color="k", linewidth=0.4)
     axes.set_xticks([0, len(values) - 1])
 

@@ -38,21 +38,21 @@ def _ranks(axes: Axes, file: Reader) -> None:
     one, two = (file.read(f"ranks/{name}")[0, rows] for name in ("adversarial", "standard"))
     far, limit = file.read("ranks/far")[rows], float(file.read("ranks/far_limit"))
     dots: dict[str, Any] = {"s": 5, "linewidths": 0}
-    axes.scatter(one[~far], two[~far], color="0.6", **dots)
-    axes.scatter(one[far], two[far], color="C3", **dots)
+    axes.scatter(one[~far], two[~far], color="0.6", label="_others", **dots)
+    axes.scatter(one[far], two[far], color="C3", label="_far apart", **dots)
     for sign in (-1, 1):
-        axes.axline((0, sign * limit), slope=1, color="k", linewidth=0.5, linestyle=":")
+        axes.axline((0, sign * limit), slope=1, color="k", linewidth=0.5, linestyle=":", label="_limit")
     name = shortened(str(classes[chosen]))
     axes.set_title(f"A  class {name}, n = {rows.sum()},\nfirst seeds, far apart: {far.sum()}", loc="left", fontsize=7)
     axes.set(xlabel="rank, adversarial", ylabel="rank, standard", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
 
 def _far(axes: Axes, file: Reader) -> None:
-    for place, (pair, (colour, _, _)) in enumerate(PAIRS.items()):
+    for place, (pair, (colour, _, text)) in enumerate(PAIRS.items()):
         found = {key: 100 * float(value) for key, value in read_crossed(file, f"far/{pair}").items()}
-        axes.bar(place, found["value"], 0.6, color=colour, alpha=0.6)
+        axes.bar(place, found["value"], 0.6, color=colour, alpha=0.6, label=f"_{text}")
         bars = [[max(found["value"] - found["low"], 0)], [max(found["high"] - found["value"], 0)]]
-        axes.errorbar(place, found["value"], bars, color="k", capsize=2, linewidth=0.8)
+        axes.errorbar(place, found["value"], bars, color="k", capsize=2, linewidth=0.8, label=f"_{text}")
         top = found["high"] if np.isfinite(found["high"]) else found["value"]
         above: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "fontsize": 7}
         axes.annotate(f"{found['value']:.2g} %", (place, top), **above)

@@ -1,6 +1,7 @@
 """Draw angles among normals found in several ways, how normals turn, and their share in principal directions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,8 +68,8 @@ def _turning(axes: Axes, groups: Mapping[str, Group], radii: NDArray, threshold:
             radius = [float(group[f"summary/turning_radius/{key}"]) for key in ("median", "median_low", "median_high")]
             label += f": {threshold:g}° at {radius[0]:.2f} [{radius[1]:.2f}, {radius[2]:.2f}]"
         axes.plot(radii, median, color=colour, marker="o", markersize=3, label=label)
-        axes.fill_between(radii, low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.axhline(threshold, color="k", linewidth=0.6, linestyle=":")
+        axes.fill_between(radii, low, high, color=colour, alpha=0.25, linewidth=0, label=f"_{text}")
+    axes.axhline(threshold, color="k", linewidth=0.6, linestyle=":", label="_threshold")
     axes.set(
         xscale="log", xlabel="way along the boundary (pixel range = 1)", ylabel="turn of the normal\n(degrees, median)"
     )
@@ -87,11 +88,16 @@ def _shares(axes: Axes, groups: Mapping[str, Group], null: float, count: int, di
     for place, (text, name, kind) in enumerate(bars):
         summary = {key: float(groups[kind][f"summary/{name}/{key}"]) for key in ("mean", "mean_low", "mean_high", "n")}
         mean, low, high, n = summary.values()
-        axes.errorbar(
-            place, mean, [[mean - low], [high - mean]], color=KINDS[kind][1], fmt="o", markersize=4, capsize=2
-        )
+        look: dict[str, Any] = {
+            "color": KINDS[kind][1],
+            "fmt": "o",
+            "markersize": 4,
+            "capsize": 2,
+            "label": f"_{KINDS[kind][0]}",
+        }
+        axes.errorbar(place, mean, [[mean - low], [high - mean]], **look)
         ticks.append(f"{text}\nn = {n:.0f}")
-    axes.axhline(null, color="k", linewidth=0.8, linestyle="--")
+    axes.axhline(null, color="k", linewidth=0.8, linestyle="--", label="_random")
     axes.annotate(
         f"random: {null:.3f}", (3.55, null), textcoords="offset points", xytext=(0, 3), ha="right",
         size=plt.rcParams["legend.fontsize"],

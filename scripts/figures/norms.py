@@ -41,7 +41,8 @@ def draw(*, norms: str, outputs: Sequence[str], style: str) -> None:
 
 def _law(axes: Axes, file: Reader, group: str, name: str) -> None:
     colour, line, label = LAWS[name]
-    axes.stairs(file.read(f"{group}/density"), file.read(f"{group}/edges"), fill=True, color=colour, alpha=0.4)
+    steps = file.read(f"{group}/density"), file.read(f"{group}/edges")
+    axes.stairs(*steps, fill=True, color=colour, alpha=0.4, label=f"_{label}, sampled")
     spread = np.format_float_positional(float(file.read(f"{group}/deviation")), precision=2, fractional=False)
     curve = [file.read(f"{group}/theory/{part}") for part in ("norm", "density")]
     axes.plot(*curve, line, color=colour, label=f"{label}\n± {spread}")

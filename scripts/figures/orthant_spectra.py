@@ -37,10 +37,12 @@ def _points(axes: Axes, file: Reader, name: str) -> None:
     faces, values, counts = (file.read(part) for part in ("faces", f"{name}/values", f"{name}/count"))
     for k, row, count, colour in zip(faces, values[:, ::-1], counts[:, 0], _colours(len(faces)), strict=True):
         place = np.arange(1, len(row) + 1)
-        axes.plot(place[count:], row[count:], color=colour, linewidth=0.8, zorder=1)
+        axes.plot(place[count:], row[count:], color=colour, linewidth=0.8, zorder=1, label=f"_k = {k}: kept")
         label = f"k = {k}: {count} dropped"
         axes.plot(place[:count], row[:count], "o", color=colour, markersize=2.5, label=label, zorder=2)
-    axes.axhline(file.read(f"{name}/threshold")[0, 0], color=OTHER, linestyle=":", linewidth=0.8, zorder=0)
+    axes.axhline(
+        file.read(f"{name}/threshold")[0, 0], color=OTHER, linestyle=":", linewidth=0.8, zorder=0, label="_threshold"
+    )
     axes.legend(loc="lower right", handletextpad=0, borderaxespad=0, labelspacing=0.2, fontsize=6)
 
 

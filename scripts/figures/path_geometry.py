@@ -55,7 +55,7 @@ def _beside(axes: Axes, file: Reader) -> None:
         colour = COLOURS[i % len(COLOURS)]
         axes.errorbar(place, means[:, 0], bars, color=colour, marker="o", markersize=3, capsize=2, label=f"step {step}")
     limit = float(file.read("random_cosine"))
-    axes.axhspan(-limit, limit, color="0.7", linewidth=0)
+    axes.axhspan(-limit, limit, color="0.7", linewidth=0, label="_random directions")
     ceiling = 1 / np.sqrt(1 + fractions**2)
     axes.plot(across, ceiling, "k:", linewidth=0.8, label="parallel to the direct way")
     axes.set_xticks(across, [f"{fraction:g}" for fraction in fractions])

@@ -34,12 +34,14 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
             if gammas and gamma not in gammas:
                 continue
             sigma, low, high = (curves[name][pair, :, number] for name in ("sigma", "low", "high"))
-            axes.plot(t, sigma, color="0.6", linewidth=0.8, zorder=1)
+            name = f"_γ = {gamma:g}"
+            axes.plot(t, sigma, color="0.6", linewidth=0.8, zorder=1, label=name)
             bars = np.stack([sigma - low, np.where(np.isfinite(high), high, sigma) - sigma])
             for i, colour in enumerate(colours):
                 shape = MARKERS[number % len(MARKERS)]
                 bar = bars[:, i : i + 1]
-                axes.errorbar(t[i], sigma[i], bar, color=colour, marker=shape, markersize=3, elinewidth=0.8, zorder=2)
+                look: dict[str, Any] = {"color": colour, "marker": shape, "markersize": 3, "elinewidth": 0.8}
+                axes.errorbar(t[i], sigma[i], bar, label=name, zorder=2, **look)
             axes.plot([], [], color="0.4", marker=shape, markersize=3, label=f"γ = {gamma:g}")
         edges = [0, *changes, len(t)]
         # Right ends of the names on each line above the axes.
@@ -48,7 +50,9 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
         character = 0.65 * size / 72 / plt.rcParams["figure.figsize"][0] * (t[-1] - t[0])
         for first, last in pairwise(edges):
             if first:
-                axes.axvline((t[first - 1] + t[first]) / 2, color="0.6", linestyle=":", linewidth=0.8)
+                axes.axvline(
+                    (t[first - 1] + t[first]) / 2, color="0.6", linestyle=":", linewidth=0.8, label="_change of class"
+                )
             middle = (t[first] + t[last - 1]) / 2
             place: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
             reach = (len(classes[path[first]]) + 1) * character / 2

@@ -58,7 +58,7 @@ def draw(
             middle.plot(
                 trace["t"], probability[:, number], color=colours.get(number, OTHER),
                 linestyle="-" if number in colours or not named else next(others),
-                linewidth=1.2 if named else 0.4, label=classes[number] if named else None,
+                linewidth=1.2 if named else 0.4, label=classes[number] if named else f"_{classes[number]}",
             )  # fmt: skip
         middle.set(ylabel="softmax probability", ylim=(0, 1))
         middle.legend(title="class", title_fontsize=plt.rcParams["legend.fontsize"])
@@ -76,8 +76,8 @@ def draw(
         t, skewness = float(crossed["t"][pair]), float(crossed["skewness"][pair])
         one, two = (classes[number] for number in crossed["pair"][pair])
         for axes in (above, middle):
-            axes.axvline(t, color="k", linewidth=0.6, linestyle=":")
-        below.plot(t, 1.1, color="k", marker="v", markersize=4, clip_on=False)
+            axes.axvline(t, color="k", linewidth=0.6, linestyle=":", label="_crossing")
+        below.plot(t, 1.1, color="k", marker="v", markersize=4, clip_on=False, label="_crossing")
         below.set_ylim(0, 1)
         above.set_title(f"{one} → {two} at t = {t:.2f}, {skewness:.1f}° from the normal")
         save(figure, outputs)

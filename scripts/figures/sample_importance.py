@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from pipeline.artist_numbers import PICTURE
 from pipeline.figure import drawing, save
 from pipeline.store import StoreError, reading
 
@@ -50,7 +51,7 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
 
 
 def _image(axes: Axes, image: np.ndarray) -> None:
-    axes.imshow(image.transpose(1, 2, 0).squeeze(), vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(image.transpose(1, 2, 0).squeeze(), vmin=0, vmax=1, interpolation="nearest", label=PICTURE)
     axes.set(xticks=[], yticks=[])
 
 

@@ -35,7 +35,7 @@ def draw(*, boundary: str, outputs: Sequence[str], style: str) -> None:
             above.hist(
                 group["skewness"][known], BINS.tolist(), weights=np.full(n, 1 / n), color=colour, alpha=0.5, label=label
             )
-            centre_line(above, mean, low, high, colour)
+            centre_line(above, mean, low, high, colour, f"mean, {text}")
             mean, low, high = (float(group[f"summary/other/{key}"]) for key in ("mean", "mean_low", "mean_high"))
             other = f"to another line's boundary: {estimated(mean, low, high, 1)}°"
             above.axvline(mean, color=colour, linestyle=":", label=other)

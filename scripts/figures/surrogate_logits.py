@@ -61,14 +61,14 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
 
 def _curve(axes: Axes, beta: np.ndarray, values: np.ndarray, line: str, colour: str, label: str) -> None:
     shown = np.where(np.abs(values) <= TOP, values, np.nan)
-    axes.plot(beta, shown, line, color=colour, linewidth=1.0, label=label if line != "--" else None)
+    axes.plot(beta, shown, line, color=colour, linewidth=1.0, label=label if line != "--" else f"_{label}, root −")
 
 
 def _allowed(axes: Axes, file: Reader, group: str, beta: np.ndarray) -> None:
     """Shade the range of beta in which the condition holds; a title names it and what the points in it are."""
     parts = []
     for low, high in file.read(f"{group}/admissible"):
-        axes.axvspan(low, high, color="0.9", linewidth=0, zorder=0)
+        axes.axvspan(low, high, color="0.9", linewidth=0, zorder=0, label="_allowed")
         limits = [f"β > {low:.2f}"] if low > beta[0] else []
         parts.append(", ".join(limits + ([f"β ≤ {high:.2f}"] if high < beta[-1] else [])))
     shares = np.nan_to_num(file.read(f"{group}/kind_shares", ("kind",)))

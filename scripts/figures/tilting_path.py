@@ -45,15 +45,16 @@ def _curves(figure: plt.Figure, cell: plt.SubplotSpec, file: Reader, shown: np.n
             color=OTHER,
             alpha=0.15,
             linewidth=0,
+            label=f"_{split} error",
         )
     axes.set(xlabel="α = log$_{10}$ λ", ylabel="error (%)", ylim=(0, None))
     best = int(file.read("test/best"))
     axes.plot(alpha[best], 100 * error[best], "v", color=OTHER, markersize=5, label="best")
     for value in shown:
-        axes.axvline(value, color="0.85", linewidth=0.8, zorder=0)
+        axes.axvline(value, color="0.85", linewidth=0.8, zorder=0, label="_shown above")
     other = axes.twinx()
     other.spines["right"].set(visible=True, color=NATURAL)
-    other.plot(alpha, file.read("d_adv"), color=NATURAL)
+    other.plot(alpha, file.read("d_adv"), color=NATURAL, label="_$d_{adv}$")
     other.set_ylabel("$d_{adv}$ (pixel range = 1)", color=NATURAL)
     other.tick_params(colors=NATURAL)
     other.set_ylim(0, None)

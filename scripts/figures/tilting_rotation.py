@@ -31,7 +31,11 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str) -> None:
                 axes.scatter(*shown.T, s=2, color=SIDES[side], linewidth=0, alpha=0.7, label=name)
             for place, colour in enumerate(BOUNDARIES):
                 disc = _disc(weight[place], offset[place], reach)
-                axes.add_collection3d(Poly3DCollection([disc], color=colour, alpha=0.3, linewidth=0))
+                axes.add_collection3d(
+                    Poly3DCollection(
+                        [disc], color=colour, alpha=0.3, linewidth=0, label=f"_boundary, λ = {power(alpha[place])}"
+                    )
+                )
                 axes.plot(*disc.T, color=colour, linewidth=0.8, label=f"boundary, λ = {power(alpha[place])}")
             axes.view_init(elevation, azimuth)
             axes.set(xticks=[], yticks=[], zticks=[], xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach))

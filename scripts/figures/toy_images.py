@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
+from pipeline.artist_numbers import PICTURE
 from pipeline.figure import drawing, save
 from pipeline.store import reading
 
@@ -41,7 +42,15 @@ def draw(*, toy: str, outputs: Sequence[str], style: str) -> None:
 
 
 def _strip(axes: plt.Axes, values: np.ndarray, limits: tuple[float, float], colours: str) -> None:
-    axes.imshow(values[None], vmin=limits[0], vmax=limits[1], cmap=colours, aspect="auto", interpolation="nearest")
+    axes.imshow(
+        values[None],
+        vmin=limits[0],
+        vmax=limits[1],
+        cmap=colours,
+        aspect="auto",
+        interpolation="nearest",
+        label=PICTURE,
+    )
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, linewidth=0.4, color="0.6")

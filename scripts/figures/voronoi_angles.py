@@ -34,7 +34,7 @@ def draw(*, voronoi: str, outputs: Sequence[str], style: str) -> None:
         for axes, (name, text) in zip(panels, GROUPS.items(), strict=True):
             for side, (label, colour) in SIDES.items():
                 _histogram(axes, groups[name], side, label, colour)
-            axes.axvline(random, color="k", linewidth=0.8, linestyle=":")
+            axes.axvline(random, color="k", linewidth=0.8, linestyle=":", label="_random direction")
             notes = [_correlation(groups[name])] if np.isfinite(groups[name]["correlation/value"]) else []
             if name == "neighbours":
                 notes = [f"{_share(gabriel)} of {int(gabriel['n'])} random pairs are such"]
@@ -57,7 +57,7 @@ def _histogram(axes: Axes, group: Mapping[str, np.ndarray], side: str, label: st
     weights = np.full(len(crossed), 1 / max(len(angles), 1))
     axes.hist(crossed, EDGES, weights=weights, color=colour, alpha=0.6, label=text)
     if len(crossed):
-        centre_line(axes, mean, low, high, colour)
+        centre_line(axes, mean, low, high, colour, f"mean, {label}")
 
 
 def _correlation(group: Mapping[str, np.ndarray]) -> str:

@@ -38,8 +38,8 @@ def _along(axes: Axes, file: Reader, line: str) -> None:
     sigma, inside = (file.read(f"{group}/{part}")[-1] for part in ("sigma", "inside"))
     for k, row, within, dashes in zip(faces, sigma, inside, cycle(DASHES), strict=False):
         axes.plot([], [], color="k", linestyle=dashes, label=f"k = {k}")
-        for side, colour in ((~within, NATURAL), (within, ADVERSARIAL)):
-            axes.plot(offset[side], row[side], color=colour, linestyle=dashes)
+        for side, colour, where in ((~within, NATURAL, "outside"), (within, ADVERSARIAL, "inside")):
+            axes.plot(offset[side], row[side], color=colour, linestyle=dashes, label=f"_k = {k}, {where}")
     axes.axvline(0, color="k", linewidth=0.6)
     axes.set(ylim=(0, None))
 
@@ -54,7 +54,7 @@ def _ratios(axes: Axes, file: Reader) -> None:
         ratio = file.read(f"crossings/{shape}/centreline/face_ratio")[..., 0]
         colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(faces)))
         for column, (k, colour, marker) in enumerate(zip(faces, colours, cycle(MARKERS), strict=False)):
-            label = f"k = {k}" if shape == "wedge" else None
+            label = f"k = {k}" if shape == "wedge" else f"_k = {k}, {shape}"
             look = {"color": colour, "linestyle": dashes, "marker": marker, "markersize": 3, "fillstyle": fill}
             axes.plot(opening, ratio[:, column], label=label, linewidth=0.8, **look)
     axes.axhline(1, color="k", linewidth=0.6)

@@ -73,7 +73,7 @@ def _differences(
         mean, low, high = (float(group[f"difference/{key}/{part}"]) for part in ("mean", "mean_low", "mean_high"))
         colour = f"C{names.index(name)}"
         bar = [[mean - low], [high - mean]]
-        axes.errorbar(mean, place, None, bar, fmt="o", color=colour, markersize=3, capsize=1.5)
+        axes.errorbar(mean, place, None, bar, fmt="o", color=colour, markersize=3, capsize=1.5, label=f"_{name}")
     axes.set_yticks(range(len(others)), others)
     axes.set(ylim=(len(others) - 0.5, -0.5))
     axes.set_title(MEASURES[key].split(",")[0].replace(" ", "\n", 1), fontsize=plt.rcParams["legend.fontsize"])

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline import verify
+from pipeline.provenance import read_provenance, result_files
 from pipeline.results import read_split
 from pipeline.store import reading
 from tests.conftest import Checkout, job_counts
@@ -178,7 +180,89 @@ def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
     for log in (other.folder / "logs").rglob("*.log"):
         assert f"code from {other.folder}\n" in log.read_text()
     assert hashes(other.folder) == hashes(smoke.folder)
-    assert len(hashes(other.folder)) == 22 + 2 * 13 + 4
+    assert len(hashes(other.folder)) == 22 + 3 * 13 + 4
+
+
+def test_every_figure_has_its_numbers(results):
+    pictures = sorted((results / "figures").rglob("*.png"))
+    assert len(pictures) == 13
+    for picture in pictures:
+        with open(picture.with_suffix(".csv"), newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        drawn = [row for row in rows if row["series"] and not row["kind"].endswith("axis")]
+        assert drawn, picture
+        columns = [key for key in rows[0] if key not in ("panel", "kind", "series", "part", "color", "text")]
+        assert all(np.isfinite(float(row[key])) for row in drawn for key in columns if row[key] not in ("", "inf"))
+
+
+def test_numbers_of_figures_are_those_of_the_results(results):
+    def rows_of(figure, kind, series):
+        with open(results / "figures" / f"{figure}.csv", newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if (row["kind"], row["series"]) == (kind, series)]
+
+    with reading(results / "interpolation/mnist5k/fc-100-20-10/igsm-all.h5") as file:
+        t, gamma = file.read("t"), file.read("gamma")
+        sigma, low = (file.read(name)[0, :, 0] for name in ("sigma", "low"))
+    bars = rows_of("bell/figure_12", "error bar", f"γ = {gamma[0]:g}")
+    assert [float(row["x"]) for row in bars] == t.tolist()
+    assert [float(row["y"]) for row in bars] == sigma.tolist()
+    # Drawn are lengths of bars, so that ends are a difference's rounding away.
+    assert [float(row["y_low"]) for row in bars] == pytest.approx(low, rel=1e-12)
+    with reading(results / "stability/mnist5k/fc-100-20-10/igsm-one.h5") as file:
+        noise, natural, name = file.read("sigma"), file.read_group("natural"), str(file.read("classes")[3])
+    band = [row for row in rows_of("bell/figure_09", "band", name) if row["panel"] == "1"]
+    assert [float(row["x"]) for row in band] == noise.tolist()
+    assert [float(row["y_high"]) for row in band] == natural["high"][0, :, 3].tolist()
+    with reading(
+        results / "norms.h5" if (results / "norms.h5").is_file() else next(results.glob("norms/*.h5"))
+    ) as file:
+        dimension = int(file.read("dimensions")[0])
+        density, edges = (file.read(f"{dimension}/ball/{part}") for part in ("density", "edges"))
+    with open(results / "figures/bell/figure_19.csv", newline="", encoding="utf-8") as file:
+        steps = [row for row in csv.DictReader(file) if row["kind"] == "steps" and row["panel"] == "2"]
+    assert [float(row["y"]) for row in steps] == density.tolist()
+    assert [float(row["x_low"]) for row in steps] == edges[:-1].tolist()
+
+
+def test_the_record_of_the_run_names_and_hashes_every_result(smoke, results):
+    found = read_provenance(smoke.folder)
+    assert found["run"]["outcome"] == "success"
+    assert found["config"]["path_kernel"]["run"]
+    # The copy that tests run is no repository.
+    assert found["code"]["commit"] is None
+    assert found["code"]["reason"]
+    known = found["results"]
+    assert list(known) == [path.as_posix() for path in result_files(smoke.folder)]
+    assert {name: entry["sha256"] for name, entry in known.items()} == hashes(smoke.folder)
+    for path in results.rglob("*.h5"):
+        entry = known[path.relative_to(smoke.folder).as_posix()]
+        with reading(path) as file:
+            assert entry["spec"] == hashlib.sha256(file.attribute("spec").encode()).hexdigest()
+            assert (entry["seed"] or 0) == file.attribute("seed")
+            assert file.attribute("script").endswith(entry["rule"])
+            assert entry["script"].startswith(file.attribute("script").removesuffix(f"/{entry['rule']}"))
+    assert verify.main(["--directory", str(smoke.folder)]) == 0
+
+
+def test_a_failed_run_and_one_of_a_part_leave_a_record_too(smoke, tmp_path):
+    copy = Checkout.copy_of(smoke, tmp_path / "checkout")
+    before = read_provenance(copy.folder)["results"]
+    figure, table = "results/figures/bell/figure_19", "results/tables/bell/table3.csv"
+    (copy.folder / table).unlink()
+    copy.edit("scripts/figures/norms.py", "drawing(style)", "drawing(1 / 0)")
+    run = copy.forked_snakemake(f"{figure}.png", table, "--cores", "1", *SMOKE)
+    assert run.returncode == 1, run.stdout
+    after = read_provenance(copy.folder)
+    assert after["run"]["outcome"] == "error"
+    gone = {f"{figure}.{kind}" for kind in ("png", "pdf", "csv")}
+    assert set(after["results"]) == set(before) - gone
+    assert after["results"][table]["sha256"] == before[table]["sha256"]
+    assert after["results"][table]["finished"] > before[table]["finished"]
+    unchanged = set(before) - gone - {table}
+    assert all(after["results"][name] == before[name] for name in unchanged)
+    written = (copy.folder / "results/provenance.json").stat().st_mtime_ns
+    assert copy.forked_snakemake(table, "--cores", "1", *SMOKE).returncode == 0
+    assert (copy.folder / "results/provenance.json").stat().st_mtime_ns == written, "nothing was done"
 
 
 def test_the_report_holds_the_figures_and_needs_no_network(smoke):

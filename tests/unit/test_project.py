@@ -2,10 +2,14 @@
 
 import ast
 import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+
+from pipeline.digest import imported_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
@@ -32,6 +36,36 @@ def test_conda_pins_equal_pip_pins(environment):
     hook = environment.with_suffix(".post-deploy.sh")
     for name, version in pins(hook.read_text().replace("--no-deps ", "\n")).items() if hook.exists() else ():
         assert requirements()[name] == version, name
+
+
+def rules() -> list[tuple[str, str, str]]:
+    """Environment and script of every rule, with its name."""
+    found = []
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            environment = re.search(r'conda:\s+"\.\./(envs/[\w.]+)"', rule)
+            script = re.search(r'script:\s+"\.\./(scripts/[\w/]+\.py)"', rule)
+            assert environment, rule
+            assert script, rule
+            found.append((environment[1], script[1], rule.split(":")[0]))
+    return found
+
+
+def test_conda_environments_hold_what_scripts_import():
+    made_of = packages_distributions()
+    needed: dict[str, set[str]] = {}
+    for environment, script, _ in rules():
+        modules = {name for path in imported_files(ROOT, ROOT / script) for name in imported_packages(path)}
+        foreign = modules - sys.stdlib_module_names - {"neighborhoods", "pipeline", "scripts", "snakemake"}
+        needed.setdefault(environment, set()).update(made_of[name][0].lower().replace("_", "-") for name in foreign)
+    # Only where a job computes on a GPU, which none that draws does.
+    needed["envs/figures.yaml"].discard("torch")
+    assert len(needed) == 2
+    for environment, packages in needed.items():
+        listed = (ROOT / environment).read_text()
+        hook = (ROOT / environment).with_suffix(".post-deploy.sh")
+        listed += hook.read_text().replace("--no-deps ", "\n") if hook.exists() else ""
+        assert packages <= {name.lower() for name in pins(listed)}, environment
 
 
 def test_constraints_agree_with_the_direct_pins():

@@ -1,0 +1,19 @@
+# Called by Snakemake at the end of every run that did something, in the process that ran the workflow.
+def record_provenance(outcome):
+    """Write results/provenance.json, whatever became of the run."""
+    from snakemake.io import IOFile
+
+    from pipeline.provenance import record
+
+    def made_by(path):
+        return workflow.persistence.metadata(IOFile(path))
+
+    record(Path.cwd(), ROOT, settings, made_by, outcome, sys.argv)
+
+
+onsuccess:
+    record_provenance("success")
+
+
+onerror:
+    record_provenance("error")
