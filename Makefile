@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-$(shell cat requirements/constraints.txt requirements/run.txt requirements/no-deps.txt | cksum | cut -d' ' -f1)
 TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirements/test.txt | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
+SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath $(PROFILE)),$(PROFILE))
 
 .DEFAULT_GOAL := help
 .PHONY: help run report dag docs test lint format

@@ -30,6 +30,7 @@ include: "rules/level_sets.smk"
 include: "rules/logit_figures.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
+include: "rules/cluster.smk"
 
 
 rule all:

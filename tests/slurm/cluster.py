@@ -110,8 +110,13 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables by which SLURM's commands find this cluster."""
-        return {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        """Variables by which SLURM's commands find this cluster.
+
+        Snakemake's executor takes most variables of SLURM from the `srun` that it starts inside a job, so that a
+        script of this name comes first and puts the configuration back.
+        """
+        path = os.environ.get("PATH", os.defpath)
+        return {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": f"{self.folder / 'bin'}{os.pathsep}{path}"}
 
     def start(self, cpus: int | None = None, memory_mb: int | None = None) -> None:
         """Start the daemons and wait until both nodes are idle.
@@ -125,7 +130,7 @@ class Cluster:
         """
         if absent := missing():
             raise RuntimeError(f"SLURM is not installed (no {', '.join(absent)})")
-        for name in ("state", "gpus", *(f"spool.{node}" for node in NODES)):
+        for name in ("bin", "state", "gpus", *(f"spool.{node}" for node in NODES)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         # munged insists on a way to its socket that others may go.
         self.folder.chmod(0o755)
@@ -180,6 +185,9 @@ class Cluster:
         gpus = self._stand_ins()
         lines = [f"NodeName={node} Name=gpu File={gpu}" for node in NODES for gpu in gpus]
         (self.folder / "gres.conf").write_text("\n".join(lines) + "\n")
+        srun = self.folder / "bin" / "srun"
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {program("srun")} "$@"\n')
+        srun.chmod(0o755)
         # Where cgroups are, SLURM would look for them even if nothing uses them.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
 
