@@ -166,9 +166,7 @@ def device_kind(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
-def gpus_of_a_job(
-    setting: str, cluster: bool = False, find_gpus: Callable[[], Sequence[str]] = visible_gpus
-) -> int:
+def gpus_of_a_job(setting: str, cluster: bool = False, find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> int:
     """How many GPUs a job that can use one should ask the scheduler for: none where 'auto' means the CPU.
 
     Args:

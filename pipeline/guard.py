@@ -16,6 +16,7 @@ start, and Snakemake would record what they compute as made with the settings th
 import hashlib
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -67,10 +68,10 @@ def take_over(settings: Mapping[str, Any]) -> None:
     Args:
         settings: the resolved configuration.
     """
-    os.environ[RUN] = f"{uuid.uuid4().hex} {_digest(settings)}"
+    os.environ[RUN] = f"{uuid.uuid4().hex}-{_digest(settings)}"
     RUN_FILE.parent.mkdir(exist_ok=True)
     temporary = RUN_FILE.with_name(f"{RUN_FILE.name}.{os.getpid()}.tmp")
-    temporary.write_text(os.environ[RUN], encoding="utf-8")
+    temporary.write_text(f"{os.environ[RUN]}\n{socket.gethostname()}\n", encoding="utf-8")
     temporary.replace(RUN_FILE)
 
 
@@ -81,8 +82,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         settings: the resolved configuration.
     """
     name = os.environ.get(RUN)
-    if name and name.split()[-1] != _digest(settings):
-        raise ChangedSettingsError("the configuration has changed since this job was submitted: start the workflow again")
+    if name and name.split("-")[-1] != _digest(settings):
+        raise ChangedSettingsError("the configuration has changed since this job was submitted: start again")
 
 
 def _digest(settings: Mapping[str, Any]) -> str:
@@ -95,10 +96,18 @@ def replaced() -> bool:
     if not name:
         return False
     try:
-        return RUN_FILE.read_text(encoding="utf-8") != name
+        return RUN_FILE.read_text(encoding="utf-8").partition("\n")[0] != name
     except OSError:
         # Whoever removed Snakemake's folder has forgotten all runs.
         return True
+
+
+def host_of_last_run(folder: Path) -> str | None:
+    """The machine that the last run in a folder was started on; None if that is not known."""
+    try:
+        return (folder / RUN_FILE).read_text(encoding="utf-8").split("\n")[1] or None
+    except (OSError, IndexError):
+        return None
 
 
 def obsolete() -> str | None:

@@ -207,7 +207,12 @@ class Cluster:
         key.unlink(missing_ok=True)
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(128))
-        places = {"socket": "munge.socket", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "munge.seed"}
+        places = {
+            "socket": "munge.socket",
+            "pid-file": "munged.pid",
+            "log-file": "munged.log",
+            "seed-file": "munge.seed",
+        }
         options = [f"--{option}={self.folder / name}" for option, name in places.items()]
         self._daemon("munged", "--foreground", "--force", f"--key-file={key}", *options)
         wait_for((self.folder / "munge.socket").exists, "munge's socket")

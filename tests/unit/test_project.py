@@ -18,7 +18,7 @@ def pins(text: str) -> dict[str, str]:
 def requirements() -> dict[str, str]:
     return {
         name: version
-        for file in ("run.txt", "no-deps.txt", "test.txt", "slurm.txt")
+        for file in ("run.txt", "no-deps.txt", "test.txt", "slurm.txt", "cluster-generic.txt")
         for name, version in pins((ROOT / "requirements" / file).read_text()).items()
     }
 
@@ -96,7 +96,7 @@ def test_every_rule_decides_reruns_by_a_spec():
 
 
 def test_the_profile_leaves_the_code_trigger_out():
-    for profile in ("default", "slurm"):
+    for profile in ("default", "slurm", "cluster-generic"):
         settings = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
         assert settings["rerun-triggers"] == ["mtime", "params", "input", "software-env"]
         assert settings["rerun-incomplete"] is True
