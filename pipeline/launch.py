@@ -37,9 +37,6 @@ def main(arguments: Sequence[str]) -> int:
     folder = working_folder(arguments)
     # Listed before the processes are: a lock that a run takes from now on is never in this list.
     held = locks(folder)
-    if users := _wait_for_orphans(folder):
-        names = ", ".join(str(process.pid) for process in users)
-        return _refuse(f"another run of this workflow works in {folder} (process {names}); wait for it or end it")
     cluster = bool(held) and on_cluster(arguments, folder)
     submitted = slurm.jobs_of(folder) if cluster else []
     if submitted:
@@ -47,6 +44,9 @@ def main(arguments: Sequence[str]) -> int:
             f"SLURM still has jobs of a killed run in {folder} ({', '.join(submitted)}): wait, and what they compute "
             f"is used, or end them with `scancel {' '.join(submitted)}`"
         )
+    if users := _wait_for_orphans(folder):
+        names = ", ".join(str(process.pid) for process in users)
+        return _refuse(f"another run of this workflow works in {folder} (process {names}); wait for it or end it")
     elsewhere = cluster and guard.host_of_last_run(folder) not in (None, socket.gethostname())
     if submitted is None or elsewhere:
         unseen = f"processes of {guard.host_of_last_run(folder)}" if elsewhere else "jobs of a cluster"
