@@ -41,8 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     submitted = slurm.jobs_of(folder) if cluster else []
     if submitted:
         return _refuse(
-            f"SLURM still has jobs of a killed run in {folder} ({', '.join(submitted)}): wait, and what they compute "
-            f"is used, or end them with `scancel {' '.join(submitted)}`"
+            f"SLURM has jobs of another run in {folder} ({', '.join(submitted)}): wait, and what they compute is used; "
+            f"if that run was killed, `scancel {' '.join(submitted)}` ends them"
         )
     if users := _wait_for_orphans(folder):
         names = ", ".join(str(process.pid) for process in users)

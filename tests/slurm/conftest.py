@@ -33,10 +33,12 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def run_on_slurm(slurm: Cluster):
-    """Runs `pipeline.launch` with a profile of this checkout, with stdout and stderr as one text."""
+    """Starts the workflow with a profile of a checkout; stdout and stderr are one text."""
 
-    def start(checkout: Path, *arguments: str, profile: str = "slurm") -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pipeline.launch", *profile_arguments(checkout, profile), *arguments]
+    def start(
+        checkout: Path, *arguments: str, profile: str = "slurm", module: str = "pipeline.launch"
+    ) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", module, *profile_arguments(checkout, profile), *arguments]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COV_CORE")}
         return subprocess.Popen(
             command, cwd=checkout, env=environment | slurm.environment, text=True,
@@ -47,10 +49,7 @@ def run_on_slurm(slurm: Cluster):
 
 
 def profile_arguments(checkout: Path, profile: str) -> list[str]:
-    """A profile of a checkout, with waits for a machine that nobody shares.
-
-    Arguments after these could be taken for more values of the last one, which therefore takes one only.
-    """
+    """A profile of a checkout, with the short waits that one machine allows."""
     waits = {"slurm": ["--slurm-init-seconds-before-status-checks", "2"]}.get(profile, [])
     place = ["--workflow-profile", "none", "--profile", str(checkout / "profiles" / profile)]
     return [*place, *waits, "--latency-wait", "10"]

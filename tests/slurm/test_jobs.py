@@ -89,13 +89,15 @@ def test_a_job_of_a_killed_run_does_not_replace_a_newer_result(checkout: Checkou
     # The job is SLURM's: it lives on, and a new run is told so.
     refused, _ = run_on_slurm(folder, *arguments, "--config", "seed=2", "--", target).communicate(timeout=60)
     job = slurm.command("squeue", "--noheader", "--format=%i")
-    assert f"SLURM still has jobs of a killed run in {folder} ({job})" in refused
+    assert f"SLURM has jobs of another run in {folder} ({job})" in refused
 
-    # Someone takes the lock away by hand and starts again with another seed.
+    # Someone who knows better takes the lock away and starts Snakemake itself, with another seed.
     checkout.snakemake("--unlock", "--configfile", "config/smoke.yaml")
-    new = run_on_slurm(folder, *arguments, "--config", "seed=2", "--", target)
+    new = run_on_slurm(folder, *arguments, "--config", "seed=2", "--", target, module="snakemake")
     wait_for(lambda: len(list(folder.glob("started-*"))) == 2, "the new job", 120)
-    new_go = next(path.name for path in folder.glob("started-*") if path.name[8:] != old_go[3:]).replace("started", "go")
+    new_go = next(path.name for path in folder.glob("started-*") if path.name[8:] != old_go[3:]).replace(
+        "started", "go"
+    )
     (folder / new_go).touch()
     finished(new)
     published = (folder / target).read_bytes()
