@@ -153,3 +153,14 @@ def test_the_generic_profile_submits_asks_and_retries(tmp_path: Path, probe, slu
     assert "Trying to restart job" in text
     assert len(json.loads((tmp_path / "gpu" / "0.json").read_text())["gpus"]) == 1
     assert json.loads((tmp_path / "plain" / "0.json").read_text())["gpus"] == []
+
+
+def test_gpus_can_be_asked_for_by_gres(tmp_path: Path, probe, slurm: Cluster):
+    options = ("--default-resources", "gpu_gres=gpu:1", "mem_mb=500", "runtime=5")
+    output(probe("jobs=1", "gpu_jobs=2", "seconds=3", options=options))
+    seen = [json.loads(path.read_text())["gpus"] for path in (tmp_path / "gpu").iterdir()]
+    assert [len(gpus) for gpus in seen] == [1, 1]
+    assert json.loads((tmp_path / "plain" / "0.json").read_text())["gpus"] == []
+    # What was asked for stands in the same column either way; only `--gpus` counts GPUs of the whole job.
+    asked = slurm.command("squeue", "--states=all", "--noheader", "--Format=tres-per-node:20,tres-per-job:20")
+    assert [line.split() for line in asked.splitlines()].count(["gres:gpu:1", "N/A"]) >= 2
