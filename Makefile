@@ -8,14 +8,14 @@ ARGS ?=
 BIN := $(VENV)/bin
 # The stamp's name holds what was installed: an environment is used again until the requirements change.
 RUN_STAMP := $(VENV)/.run-$(shell cat requirements/constraints.txt requirements/run.txt requirements/no-deps.txt | cksum | cut -d' ' -f1)
-TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirements/test.txt | cksum | cut -d' ' -f1)
+TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirements/test.txt requirements/slurm.txt requirements/cluster-generic.txt | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
+SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath $(PROFILE)),$(PROFILE))
 # Equal while nothing has changed that the report shows.
 REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run report verify dag docs test lint format
+.PHONY: help run report verify dag docs test slurm lint format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -45,6 +45,9 @@ docs: $(RUN_STAMP) ## write docs/configuration.md from the schema
 test: $(TEST_STAMP) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
 
+slurm: $(TEST_STAMP) ## run the long tests on a real SLURM, where its packages are installed
+	$(BIN)/python -m pytest --no-cov --capture no tests/slurm/full.py $(ARGS)
+
 lint: $(TEST_STAMP) ## check style, types and rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -69,6 +72,6 @@ $(RUN_STAMP): | $(BIN)/python
 	@touch $@
 
 $(TEST_STAMP): $(RUN_STAMP)
-	$(PIP) --constraint requirements/constraints.txt --requirement requirements/test.txt
+	$(PIP) --constraint requirements/constraints.txt --requirement requirements/test.txt --requirement requirements/slurm.txt --requirement requirements/cluster-generic.txt
 	@rm -f $(VENV)/.test-*
 	@touch $@

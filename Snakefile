@@ -31,6 +31,7 @@ include: "rules/logit_figures.smk"
 include: "rules/tables.smk"
 include: "rules/claims.smk"
 include: "rules/provenance.smk"
+include: "rules/cluster.smk"
 
 
 rule all:

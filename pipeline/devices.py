@@ -52,11 +52,13 @@ def candidates(find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> tuple[l
     """GPUs this process may use, and whether a scheduler has already set them aside for it.
 
     CUDA_VISIBLE_DEVICES counts as a scheduler's choice inside a SLURM job, or when it names one GPU. As for
-    CUDA, its list ends before the first entry that is no GPU, such as -1 or SLURM's NoDevFiles.
+    CUDA, its list ends before the first entry that is no GPU, such as -1 or SLURM's NoDevFiles. SLURM does not set it
+    for a job that asked for no GPU: the node's GPUs are then those of other jobs.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
-        return list(find_gpus()), False
+        in_slurm = "SLURM_JOB_ID" in os.environ
+        return [] if in_slurm else list(find_gpus()), in_slurm
     names = (name.strip() for name in given.split(","))
     listed = list(itertools.takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, names))
     return listed, "SLURM_JOB_ID" in os.environ or len(listed) == 1
@@ -164,14 +166,18 @@ def device_kind(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
-def gpus_of_a_job(setting: str, find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> int:
+def gpus_of_a_job(setting: str, cluster: bool = False, find_gpus: Callable[[], Sequence[str]] = visible_gpus) -> int:
     """How many GPUs a job that can use one should ask the scheduler for: none where 'auto' means the CPU.
 
-    A cluster's profile overrides it, since the machine that submits says nothing about the nodes.
+    Args:
+        setting: as for `choose_device`.
+        cluster: whether jobs run on other machines. This one says nothing about those, so that 'auto' asks for a GPU;
+            'cpu' is for clusters without.
+        find_gpus: lists the machine's GPUs.
     """
-    if setting == "cpu" or (setting == "auto" and not (candidates(find_gpus)[0] and find_gpus())):
+    if setting == "cpu":
         return 0
-    return 1
+    return int(cluster or setting != "auto" or bool(candidates(find_gpus)[0] and find_gpus()))
 
 
 def halve_on_out_of_memory(function: Callable[..., Result], batch_size: int, minimum: int = 1) -> Result:

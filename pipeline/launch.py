@@ -1,14 +1,15 @@
 """Start Snakemake, and recover by itself from a run that was killed: `python -m pipeline.launch [arguments]`.
 
 A killed Snakemake leaves its lock behind, and the next one would refuse to work. The lock is removed here,
-but only when no process of this workflow works in the folder, and never for runs on a cluster, whose jobs
-this machine cannot see.
+but only when no process of this workflow works in the folder, and for runs on a cluster, whose jobs
+this machine cannot see, only when SLURM says that it has none of this folder.
 """
 
 import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from pathlib import Path
 import platformdirs
 import psutil
 import yaml
+
+from pipeline import guard, slurm
 
 ORPHANS_END_S = 10.0
 PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.ya?ml")
@@ -34,13 +37,21 @@ def main(arguments: Sequence[str]) -> int:
     folder = working_folder(arguments)
     # Listed before the processes are: a lock that a run takes from now on is never in this list.
     held = locks(folder)
+    cluster = bool(held) and on_cluster(arguments, folder)
+    submitted = slurm.jobs_of(folder) if cluster else []
+    if submitted:
+        return _refuse(
+            f"SLURM has jobs of another run in {folder} ({', '.join(submitted)}): wait, and what they compute is used; "
+            f"if that run was killed, `scancel {' '.join(submitted)}` ends them"
+        )
     if users := _wait_for_orphans(folder):
         names = ", ".join(str(process.pid) for process in users)
         return _refuse(f"another run of this workflow works in {folder} (process {names}); wait for it or end it")
-    if held and on_cluster(arguments, folder):
+    elsewhere = cluster and guard.host_of_last_run(folder) not in (None, socket.gethostname())
+    if submitted is None or elsewhere:
+        unseen = f"processes of {guard.host_of_last_run(folder)}" if elsewhere else "jobs of a cluster"
         print(
-            f"{folder} is locked; jobs of a cluster cannot be seen from here: when none is left, "
-            "run `snakemake --unlock`",
+            f"{folder} is locked; {unseen} cannot be seen from here: when none is left, run `snakemake --unlock`",
             file=sys.stderr,
         )
     elif held:

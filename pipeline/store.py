@@ -188,7 +188,7 @@ def publishing(path: Path) -> Iterator[Path]:
 
     Raises:
         StoreError: the disk is full or the folder cannot be written, or the workflow that started this
-            process is gone (then an older result must not replace a newer one).
+            process is gone or replaced (then an older result must not replace a newer one).
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -196,8 +196,8 @@ def publishing(path: Path) -> Iterator[Path]:
         for stale in path.parent.glob(f".{path.name}.*.tmp"):
             stale.unlink(missing_ok=True)
         yield temporary
-        if guard.orphaned():
-            raise StoreError(f"{path}: not published, because the workflow that started this job has ended")
+        if reason := guard.obsolete():
+            raise StoreError(f"{path}: not published, because {reason}")
         _flush(temporary)
         os.replace(temporary, path)
     except OSError as error:

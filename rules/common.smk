@@ -1,4 +1,5 @@
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -69,13 +70,27 @@ from pipeline.specs import (
     table_spec,
 )
 
-guard.announce(ROOT)
+guard.announce(ROOT, main=workflow.is_main_process)
+
+
+# Handed to jobs also where a scheduler does not pass on the environment.
+envvars:
+    guard.RUN,
+
+
 parsed_code.keep_in(Path(".snakemake", "parsed_code").absolute())
 
 try:
     settings = resolve(config)
+    guard.check_settings(settings)
 except ConfigError as error:
     raise WorkflowError(*error.lines)
+except guard.ChangedSettingsError as error:
+    raise WorkflowError(str(error))
+
+
+onstart:
+    guard.take_over(settings)
 
 
 wildcard_constraints:
@@ -120,8 +135,19 @@ def photo_folder(wildcards, input):
     return settings["datasets"][wildcards.dataset]["folder"]
 
 
-# Jobs that can use a GPU ask for one where there is one; else they share the cores. Resources rerun nothing.
-GPUS = gpus_of_a_job(settings["device"])
+def on_cluster():
+    # Known only when jobs are, as Snakemake picks its executor after it has read the rules.
+    return workflow.remote_exec or workflow.non_local_exec
+
+
+@cache
+def gpus_to_ask_for(cluster):
+    return gpus_of_a_job(settings["device"], cluster)
+
+
+def GPUS(wildcards):
+    """Jobs that can use a GPU ask for one where there is one; else they share the cores. Resources rerun nothing."""
+    return gpus_to_ask_for(on_cluster())
 
 
 # Times of attack jobs: results of their rule, which a table shows.

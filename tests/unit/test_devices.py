@@ -71,6 +71,8 @@ def test_a_killed_job_frees_its_gpu(tmp_path):
         ({"CUDA_VISIBLE_DEVICES": "3,4"}, (["3", "4"], False)),
         ({"CUDA_VISIBLE_DEVICES": "3,4", "SLURM_JOB_ID": "9"}, (["3", "4"], True)),
         ({"CUDA_VISIBLE_DEVICES": "NoDevFiles", "SLURM_JOB_ID": "9"}, ([], True)),
+        # A job that asked SLURM for none may sit on a node that has some.
+        ({"SLURM_JOB_ID": "9"}, ([], True)),
         ({"CUDA_VISIBLE_DEVICES": "0,1,-1,2"}, (["0", "1"], False)),
         ({"CUDA_VISIBLE_DEVICES": "GPU-8a, MIG-GPU-8a/1/0"}, (["GPU-8a", "MIG-GPU-8a/1/0"], False)),
     ],
@@ -151,17 +153,22 @@ def test_a_variable_alone_makes_no_gpu(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with choose_device("auto", tmp_path, find_gpus=list) as device:
         assert device == "cpu"
-    assert gpus_of_a_job("auto", list) == 0
+    assert gpus_of_a_job("auto", find_gpus=list) == 0
     # Who insists knows of a GPU that was not found.
     with choose_device("cuda", tmp_path, find_gpus=list) as device:
         assert device == "cuda"
 
 
 def test_jobs_ask_for_a_gpu_where_there_is_one():
-    assert gpus_of_a_job("auto", list) == 0
-    assert gpus_of_a_job("auto", lambda: ["0"]) == 1
-    assert gpus_of_a_job("cpu", lambda: ["0"]) == 0
-    assert gpus_of_a_job("cuda", list) == 1
+    assert gpus_of_a_job("auto", find_gpus=list) == 0
+    assert gpus_of_a_job("auto", find_gpus=lambda: ["0"]) == 1
+    assert gpus_of_a_job("cpu", find_gpus=lambda: ["0"]) == 0
+    assert gpus_of_a_job("cuda", find_gpus=list) == 1
+
+
+def test_jobs_of_a_cluster_ask_for_a_gpu_that_is_not_here():
+    assert gpus_of_a_job("auto", cluster=True, find_gpus=list) == 1
+    assert gpus_of_a_job("cpu", cluster=True, find_gpus=list) == 0
 
 
 def test_gpus_are_listed_by_the_driver(monkeypatch, tmp_path):

@@ -37,6 +37,12 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch) -> None:
+    """A machine that may have SLURM, but none that answers."""
+    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+
+
 def launch(folder: Path, *arguments: str, start_new_session: bool = False) -> subprocess.Popen:
     command = [sys.executable, "-m", "pipeline.launch", "--cores", "1", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -256,6 +262,46 @@ def test_a_cluster_run_keeps_its_lock(project):
     run = launch(project, "--executor", "dryrun", "--dry-run", "--nolock")
     text, _ = run.communicate(timeout=60)
     assert "snakemake --unlock" in text
+    assert lock.exists()
+
+
+def squeue(folder: Path, monkeypatch, *rows: tuple[str, str]) -> None:
+    """Put a `squeue` first that lists jobs with their logs, in columns as SLURM's."""
+    (folder / "bin").mkdir(exist_ok=True)
+    program = folder / "bin" / "squeue"
+    program.write_text("#!/bin/sh\ncat <<END\n" + "".join(f"{job:64}{log:4096}\n" for job, log in rows) + "END\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_jobs_that_slurm_still_has_are_named(tmp_path, no_run, capsys, monkeypatch):
+    lock = stale_lock(tmp_path)
+    ours = f"{tmp_path}/.snakemake/slurm_logs/rule_train/%A_%a.log"
+    squeue(tmp_path, monkeypatch, ("7_[2-9]", ours), ("8", f"{tmp_path}2/.snakemake/a.log"), ("9", ours), ("10", ""))
+    assert main(["-d", str(tmp_path), "--executor", "slurm"]) == 1
+    text = capsys.readouterr().err
+    assert "(7_[2-9], 9)" in text
+    assert "scancel 7_[2-9] 9`" in text
+    assert not no_run
+    assert lock.exists()
+    # A run on this machine does not ask.
+    assert main(["-d", str(tmp_path)]) == 0
+
+
+def test_a_lock_is_removed_when_slurm_has_no_job_of_the_folder(tmp_path, no_run, capsys, monkeypatch):
+    lock = stale_lock(tmp_path)
+    squeue(tmp_path, monkeypatch, ("8", "/elsewhere/.snakemake/slurm_logs/rule_train/8.log"))
+    assert main(["-d", str(tmp_path), "--executor", "slurm"]) == 0
+    assert "removed the stale lock" in capsys.readouterr().err
+    assert not lock.exists()
+
+
+def test_a_lock_taken_on_another_machine_stays(tmp_path, no_run, capsys, monkeypatch):
+    lock = stale_lock(tmp_path)
+    squeue(tmp_path, monkeypatch)
+    (tmp_path / ".snakemake" / "run").write_text("name-digest\nlogin7\n")
+    assert main(["-d", str(tmp_path), "--executor", "slurm"]) == 0
+    assert "processes of login7 cannot be seen" in capsys.readouterr().err
     assert lock.exists()
 
 

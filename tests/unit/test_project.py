@@ -22,7 +22,7 @@ def pins(text: str) -> dict[str, str]:
 def requirements() -> dict[str, str]:
     return {
         name: version
-        for file in ("run.txt", "no-deps.txt", "test.txt", "slurm.txt")
+        for file in ("run.txt", "no-deps.txt", "test.txt", "slurm.txt", "cluster-generic.txt")
         for name, version in pins((ROOT / "requirements" / file).read_text()).items()
     }
 
@@ -129,8 +129,23 @@ def test_every_rule_decides_reruns_by_a_spec():
             assert "conda:" in rule
 
 
+def test_every_rule_that_can_use_a_gpu_asks_for_one():
+    rules = [
+        rule
+        for path in (ROOT / "rules").glob("*.smk")
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]
+    ]
+    with_device = [rule for rule in rules if "device=configured_device" in rule]
+    assert with_device
+    for rule in rules:
+        assert ("gpu=GPUS" in rule) == (rule in with_device), rule.split(":")[0]
+    # Profiles name no rule, so that none can be forgotten there.
+    for profile in (ROOT / "profiles").glob("*/config.yaml"):
+        assert "set-resources" not in yaml.safe_load(profile.read_text()), profile
+
+
 def test_the_profile_leaves_the_code_trigger_out():
-    for profile in ("default", "slurm"):
+    for profile in ("default", "slurm", "cluster-generic"):
         settings = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
         assert settings["rerun-triggers"] == ["mtime", "params", "input", "software-env"]
         assert settings["rerun-incomplete"] is True
