@@ -1,0 +1,106 @@
+"""A clock that was moved: nothing stale is kept, and nothing is made again that is right."""
+
+import os
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+
+from tests.conftest import job_counts
+from tests.faults.branch import Branch
+from tests.faults.kills import unexplained
+
+YEAR_S = 365 * 24 * 3600
+PERSISTENCE = "results/persistence/mnist5k/fc10-4/lbfgs.h5"
+LIBRARY = next(
+    (path for folder in (os.environ.get("FAKETIME", ""), "/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/faketime")
+     if folder and (path := Path(folder) / "libfaketimeMT.so.1").exists()),
+    None,
+)  # fmt: skip
+
+
+def jobs(branch: Branch, *arguments: str, **options) -> dict[str, int]:
+    """Jobs that a dry run would make."""
+    status, printed = branch.run("--dry-run", *arguments, **options)
+    assert status == 0, printed
+    return job_counts(printed)
+
+
+def age(path: Path, years: float) -> None:
+    moment = time.time() + years * YEAR_S
+    os.utime(path, (moment, moment))
+
+
+@pytest.mark.parametrize("pattern", ["past", "future", pytest.param("mixed", marks=pytest.mark.long)])
+def test_moved_times_of_results_rerun_nothing(branch, pattern):
+    if pattern == "future":
+        pytest.skip("with `mixed`")
+    files = sorted(path for path in branch.folder.rglob("*") if path.is_file())
+    for number, path in enumerate(files):
+        age(path, {"past": -20, "future": 20, "mixed": (-20, 20, 0)[number % 3]}[pattern])
+    assert jobs(branch) == {}
+    # What changed is seen all the same.
+    assert jobs(branch, overlay="persistence: {gamma: 0.8}") == {
+        "measure_natural": 1,
+        "bracket_persistence": 1,
+        "draw_persistence_histogram": 1,
+        "tabulate_persistence": 1,
+    }
+
+
+@pytest.mark.long
+def test_inputs_of_the_future_are_used_as_they_are(undisturbed, branch):
+    """A network shares its folder with a machine whose clock is ahead: what is made from its files is older than they."""
+    for name in ("data/mnist5k.h5", "models/mnist5k/fc10-4.h5", "attacks/mnist5k/fc10-4/lbfgs.h5"):
+        age(branch.folder / "results" / name, 1)
+    (branch.folder / PERSISTENCE).unlink()
+    status, printed = branch.run()
+    assert status == 0, printed
+    assert branch.hashes() == undisturbed.hashes()
+    assert jobs(branch) == {}
+
+
+@pytest.mark.long
+@pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime; FAKETIME may name its folder")
+@pytest.mark.parametrize("jump", ["-2y", "+2y"])
+def test_a_clock_that_jumps_between_jobs_changes_nothing(undisturbed, branch, jump):
+    for name in ("attacks/mnist5k/fc10-4/lbfgs.h5", "logits/faults/teachers/standard-s0.h5"):
+        (branch.folder / "results" / name).unlink()
+    moved = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": jump, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    status, printed = branch.run("results/attacks/mnist5k/fc10-4/lbfgs.h5", environment=moved)
+    assert status == 0, printed
+    assert unexplained(printed) == []
+    status, printed = branch.run()
+    assert status == 0, printed
+    assert branch.hashes() == undisturbed.hashes()
+    assert branch.leftovers() == []
+    assert jobs(branch) == {}
+
+
+@pytest.mark.long
+def test_an_own_file_replaced_by_an_older_one_counts(branch, tmp_path):
+    """As one that is copied with its times, or made while the clock was behind."""
+    import numpy as np
+
+    def write(seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        with h5py.File(tmp_path / "own.h5", "w") as file:
+            for split in ("train", "test"):
+                file[f"x_{split}"] = generator.integers(0, 256, (40, 1, 4, 4), dtype=np.uint8)
+                file[f"y_{split}"] = np.arange(40) % 4
+
+    overlay = f"datasets: {{own: {{source: hdf5, file: {tmp_path / 'own.h5'}}}}}"
+    target = "results/data/own.h5"
+    write(0)
+    status, printed = branch.run(target, overlay=overlay)
+    assert status == 0, printed
+    before = (branch.folder / target).read_bytes()
+    write(1)
+    age(tmp_path / "own.h5", -1)
+    status, printed = branch.run(target, overlay=overlay)
+    assert status == 0, printed
+    assert (branch.folder / target).read_bytes() != before
+    # A touch is no change.
+    age(tmp_path / "own.h5", 1)
+    assert jobs(branch, target, overlay=overlay) == {}
