@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run report dag docs test lint format
+.PHONY: help run report dag docs test faults lint format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -38,6 +38,10 @@ docs: $(RUN_STAMP) ## write docs/configuration.md from the schema
 
 test: $(TEST_STAMP) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
+
+faults: $(TEST_STAMP) ## kill, fill, damage and move whatever can be, and compare every byte (KILLS: 50)
+	$(BIN)/python -m pytest --no-cov tests/faults -m "long or not long"
+	$(BIN)/python -m tests.faults.kills --kills $(or $(KILLS),50)
 
 lint: $(TEST_STAMP) ## check style, types and rules
 	$(BIN)/ruff check .

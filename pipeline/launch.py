@@ -20,6 +20,8 @@ import psutil
 import yaml
 from filelock import FileLock, Timeout
 
+from pipeline.records import mark_unrecorded
+
 ORPHANS_END_S = 10.0
 ENGINE = "pipeline.engine"
 KILLED_JOB = re.compile(r"/tmp\w+\.(\S+\.py)' died with <Signals\.(SIG\w+)")
@@ -77,6 +79,8 @@ def _run_in(folder: Path, arguments: Sequence[str]) -> int:
         except OSError as error:
             return _refuse(f"the stale lock of a killed run in {folder} cannot be removed: {error}")
         print(f"removed the stale lock that a killed run left in {folder}", file=sys.stderr)
+    for name in mark_unrecorded(folder):
+        print(f"{name}: what Snakemake noted of it is damaged, so it is made again", file=sys.stderr)
     begin = time.time()
     status = _run([sys.executable, "-m", ENGINE, *arguments])
     for sentence in aftermath(status, folder, begin):

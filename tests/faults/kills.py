@@ -64,6 +64,8 @@ def trial(folder: Path, seed: int, undisturbed: dict[str, str], span_s: float, k
             hit = _kill(branch, process, victim, signal_sent, moment)
             outcome.kills[f"{victim} {signal_sent.name}" if hit else "ended before"] += 1
             process.wait(LIMIT_S)
+            if not hit:
+                break
             outcome.longest_s = max(outcome.longest_s, time.monotonic() - begin)
         except (subprocess.TimeoutExpired, TimeoutError):
             outcome.wrong.append(f"seed {seed}, kill {number + 1} ({victim}, {signal_sent.name}): it hangs")
