@@ -21,8 +21,14 @@ FIGURE = "results/figures/faults/histogram.png"
 TABLE = "results/tables/faults/table.csv"
 OUTPUTS = "results/logits/faults/outputs/standard.h5"
 TEACHER = "results/logits/faults/teachers/standard-s0.h5"
-TARGETS = (FIGURE, TABLE, OUTPUTS)
-FILES = 10
+PERSISTENCE = "results/persistence/mnist5k/fc10-4/lbfgs.h5"
+NATURAL = "results/natural/mnist5k/fc10-4/4.h5"
+ATTACK = "results/attacks/mnist5k/fc10-4/lbfgs.h5"
+MODEL = "results/models/mnist5k/fc10-4.h5"
+DATA = "results/data/mnist5k.h5"
+# As in `rule all` results are asked for by themselves, too, whether another one needs them or not.
+TARGETS = (DATA, MODEL, NATURAL, ATTACK, PERSISTENCE, FIGURE, TABLE, TEACHER, OUTPUTS)
+FILES = 10  # The figure has two.
 LIMIT_S = 300.0
 
 Found = TypeVar("Found")
@@ -41,6 +47,7 @@ class Branch:
         self,
         *targets: str,
         cores: int = 2,
+        options: tuple[str, ...] = (),
         overlay: str = "",
         prefix: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
@@ -51,6 +58,7 @@ class Branch:
 
         Args:
             targets: files to make; all of the branch if none is named.
+            options: of Snakemake.
             overlay: configuration beside the branch's own, as YAML.
             prefix: a command that runs the launcher.
             environment: variables beside the present ones.
@@ -63,7 +71,7 @@ class Branch:
             files.append(str(self.folder / "overlay.yaml"))
         command = [*prefix, sys.executable, "-m", "pipeline.launch"]
         command += ["--workflow-profile", str(ROOT / "profiles/default"), "--cores", str(cores)]
-        command += ["--directory", str(self.folder), "--configfile", *files, "--", *(targets or TARGETS)]
+        command += [*options, "--directory", str(self.folder), "--configfile", *files, "--", *(targets or TARGETS)]
         variables = {key: value for key, value in os.environ.items() if not key.startswith("COV_CORE")}
         variables |= {"PYTHONPATH": str(INJECTED)} if fault else {}
         variables |= {f"FAULT_{key.upper()}": value for key, value in fault.items()}
@@ -78,10 +86,10 @@ class Branch:
                 start_new_session=True,
             )
 
-    def run(self, *targets: str, **options: object) -> tuple[int, str]:
+    def run(self, *targets: str, **settings: object) -> tuple[int, str]:
         """Exit status of a whole run, and what it printed."""
         # A file would meet the limits that tests set on the size of files.
-        process = self.start(*targets, piped=True, **options)  # type: ignore[arg-type]
+        process = self.start(*targets, piped=True, **settings)  # type: ignore[arg-type]
         try:
             printed = process.communicate(timeout=LIMIT_S)[0].decode(errors="replace")
         finally:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.branch import FIGURE, OUTPUTS, TABLE
+from tests.faults.branch import ATTACK, DATA, FIGURE, MODEL, NATURAL, OUTPUTS, PERSISTENCE, TABLE, TEACHER
 from tests.faults.kills import unexplained
 
 # Each kind of file and a result that is made from it.
 READERS = {
-    "results/data/mnist5k.h5": "results/models/mnist5k/fc10-4.h5",
-    "results/models/mnist5k/fc10-4.h5": "results/attacks/mnist5k/fc10-4/lbfgs.h5",
-    "results/natural/mnist5k/fc10-4/4.h5": "results/persistence/mnist5k/fc10-4/lbfgs.h5",
-    "results/attacks/mnist5k/fc10-4/lbfgs.h5": TABLE,
-    "results/persistence/mnist5k/fc10-4/lbfgs.h5": FIGURE,
-    "results/logits/faults/teachers/standard-s0.h5": OUTPUTS,
+    DATA: MODEL,
+    MODEL: ATTACK,
+    NATURAL: PERSISTENCE,
+    ATTACK: TABLE,
+    PERSISTENCE: FIGURE,
+    TEACHER: OUTPUTS,
 }
 
 
@@ -46,7 +46,7 @@ def damage(path: Path, how) -> None:
 
 
 CASES = [(path, how) for path in READERS for how in (cut, flipped, zeroed, empty)]
-IN_CI = ("results/attacks/mnist5k/fc10-4/lbfgs.h5", flipped)
+IN_CI = (ATTACK, flipped)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ import subprocess
 
 import pytest
 
-from tests.faults.branch import FIGURE, TABLE, TEACHER, Branch
+from tests.faults.branch import FIGURE, PERSISTENCE, TABLE, TEACHER, Branch
 from tests.faults.kills import unexplained
 
-PERSISTENCE = "results/persistence/mnist5k/fc10-4/lbfgs.h5"
 RESULTS = {
     "bracket.py": PERSISTENCE,
     "train_teacher.py": TEACHER,

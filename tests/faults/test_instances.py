@@ -76,7 +76,7 @@ def test_of_runs_that_start_at_the_same_moment_one_works(undisturbed, branch, co
 @pytest.mark.long
 def test_a_second_run_names_the_first_and_harms_nothing(undisturbed, branch):
     (branch.folder / "results/data/mnist5k.h5").unlink()
-    first = branch.start("--forceall")
+    first = branch.start(options=("--forceall",))
     try:
         engine = wait_for(lambda: engine_of(first))
         time.sleep(3)

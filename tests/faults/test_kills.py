@@ -5,10 +5,8 @@ import time
 
 import pytest
 
-from tests.faults.branch import FIGURE, TEACHER, Branch, end, engine_of, kill, wait_for
+from tests.faults.branch import FIGURE, PERSISTENCE, TEACHER, Branch, end, engine_of, kill, wait_for
 from tests.faults.kills import trial, unexplained
-
-PERSISTENCE = "results/persistence/mnist5k/fc10-4/lbfgs.h5"
 
 
 def test_five_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
@@ -89,7 +87,7 @@ def test_a_setting_changed_between_kill_and_rerun_wins(undisturbed, branch):
 def test_an_interrupt_at_any_moment_of_the_start_gets_no_traceback(branch):
     """From before the launcher is ready to Snakemake at work, in steps of a fifth of a second."""
     for step in range(1, 16):
-        run = branch.start("--dry-run")
+        run = branch.start(options=("--dry-run",))
         time.sleep(0.2 * step)
         kill(run.pid, signal.SIGINT)
         try:

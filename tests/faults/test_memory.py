@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.store import reading
-from tests.faults.branch import OUTPUTS, ROOT, TEACHER
+from tests.faults.branch import OUTPUTS, PERSISTENCE, ROOT, TEACHER
 from tests.faults.kills import unexplained
-
-PERSISTENCE = "results/persistence/mnist5k/fc10-4/lbfgs.h5"
 
 # Batches that belong to the result: a GPU that has no room for one has none for the job.
 OF_THE_RESULT = {"averaged_logits"}
@@ -68,10 +66,10 @@ def test_a_gpu_too_small_for_a_training_is_a_sentence(undisturbed, branch):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("megabytes", ["1", "16"])
-def test_exhausted_memory_of_the_machine_is_a_sentence(undisturbed, branch, megabytes):
-    (branch.folder / PERSISTENCE).unlink()
-    status, printed = branch.run(PERSISTENCE, overlay="", script="bracket.py", memory_mb=megabytes)
+def test_exhausted_memory_of_the_machine_is_a_sentence(undisturbed, branch):
+    # These samples take 300 MB and more.
+    overlay = "persistence: {samples: 1000000}"
+    status, printed = branch.run(PERSISTENCE, overlay=overlay, script="bracket.py", memory_mb="100")
     assert status == 1
     assert "bracket_persistence: the machine's memory is exhausted; run fewer jobs at once (--cores)" in printed
     assert unexplained(printed.partition("Logfile logs/")[0]) == []

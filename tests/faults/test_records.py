@@ -6,8 +6,7 @@ import pytest
 
 from pipeline.records import mark_unrecorded
 from tests.conftest import job_counts
-
-PERSISTENCE = "results/persistence/mnist5k/fc10-4/lbfgs.h5"
+from tests.faults.branch import PERSISTENCE
 
 
 def note_of(result: str) -> str:
@@ -19,7 +18,7 @@ def test_a_result_whose_note_is_damaged_is_made_again(undisturbed, branch, conte
     """Else Snakemake would keep it under all settings, since it has nothing to compare them with."""
     note = branch.folder / ".snakemake/metadata" / note_of(PERSISTENCE)
     note.write_text(content)
-    status, printed = branch.run("--dry-run", overlay="persistence: {gamma: 0.8}")
+    status, printed = branch.run(options=("--dry-run",), overlay="persistence: {gamma: 0.8}")
     assert status == 0, printed
     assert f"{PERSISTENCE}: what Snakemake noted of it is damaged, so it is made again" in printed
     assert job_counts(printed)["bracket_persistence"] == 1
