@@ -52,7 +52,6 @@ def job(snakemake: Any) -> Iterator[Job]:
             settings = {key: value for key, value in spec.items() if key not in NOT_ARGUMENTS}
             kind = device if device == "cpu" else device_kind(device)
             yield Job(settings, device, Provenance(spec, script, kind))
-        _not_older_than_inputs(snakemake)
     except Exception as error:
         if _is_a_sentence(error):
             log.error("%s", error)
@@ -73,17 +72,6 @@ def _is_a_sentence(error: Exception) -> bool:
     library = Path(guard.__file__).parents[1] / "neighborhoods"
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
     return isinstance(error, ValueError) and raised_in.is_relative_to(library)
-
-
-def _not_older_than_inputs(snakemake: Any) -> None:
-    """Move the times of outputs to that of the newest input, where a machine with a clock ahead made it.
-
-    Snakemake fails a job whose outputs look older than its inputs.
-    """
-    newest = max((os.stat(path).st_mtime_ns for path in snakemake.input), default=0)
-    for path in snakemake.output:
-        if os.stat(path).st_mtime_ns < newest:
-            os.utime(path, ns=(newest, newest))
 
 
 def _about_memory(error: Exception) -> str | None:

@@ -20,7 +20,7 @@ import psutil
 import yaml
 from filelock import FileLock, Timeout
 
-from pipeline.records import mark_unrecorded
+from pipeline.records import bring_back, mark_unrecorded
 
 ORPHANS_END_S = 10.0
 ENGINE = "pipeline.engine"
@@ -81,6 +81,11 @@ def _run_in(folder: Path, arguments: Sequence[str]) -> int:
         print(f"removed the stale lock that a killed run left in {folder}", file=sys.stderr)
     for name in mark_unrecorded(folder):
         print(f"{name}: what Snakemake noted of it is damaged, so it is made again", file=sys.stderr)
+    if ahead := bring_back(folder):
+        print(
+            f"{len(ahead)} results had times in the future, {ahead[0]} first; they got the present",
+            file=sys.stderr,
+        )
     begin = time.time()
     status = _run([sys.executable, "-m", ENGINE, *arguments])
     for sentence in aftermath(status, folder, begin):

@@ -1,11 +1,8 @@
-"""What Snakemake noted of each result, where a power cut left half a note.
-
-Snakemake passes over a note that it cannot read, and would keep the result for ever, whatever settings change. Such a
-result counts as unfinished instead, so that it is made again.
-"""
+"""What a power cut or a wrong clock leaves in a working folder and Snakemake would misjudge."""
 
 import json
 import os
+import time
 from base64 import urlsafe_b64decode
 from pathlib import Path
 
@@ -14,6 +11,8 @@ UNFINISHED = json.dumps({"external_jobid": None})
 
 def mark_unrecorded(folder: Path) -> list[str]:
     """Mark results whose notes are damaged as unfinished, as Snakemake does before a job; their paths.
+
+    Snakemake passes over a note that it cannot read, and would keep the result for ever, whatever settings change.
 
     Args:
         folder: working folder of a workflow, which holds `.snakemake`.
@@ -28,6 +27,19 @@ def mark_unrecorded(folder: Path) -> list[str]:
         note.unlink()
         marked.append(_result(name))
     return marked
+
+
+def bring_back(folder: Path) -> list[str]:
+    """Give results with times in the future the present one; their paths.
+
+    Snakemake fails a job that is done before the time of its input has come. The content decides what is made again,
+    so that other times rerun nothing.
+    """
+    now = time.time()
+    ahead = sorted(path for path in (folder / "results").rglob("*") if path.is_file() and path.stat().st_mtime > now)
+    for path in ahead:
+        os.utime(path, (now, now))
+    return [str(path.relative_to(folder)) for path in ahead]
 
 
 def _whole(note: Path) -> bool:

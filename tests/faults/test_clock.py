@@ -25,10 +25,10 @@ def age(path: Path, years: float) -> None:
     os.utime(path, (moment, moment))
 
 
-@pytest.mark.parametrize("pattern", ["past", "future", pytest.param("mixed", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "pattern", ["mixed", pytest.param("past", marks=pytest.mark.long), pytest.param("future", marks=pytest.mark.long)]
+)
 def test_moved_times_of_results_rerun_nothing(branch, pattern):
-    if pattern == "future":
-        pytest.skip("with `mixed`")
     files = sorted(path for path in branch.folder.rglob("*") if path.is_file())
     for number, path in enumerate(files):
         age(path, {"past": -20, "future": 20, "mixed": (-20, 20, 0)[number % 3]}[pattern])
@@ -44,12 +44,13 @@ def test_moved_times_of_results_rerun_nothing(branch, pattern):
 
 @pytest.mark.long
 def test_inputs_of_the_future_are_used_as_they_are(undisturbed, branch):
-    """A network shares its folder with a machine whose clock is ahead: what is made from its files is older than they."""
+    """As where the folder is shared with a machine whose clock is ahead."""
     for name in ("data/mnist5k.h5", "models/mnist5k/fc10-4.h5", "attacks/mnist5k/fc10-4/lbfgs.h5"):
         age(branch.folder / "results" / name, 1)
     (branch.folder / PERSISTENCE).unlink()
     status, printed = branch.run()
     assert status == 0, printed
+    assert "3 results had times in the future, results/attacks/mnist5k/fc10-4/lbfgs.h5 first" in printed
     assert branch.hashes() == undisturbed.hashes()
     assert jobs(branch) == {}
 
@@ -60,7 +61,6 @@ def test_a_clock_that_jumps_between_jobs_changes_nothing(undisturbed, branch, ye
     (branch.folder / ATTACK).unlink()
     status, printed = branch.run(script="generate.py", clock_s=str(years * YEAR_S))
     assert status == 0, printed
-    assert abs((branch.folder / ATTACK).stat().st_mtime - time.time()) > YEAR_S or years < 0
     assert branch.hashes() == undisturbed.hashes()
     assert branch.leftovers() == []
     assert jobs(branch) == {}

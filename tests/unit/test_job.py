@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -19,8 +18,7 @@ from pipeline.job import job
 class Params(dict):
     spec = {"threads": 3, "seed": 5, "code": "x", "gamma": 0.7}
 
-files = {"input": [], "output": [], "log": [sys.argv[1]]}
-snakemake = SimpleNamespace(params=Params(device="cpu"), rule="bracket", scriptdir="/a/scripts/stage", **files)
+snakemake = SimpleNamespace(params=Params(device="cpu"), log=[sys.argv[1]], rule="bracket", scriptdir="/a/scripts/stage")
 with job(snakemake) as run:
     BODY
 """
@@ -61,15 +59,14 @@ def test_a_failed_job_says_one_sentence(tmp_path, body, sentence, in_log):
 
 def test_provenance_of_a_script_does_not_depend_on_the_checkout():
     for folder in ("/home/someone/scripts-of-mine/scripts/stage", "/elsewhere/scripts/stage"):
-        snakemake = SimpleNamespace(params=_Params(), input=[], output=[], log=[], rule="bracket", scriptdir=folder)
+        snakemake = SimpleNamespace(params=_Params(), log=[], rule="bracket", scriptdir=folder)
         with job(snakemake) as run:
             assert run.provenance.script == "scripts/stage/bracket"
 
 
 @pytest.mark.parametrize("error", [UserError("a.h5: no such file"), ValueError("bad"), KeyError("x")])
 def test_any_error_ends_the_job_with_status_1(tmp_path, error):
-    files = {"input": [], "output": [], "log": [str(tmp_path / "a.log")]}
-    snakemake = SimpleNamespace(params=_Params(), rule="bracket", scriptdir="/scripts/a", **files)
+    snakemake = SimpleNamespace(params=_Params(), log=[str(tmp_path / "a.log")], rule="bracket", scriptdir="/scripts/a")
     with pytest.raises(SystemExit) as caught, job(snakemake):
         raise error
     assert caught.value.code == 1
@@ -78,19 +75,6 @@ def test_any_error_ends_the_job_with_status_1(tmp_path, error):
 
 class _Params(dict):
     spec = {"seed": 1}
-
-
-def test_outputs_are_never_older_than_inputs(tmp_path):
-    """As where an input was made by a machine whose clock is ahead."""
-    early, late, output = (tmp_path / name for name in ("early", "late", "output"))
-    for path, moment in ((early, 1), (late, 4e9), (output, 2e9)):
-        path.touch()
-        os.utime(path, (moment, moment))
-    files = {"input": [early, late], "output": [output], "log": []}
-    with job(SimpleNamespace(params=_Params(), rule="bracket", scriptdir="/scripts/a", **files)):
-        pass
-    assert output.stat().st_mtime_ns == late.stat().st_mtime_ns
-    assert early.stat().st_mtime == 1
 
 
 @pytest.mark.parametrize(
