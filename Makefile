@@ -15,7 +15,7 @@ SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath
 REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run report verify dag docs test slurm lint format
+.PHONY: help run report verify dag docs test slurm faults lint format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -47,6 +47,10 @@ test: $(TEST_STAMP) ## run the tests
 
 slurm: $(TEST_STAMP) ## run the long tests on a real SLURM, where its packages are installed
 	$(BIN)/python -m pytest --no-cov --capture no tests/slurm/full.py $(ARGS)
+
+faults: $(TEST_STAMP) ## kill, fill, damage and move whatever can be, and compare every byte (KILLS: 50)
+	$(BIN)/python -m pytest --no-cov tests/faults -m "long or not long"
+	$(BIN)/python -m tests.faults.kills --kills $(or $(KILLS),50)
 
 lint: $(TEST_STAMP) ## check style, types and rules
 	$(BIN)/ruff check .

@@ -11,8 +11,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -204,3 +205,12 @@ def halve_on_out_of_memory(function: Callable[..., Result], batch_size: int, min
         if torch := sys.modules.get("torch"):
             torch.cuda.empty_cache()
         batch_size = max(minimum, batch_size // 2)
+
+
+def halving(function: Callable[..., Result]) -> Callable[..., Result]:
+    """The same function, whose every call goes through `halve_on_out_of_memory`, from its keyword `batch_size` on."""
+
+    def run(*arguments: Any, batch_size: int, **settings: Any) -> Result:
+        return halve_on_out_of_memory(partial(function, *arguments, **settings), batch_size)
+
+    return run

@@ -24,6 +24,9 @@ TIMEOUT_S = (10.0, 30.0)  # to connect, and between two pieces of an answer
 TRIES = 2
 CHUNK_BYTES = 1 << 18
 PROGRESS_S = 2.0
+# A source that sends less is as good as none; it is left after so long.
+SLOWEST_BYTES_PER_S = 1000.0
+PATIENCE_S = 60.0
 
 
 class DownloadError(UserError):
@@ -145,10 +148,15 @@ def _download(url: str, target: Path) -> None:
             answer.raise_for_status()
             total = int(answer.headers.get("Content-Length", 0))
             done, told = 0, time.monotonic()
+            looked, before = told, 0
             # Undecoded: some servers mark .gz files as an encoding of the answer.
-            for piece in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+            while piece := answer.raw.read1(CHUNK_BYTES, decode_content=False):
                 file.write(piece)
                 done += len(piece)
+                if (span := time.monotonic() - looked) > PATIENCE_S:
+                    if done - before < SLOWEST_BYTES_PER_S * span:
+                        raise DownloadError(f"it sent only {done - before} bytes in {span:.0f} s")
+                    looked, before = time.monotonic(), done
                 if time.monotonic() - told > PROGRESS_S:
                     told = time.monotonic()
                     share = f" of {total / 1e6:.1f}" if total else ""

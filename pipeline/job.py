@@ -55,6 +55,9 @@ def job(snakemake: Any) -> Iterator[Job]:
     except Exception as error:
         if _is_a_sentence(error):
             log.error("%s", error)
+        elif sentence := _about_memory(error):
+            log.error("%s: %s", snakemake.rule, sentence)
+            log.debug("traceback", exc_info=True)
         else:
             text = " ".join(str(error).split())
             log.error("%s failed: %s: %s", snakemake.rule, type(error).__name__, text)
@@ -69,6 +72,21 @@ def _is_a_sentence(error: Exception) -> bool:
     library = Path(guard.__file__).parents[1] / "neighborhoods"
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
     return isinstance(error, ValueError) and raised_in.is_relative_to(library)
+
+
+def _about_memory(error: Exception) -> str | None:
+    """One sentence for an error that says that memory is exhausted, of a GPU or of the machine; None for others."""
+    # As torch, its allocator for the CPU, and C++ put it; NumPy and HDF5 raise a MemoryError.
+    text = str(error)
+    if "CUDA" in text and "out of memory" in text:
+        return (
+            "the GPU's memory is exhausted, and this job cannot do with smaller batches; set a smaller batch_size, "
+            "take a larger GPU or set 'device: cpu'"
+        )
+    host = isinstance(error, MemoryError) or any(
+        part in text for part in ("can't allocate memory", "bad_alloc", "Cannot allocate memory")
+    )
+    return "the machine's memory is exhausted; run fewer jobs at once (--cores) or give this one more" if host else None
 
 
 def _quit() -> None:

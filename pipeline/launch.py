@@ -19,10 +19,14 @@ from pathlib import Path
 import platformdirs
 import psutil
 import yaml
+from filelock import FileLock, Timeout
 
 from pipeline import guard, slurm
+from pipeline.records import bring_back, mark_unrecorded
 
 ORPHANS_END_S = 10.0
+ENGINE = "pipeline.engine"
+KILLED_JOB = re.compile(r"/tmp\w+\.(\S+\.py)' died with <Signals\.(SIG\w+)")
 PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.ya?ml")
 
 
@@ -35,6 +39,31 @@ def main(arguments: Sequence[str]) -> int:
     A Snakemake that a signal ended gives 128 plus the signal's number, as in a shell.
     """
     folder = working_folder(arguments)
+    # Snakemake's own lock does not keep two apart that start at once: each looks before either writes.
+    lock = FileLock(folder / ".snakemake" / "launch.lock", timeout=0)
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        return _refuse(_in_use(folder))
+    except OSError as error:
+        return _refuse(f"{folder} cannot be written ({error.strerror})")
+    except NotImplementedError:  # A file system without locks; Snakemake's own remains.
+        return _run_in(folder, arguments)
+    try:
+        return _run_in(folder, arguments)
+    finally:
+        lock.release()
+
+
+def _in_use(folder: Path) -> str:
+    engines, scripts = users_of(folder)
+    names = ", ".join(str(process.pid) for process in engines + scripts)
+    what = f"works in {folder} (process {names})" if names else f"starts in {folder}"
+    return f"another run of this workflow {what}; wait for it or end it"
+
+
+def _run_in(folder: Path, arguments: Sequence[str]) -> int:
     # Listed before the processes are: a lock that a run takes from now on is never in this list.
     held = locks(folder)
     cluster = bool(held) and on_cluster(arguments, folder)
@@ -44,9 +73,8 @@ def main(arguments: Sequence[str]) -> int:
             f"SLURM has jobs of another run in {folder} ({', '.join(submitted)}): wait, and what they compute is used; "
             f"if that run was killed, `scancel {' '.join(submitted)}` ends them"
         )
-    if users := _wait_for_orphans(folder):
-        names = ", ".join(str(process.pid) for process in users)
-        return _refuse(f"another run of this workflow works in {folder} (process {names}); wait for it or end it")
+    if _wait_for_orphans(folder):
+        return _refuse(_in_use(folder))
     elsewhere = cluster and guard.host_of_last_run(folder) not in (None, socket.gethostname())
     if submitted is None or elsewhere:
         unseen = f"processes of {guard.host_of_last_run(folder)}" if elsewhere else "jobs of a cluster"
@@ -61,7 +89,18 @@ def main(arguments: Sequence[str]) -> int:
         except OSError as error:
             return _refuse(f"the stale lock of a killed run in {folder} cannot be removed: {error}")
         print(f"removed the stale lock that a killed run left in {folder}", file=sys.stderr)
-    return _run([sys.executable, "-m", "snakemake", *arguments])
+    for name in mark_unrecorded(folder):
+        print(f"{name}: what Snakemake noted of it is damaged, so it is made again", file=sys.stderr)
+    if ahead := bring_back(folder):
+        print(
+            f"{len(ahead)} results had times in the future, {ahead[0]} first; they got the present",
+            file=sys.stderr,
+        )
+    begin = time.time()
+    status = _run([sys.executable, "-m", ENGINE, *arguments])
+    for sentence in aftermath(status, folder, begin):
+        print(sentence, file=sys.stderr)
+    return status
 
 
 def _refuse(sentence: str) -> int:
@@ -177,7 +216,29 @@ def _is_snakemake(words: Sequence[str]) -> bool:
     # An editor or a terminal session may bear the name, too, so Python must be what runs.
     python = program.lower().startswith(("python", "pypy"))
     script = any(word.endswith("/snakemake/__main__.py") for word in words)
-    return program == "snakemake" or (python and (script or "snakemake" in others))
+    return program == "snakemake" or (python and (script or not {"snakemake", ENGINE}.isdisjoint(others)))
+
+
+def aftermath(status: int, folder: Path, begin: float) -> list[str]:
+    """What to say after Snakemake's own words, when it or one of its jobs was ended from outside.
+
+    Args:
+        status: exit status of the run. folder: where it worked. begin: when it was started, in seconds of the epoch.
+    """
+    kept = "what is finished is kept: start again to go on"
+    if status > 128:
+        return [f"Snakemake was ended by {signal.Signals(status - 128).name}; {kept}"]
+    if status == 0:
+        return []
+    logs = [path for path in (folder / ".snakemake" / "log").glob("*.log") if path.stat().st_mtime >= begin]
+    ended = [match for path in logs for match in KILLED_JOB.findall(path.read_text(encoding="utf-8", errors="replace"))]
+    sentences = []
+    for script, name in dict.fromkeys(ended):
+        reason = (
+            ", most likely since it ran out of memory (then fewer at once help: --cores)" if name == "SIGKILL" else ""
+        )
+        sentences.append(f"a job of {script} was ended from outside by {name}{reason}; {kept}")
+    return sentences
 
 
 def _works_in(folder: Path, current: Path, words: Sequence[str]) -> bool:
@@ -187,13 +248,13 @@ def _works_in(folder: Path, current: Path, words: Sequence[str]) -> bool:
     return folder in [place.resolve() for place in places]
 
 
-def _wait_for_orphans(folder: Path) -> list[psutil.Process]:
-    """Processes that use the folder, after orphaned job scripts had time to notice and end."""
+def _wait_for_orphans(folder: Path) -> bool:
+    """Whether processes use the folder, after orphaned job scripts had time to notice and end."""
     deadline = time.monotonic() + ORPHANS_END_S
     while True:
         engines, scripts = users_of(folder)
         if engines or not scripts or time.monotonic() > deadline:
-            return engines + scripts
+            return bool(engines or scripts)
         time.sleep(0.2)
 
 
@@ -231,4 +292,7 @@ def _in_foreground() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("interrupted before Snakemake was started")

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -200,7 +201,10 @@ def publishing(path: Path) -> Iterator[Path]:
             raise StoreError(f"{path}: not published, because {reason}")
         _flush(temporary)
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # HDF5 has a RuntimeError for some of the calls during which the disk gets full.
+        if isinstance(error, RuntimeError) and "write failed" not in str(error):
+            raise
         raise StoreError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         with contextlib.suppress(OSError):
@@ -266,6 +270,9 @@ def _flush(path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
+    # HDF5 wraps the system's own words in a page of addresses.
+    if system := re.search(r"error message = '([^']+)'", str(error)):
+        return system[1]
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

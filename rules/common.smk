@@ -11,6 +11,7 @@ from pipeline import guard, parsed_code
 from pipeline.cifar import ARCHIVES
 from pipeline.claims import CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
+from pipeline.content import file_content, names_and_sizes
 from pipeline.devices import gpus_of_a_job
 from pipeline.catalogue import (
     PLOT_KERNEL,
@@ -128,6 +129,16 @@ def configured_mirror(wildcards, input):
 def photo_files(wildcards):
     # Every file, since a folder's own time tells nothing of what lies deeper in it.
     return photos_below(settings["datasets"][wildcards.dataset]["folder"])
+
+
+def photo_content(wildcards):
+    folder = settings["datasets"][wildcards.dataset]["folder"]
+    return names_and_sizes(folder, photos_below(folder))
+
+
+def own_content(section, wildcard, key):
+    """The param function that sees a user's own file replaced, whatever its times say."""
+    return lambda wildcards: file_content(settings[section][wildcards[wildcard]][key])
 
 
 def photo_folder(wildcards, input):

@@ -81,6 +81,7 @@ rule import_hdf5:
         runtime=60,
     params:
         spec=spec_of("data", "dataset"),
+        content=own_content("datasets", "dataset", "file"),
     script:
         "../scripts/data/import_hdf5.py"
 
@@ -147,6 +148,7 @@ rule import_photos:
         runtime=120,
     params:
         spec=spec_of("data", "dataset"),
+        content=photo_content,
         folder=photo_folder,
     script:
         "../scripts/data/import_photos.py"

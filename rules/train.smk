@@ -44,6 +44,7 @@ rule import_weights:
         runtime=30,
     params:
         spec=spec_of("models", "dataset", "model"),
+        content=own_content("models", "model", "weights"),
         device=configured_device,
         mirror=configured_mirror,
     script:

@@ -19,6 +19,7 @@ from neighborhoods.networks import restore
 from neighborhoods.statistics import share
 from neighborhoods.training import predict
 from neighborhoods.voronoi import NearestPoint, delaunay_neighbours
+from pipeline.devices import halving
 from pipeline.results import DEGREES, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
@@ -77,7 +78,7 @@ def compare(
         put_summary(file, "delaunay", asdict(share(tested.numpy(), confidence)), text, "1")
         file.put("others/delaunay", tested, "whether each of the first of these pairs is such", ("tested",))
         for name, (index, start, end) in groups.items():
-            angles = crossing_angles(network, classifier, start, end, batch_size=batch_size)
+            angles = halving(crossing_angles)(network, classifier, start, end, batch_size=batch_size)
             _put_angles(file, name, index, angles)
             _put_comparison(file, name, compare_angles(angles, confidence, seed))
 

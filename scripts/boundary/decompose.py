@@ -18,6 +18,7 @@ from neighborhoods.boundary_spectra import (
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.statistics import summarize_finite
+from pipeline.devices import halving
 from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
@@ -80,12 +81,12 @@ def decompose(
     names = [f"{i}/{kind}/{way}" for i in range(len(radii)) for kind in SAMPLES for way in projections]
     with writing(output, provenance) as file:
         for group, (index, start, end) in groups.items():
-            crossing = cross(network, start, end, batch_size=batch_size)
+            crossing = halving(cross)(network, start, end, batch_size=batch_size)
             rows = crossing.found.nonzero()[:, 0].tolist()
             text = "position in the test split of the start, or of both ends"
             file.put(f"{group}/index", index[rows], text, ("crossing", "end")[: index.ndim])
             found = [
-                spectrum(
+                halving(spectrum)(
                     network,
                     crossing.point[row],
                     (start[row], end[row]),

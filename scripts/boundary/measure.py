@@ -24,6 +24,7 @@ from neighborhoods.networks import restore
 from neighborhoods.normals import energy_share, turning, turning_radius
 from neighborhoods.principal import principal_directions
 from pipeline.boundary_results import COLUMNS, no_lines, put_differences, put_lines, put_trace
+from pipeline.devices import halving
 from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, reading, writing
 
@@ -73,11 +74,13 @@ def measure(
     def measured(one: Tensor, two: Tensor) -> dict[str, NDArray[Any]]:
         if len(one) == 0:
             return no_lines(sizes)
-        found = incidence(network, one, two, batch_size=batch_size)
+        found = halving(incidence)(network, one, two, batch_size=batch_size)
         crossing, at = found.lines.crossing, found.lines.crossing.at(slice(turned))
-        fits = compare_normals(network, found, fitted, fit_radii, fit_samples, seed=seed, batch_size=batch_size)
+        fits = halving(compare_normals)(
+            network, found, fitted, fit_radii, fit_samples, seed=seed, batch_size=batch_size
+        )
         lengths = torch.tensor(radii, dtype=torch.float64, device=device)
-        turns = turning(network, at, lengths, walks, seed=seed, batch_size=batch_size)
+        turns = halving(turning)(network, at, lengths, walks, seed=seed, batch_size=batch_size)
         tensors = {name: getattr(crossing, name) for name in ("t", "pair", "gap", "level", "third")}
         tensors |= {name: getattr(found, name) for name in ("other", "couple", "length", "distance", "nearest")}
         tensors |= {"skewness": found.lines.angle, "angle": fits.angle, "fit_error": fits.error}

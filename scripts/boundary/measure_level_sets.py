@@ -16,6 +16,7 @@ from neighborhoods.level_sets import along_lines, constraint_rank, local_dimensi
 from neighborhoods.networks import restore
 from neighborhoods.sampling import Classifier
 from neighborhoods.statistics import share
+from pipeline.devices import halving
 from pipeline.results import PIXELS, put_summaries, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
 
@@ -52,52 +53,51 @@ def measure_level_sets(
 ) -> None:
     """Write groups natural/ and adversarial/ of boundary points, and paths between points of equal classes.
 
-    Their points are those where the lines of the stage `boundary` first change class: natural, between correctly
-    classified test images of different classes; adversarial, from attacked to adversarial images. paths/between joins
-    one of each.
+    Points are those where the lines of the stage `boundary` first change class: natural, between correctly classified
+    test images of different classes; adversarial, from attacked to adversarial images. paths/between joins one of each.
     """
     split, successes = read_split(data, "test"), read_successes(attack, lines, line_seed)
-    stored = read_network(model)
-    network = restore(stored.settings, stored.weights, device)
+    network = restore((stored := read_network(model)).settings, stored.weights, device)
     images = to_unit_interval(split.images, device)
     natural = natural_lines(network, images, split.labels, split.order, successes.attacked, lines)
     groups = {
         "natural": (images[natural[:, 0]], images[natural[:, 1]]),
         "adversarial": tuple(to_unit_interval(part, device) for part in (successes.x, successes.x_adv)),
     }
-    crossings = {name: cross(network, *ends, batch_size=batch_size) for name, ends in groups.items()}
+    batch = {"batch_size": batch_size}
+    crossings = {name: halving(cross)(network, *ends, **batch) for name, ends in groups.items()}
     dimension = int(np.prod(split.images.shape[1:]))
     cloud = offsets("flat", int(points_per_dimension * dimension), dimension, seed) if dimension_points else None
     with writing(output, provenance) as file:
-        text = "position in the test split of both ends of the lines looked at"
-        file.put("natural/index", natural.cpu(), text, ("line", "end"))
+        file.put("natural/index", natural.cpu(), "positions in the test split of each line's ends", ("line", "end"))
         file.put("adversarial/index", successes.index, "position in the test split of the start", ("line",))
         for name, crossing in crossings.items():
             found = crossing.at(crossing.found)
             file.put(f"{name}/n", len(found.found), "lines that cross a boundary, of those in index", ())
             file.put(f"{name}/pair", found.pair.cpu(), "classes that meet", ("point", "side"))
-            met = sampled_classes(network, found, torch.tensor(radii), samples, seed=seed, batch_size=batch_size)
-            distance = class_distances(network, found, candidates=candidates, batch_size=batch_size)
-            text = "upper bound of that to each class"
-            file.put(f"{name}/distance", distance.cpu(), text, ("point", "class"), PIXELS)
+            met = halving(sampled_classes)(network, found, torch.tensor(radii), samples, seed=seed, **batch)
+            distance = halving(class_distances)(network, found, candidates=candidates, **batch)
+            file.put(
+                f"{name}/distance", distance.cpu(), "upper bound of that to each class", ("point", "class"), PIXELS
+            )
             _put_counts(file, f"{name}/sampled", met.sum(2), confidence, "met by samples")
             within = classes_within(distance, torch.tensor(radii), met)
             _put_counts(file, f"{name}/searched", within, confidence, "found by search or met by samples")
-            jacobian = constraint_rank(network, found, batch_size=batch_size)
+            jacobian = halving(constraint_rank)(network, found, batch_size=batch_size)
             file.put(f"{name}/rank", jacobian.rank.cpu(), "rank of the gradients of margin and level", ("point",))
             file.put(f"{name}/sine", jacobian.sine.cpu(), "sine of the angle between these gradients", ("point",))
-            chances = probability_images(logits_in_batches(network, found.point, batch_size), found.pair).cpu()
+            chances = probability_images(halving(logits_in_batches)(network, found.point, **batch), found.pair).cpu()
             file.put(f"{name}/probabilities", chances, "of the pair, a third class, all others", ("point", "part"))
             file.put(f"{name}/simplex", simplex(chances[:, :3]), "barycentric coordinates", ("point", "axis"))
             start, end = (part[crossing.found][:traced] for part in groups[name])
-            traces = along_lines(network, start, end, found.pair[:traced], points, batch_size=batch_size)
+            traces = halving(along_lines)(network, start, end, found.pair[:traced], points, batch_size=batch_size)
             t, curves = (part.cpu() for part in traces)
             file.put(f"{name}/t", t, "share of the way along the lines", ("place",))
             file.put(f"{name}/curves", curves, "probabilities along the first lines", ("traced", "place", "part"))
             file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("traced", "place", "axis"))
             if cloud is not None:
                 chosen = found.at(slice(dimension_points))
-                local = local_dimensions(network, chosen, torch.tensor(dimension_radii), cloud, batch_size=batch_size)
+                local = halving(local_dimensions)(network, chosen, torch.tensor(dimension_radii), cloud, **batch)
                 for key, which in (("boundary", "boundary"), ("level", "level set")):
                     for suffix, text, dims in DIMENSIONS:
                         values = getattr(local, f"{key}{suffix}")
@@ -134,7 +134,7 @@ def _put_paths(
         of_group = pair if group is None else torch.where((origin == group)[:, None], pair, -1)
         rows = pairs_of_equal_classes(of_group, origin if group is None else None)
         ends = (point[rows[:, 0]], point[rows[:, 1]])
-        paths = connect(network, *ends, pair[rows[:, 0]], tolerance, rounds=rounds, batch_size=batch_size)
+        paths = halving(connect)(network, *ends, pair[rows[:, 0]], tolerance, rounds=rounds, batch_size=batch_size)
         file.put(f"paths/{name}/status", np.array(paths.status, dtype=str), " or ".join(OUTCOMES), ("path",))
         chord = (ends[0] - ends[1]).flatten(1).norm(dim=1)
         for key, values, text in (("longest", paths.longest, "longest step left"), ("chord", chord, "ends' distance")):

@@ -16,6 +16,7 @@ from neighborhoods.dropout import (
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import restore
 from neighborhoods.statistics import share, summarize
+from pipeline.devices import halving
 from pipeline.results import put_summaries, read_network, read_split, read_successes
 from pipeline.store import Provenance, StoreError, Writer, writing
 
@@ -72,7 +73,9 @@ def trace(
         file.put("classes", split.classes, "name of each class", ("class",))
         file.put("masks", masks, "masks, the same for every line", ())
         for name, (index, first, last) in groups.items():
-            traced = trace_lines(network, first, last, masks=masks, points=points, batch_size=batch_size, seed=seed)
+            traced = halving(trace_lines)(
+                network, first, last, masks=masks, points=points, batch_size=batch_size, seed=seed
+            )
             text = "position in the test split of the start, or of both ends"
             file.put(f"{name}/index", index, text, ("line", "end")[: index.ndim])
             _put(file, name, traced, confidence, seed)

@@ -16,6 +16,7 @@ from neighborhoods.robustness import (
     under_odi,
     under_pgd,
 )
+from pipeline.devices import halving
 from pipeline.results import read_checkpoint, read_split
 from pipeline.store import Provenance, Writer, writing
 
@@ -71,12 +72,12 @@ def measure_robustness(
     for path in networks:
         stored = read_checkpoint(path, epoch)
         network = restore(stored.settings, stored.weights, device)
-        apgd.append(under_apgd(network, x, label, steps=steps, restarts=restarts, **common))
-        pgd.append(under_pgd(network, x, label, steps=pgd_steps, restarts=restarts, **common))
+        apgd.append(halving(under_apgd)(network, x, label, steps=steps, restarts=restarts, **common))
+        pgd.append(halving(under_pgd)(network, x, label, steps=pgd_steps, restarts=restarts, **common))
         if check_images and not checks:
             few = (x[:check_images], label[:check_images])
-            checks["autoattack"] = under_autoattack(network, *few, **common).adversarial
-            checks["odi"] = under_odi(network, *few, **common).adversarial
+            checks["autoattack"] = halving(under_autoattack)(network, *few, **common).adversarial
+            checks["odi"] = halving(under_odi)(network, *few, **common).adversarial
             checks["apgd"] = apgd[0].adversarial[:check_images]
     with writing(output, provenance) as file:
         file.put("seeds", list(seeds), "seed of each network's training", ("seed",))

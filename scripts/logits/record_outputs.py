@@ -8,6 +8,7 @@ from neighborhoods.boundary import logits_in_batches
 from neighborhoods.images import to_inputs
 from neighborhoods.networks import restore
 from neighborhoods.schedules import kept_rows
+from pipeline.devices import halving
 from pipeline.results import read_checkpoint, read_split
 from pipeline.store import Provenance, writing
 
@@ -47,7 +48,7 @@ def record_outputs(
             for place in np.ndindex(shape):
                 stored = read_checkpoint(networks[place[0]], epochs[place[1]])
                 model = restore(stored.settings, stored.weights, device)
-                found[place] = logits_in_batches(model, x, BATCH_SIZE).cpu().numpy()
+                found[place] = halving(logits_in_batches)(model, x, batch_size=BATCH_SIZE).cpu().numpy()
             file.put(f"{split}/logits", found, f"logits of {split} images", ("seed", "epoch", "image", "class"))
             file.put(f"{split}/label", labels[split], f"true class of the {split} images", ("image",))
 

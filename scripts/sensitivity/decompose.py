@@ -20,7 +20,7 @@ from neighborhoods.sensitivity_evidence import ranks
 from neighborhoods.statistics import clopper_pearson, share, summarize, summarize_columns
 from neighborhoods.training import predict
 from pipeline import sensitivity_results as put
-from pipeline.devices import halve_on_out_of_memory
+from pipeline.devices import halve_on_out_of_memory, halving
 from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, reading, writing
 
@@ -132,7 +132,7 @@ def decompose(
         changes = {"adversarial": end - start, "gradient": length * there.direction}
         changes |= {"natural": length * beside, "random": length * random}
         for name, change in changes.items():
-            grown = perturbation_growth(network, start, change, batch_size=batch_size)
+            grown = halving(perturbation_growth)(network, start, change, batch_size=batch_size)
             gain, relative = grown.gain.cpu().numpy(), grown.relative.cpu().numpy()
             logarithms = _logarithms(grown.relative).T
             put.put_growth(file, name, gain, relative, summarize_columns(logarithms, None, confidence, seed))

@@ -75,3 +75,19 @@ def test_any_error_ends_the_job_with_status_1(tmp_path, error):
 
 class _Params(dict):
     spec = {"seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried')", "bracket: the GPU's memory is exhausted"),
+        ("raise MemoryError('Unable to allocate 3 GiB')", "bracket: the machine's memory is exhausted"),
+        # As torch's allocator for the CPU says it; so many addresses there are not.
+        ("torch.empty(2**60, dtype=torch.uint8)", "bracket: the machine's memory is exhausted"),
+    ],
+)
+def test_exhausted_memory_is_a_sentence_that_says_what_to_do(tmp_path, body, sentence):
+    done, _ = run(tmp_path, body)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr

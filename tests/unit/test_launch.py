@@ -128,6 +128,7 @@ def ids(processes) -> list[int]:
     [
         ["/somewhere/bin/snakemake", "--cores", "1"],
         ["-u", "-W", "ignore", "-m", "snakemake"],
+        ["-m", "pipeline.engine", "--cores", "1"],
         ["/lib/snakemake/__main__.py", "all"],
     ],
 )  # fmt: skip
@@ -163,7 +164,7 @@ def test_strangers_other_folders_and_zombies_do_not_count(tmp_path, no_run):
             process.kill()
             process.wait()
     assert not lock.exists()
-    assert no_run == [[sys.executable, "-m", "snakemake", "-d", str(tmp_path)]]
+    assert no_run == [[sys.executable, "-m", "pipeline.engine", "-d", str(tmp_path)]]
 
 
 def test_snakemake_on_its_way_into_the_folder_counts(tmp_path):

@@ -1,0 +1,56 @@
+"""What a power cut or a wrong clock leaves in a working folder and Snakemake would misjudge."""
+
+import json
+import os
+import time
+from base64 import urlsafe_b64decode
+from pathlib import Path
+
+UNFINISHED = json.dumps({"external_jobid": None})
+
+
+def mark_unrecorded(folder: Path) -> list[str]:
+    """Mark results whose notes are damaged as unfinished, as Snakemake does before a job; their paths.
+
+    Snakemake passes over a note that it cannot read, and would keep the result for ever, whatever settings change.
+
+    Args:
+        folder: working folder of a workflow, which holds `.snakemake`.
+    """
+    notes, marks = (folder / ".snakemake" / name for name in ("metadata", "incomplete"))
+    marked = []
+    for note in sorted(path for path in notes.rglob("*") if path.is_file() and not _whole(path)):
+        name = note.relative_to(notes)
+        mark = marks / name
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text(UNFINISHED, encoding="utf-8")
+        note.unlink()
+        marked.append(_result(name))
+    return marked
+
+
+def bring_back(folder: Path) -> list[str]:
+    """Give results with times in the future the present one; their paths.
+
+    Snakemake fails a job that is done before the time of its input has come. The content decides what is made again,
+    so that other times rerun nothing.
+    """
+    now = time.time()
+    ahead = sorted(path for path in (folder / "results").rglob("*") if path.is_file() and path.stat().st_mtime > now)
+    for path in ahead:
+        os.utime(path, (now, now))
+    return [str(path.relative_to(folder)) for path in ahead]
+
+
+def _whole(note: Path) -> bool:
+    """Whether a note ends as JSON does: what is cut off or was never written does not."""
+    with open(note, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read() == b"}"
+
+
+def _result(name: Path) -> str:
+    # Long names are cut into folders, which begin with an @.
+    text = "".join(part.removeprefix("@") for part in name.parts)
+    return urlsafe_b64decode(text).decode("utf-8", "replace")
