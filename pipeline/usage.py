@@ -4,6 +4,7 @@ Snakemake's benchmarks measure memory by looking every few seconds and miss shor
 since it differs between equal runs.
 """
 
+import csv
 import json
 import os
 import platform
@@ -17,6 +18,9 @@ from pathlib import Path
 
 import psutil
 
+MEBI = 2**20
+# Snakemake looks at a job's memory so often.
+BLIND_S = 2.0
 MARK = "used: "
 LINE = re.compile(rf"{MARK}(\{{.*\}})$", re.M)
 
@@ -80,6 +84,23 @@ def read_usage(log: Path) -> Usage | None:
         return Usage(**json.loads(found[-1]))
     except (TypeError, ValueError):
         return None
+
+
+def read_benchmark(file: Path) -> Usage | None:
+    """What Snakemake's benchmark says of a job, for runs whose logs say nothing; None when it says nothing either.
+
+    Its processor time lags behind, so seconds by the clock stand in: too many where cores are shared. Memory is what
+    it saw at most, 0 for jobs that are over before it looks.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+    try:
+        wall_s, memory_mb = float(rows[-1]["s"]), float(rows[-1]["max_rss"]) * MEBI / 1e6
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+    return Usage(wall_s, wall_s, memory_mb if wall_s > BLIND_S else 0.0, "cpu", 0.0, "", "")
 
 
 @cache
