@@ -6,7 +6,8 @@ with as many runs as there are. Those to check are left out of the fit, and pred
 
 Every job's log says what it used (`pipeline.usage`). Two numbers of each rule are fitted, what any of its jobs takes
 and what each unit of its work adds, by the logarithms of what was measured. The spread of a rule is that of whole runs
-over what was predicted from the other runs alone: of a configuration that the fit has not seen.
+over what was predicted from the other runs alone: of a configuration that the fit has not seen. All rules of a run
+miss together, too, since machines differ and have other work: `whole_runs` is that factor, of runs and checks.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import logging
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,11 +134,23 @@ def fitted(values: Sequence[float], works: Sequence[float], start: float) -> Lin
     return Line(float(fixed), float(rate / scale))
 
 
-def fit(records: Sequence[Record]) -> dict[str, Any]:
-    """The content of costs.json for these records."""
-    grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in records:
-        grouped[record.rule, record.kind].append(record)
+def fit(records: Sequence[Record], checked: Mapping[str, Sequence[Record]] | None = None) -> dict[str, Any]:
+    """The content of costs.json.
+
+    Args:
+        records: what is fitted. checked: records of runs that are predicted instead, by their names.
+    """
+    costs = _fitted_costs(records)
+    costs["checks"] = {name: check(costs, found) for name, found in (checked or {}).items()}
+    missed = [-math.log(found["ratio"]) for found in costs["checks"].values()]
+    starts = {name: _start(records, name) for name in QUANTITIES}
+    whole = [*_whole_runs(records, starts), *missed]
+    costs["whole_runs"] = _rounded(math.exp(_rms(whole) if whole else math.log(2)))
+    return costs
+
+
+def _fitted_costs(records: Sequence[Record]) -> dict[str, Any]:
+    grouped = _groups(records)
     starts = {name: _start(records, name) for name in QUANTITIES}
     surprises = {key: _surprises(group, starts) for key, group in grouped.items()}
     every = [one for found in surprises.values() for one in found]
@@ -212,17 +225,40 @@ def _lines(group: Sequence[Record], starts: Mapping[str, Line]) -> dict[str, Lin
     return lines
 
 
-def _surprises(group: Sequence[Record], starts: Mapping[str, Line]) -> list[float]:
-    """Logarithm of the total of each run's jobs over what the other runs say of them."""
-    found = []
+def _groups(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        grouped[record.rule, record.kind].append(record)
+    return grouped
+
+
+def _left_out(group: Sequence[Record], starts: Mapping[str, Line]) -> Iterator[tuple[str, list[Record], Line]]:
+    """Each run of a rule's records, its jobs within reach of the other runs, and what these say of seconds."""
     for run in sorted({record.run for record in group}):
         others = [record for record in group if record.run != run]
         most = REACH * max((record.work.seconds for record in others), default=0.0)
         left = [record for record in group if record.run == run and record.work.seconds <= most]
         if others and left:
-            line = _lines(others, starts)["seconds"]
-            found.append(math.log(sum(one.seconds for one in left) / sum(line.at(one.work.seconds) for one in left)))
-    return found
+            yield run, left, _lines(others, starts)["seconds"]
+
+
+def _surprises(group: Sequence[Record], starts: Mapping[str, Line]) -> list[float]:
+    """Logarithm of the total of each run's jobs over what the other runs say of them."""
+    return [
+        math.log(sum(one.seconds for one in left) / sum(line.at(one.work.seconds) for one in left))
+        for _, left, line in _left_out(group, starts)
+    ]
+
+
+def _whole_runs(records: Sequence[Record], starts: Mapping[str, Line]) -> list[float]:
+    """Logarithm of what all jobs of each run took over what the other runs say of them, as far as these can."""
+    taken: dict[str, float] = defaultdict(float)
+    said: dict[str, float] = defaultdict(float)
+    for group in _groups(records).values():
+        for run, left, line in _left_out(group, starts):
+            taken[run] += sum(one.seconds for one in left)
+            said[run] += sum(line.at(one.work.seconds) for one in left)
+    return [math.log(taken[run] / said[run]) for run in taken]
 
 
 def _residuals(group: Sequence[Record], starts: Mapping[str, Line]) -> list[float]:
@@ -267,9 +303,7 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    costs = fit(records)
-    costs["checks"] = {name: check(costs, found) for name, found in checked.items()}
-    json.dump(costs, sys.stdout, indent=1)
+    json.dump(fit(records, checked), sys.stdout, indent=1)
     sys.stdout.write("\n")
     return 0
 

@@ -29,6 +29,8 @@ core (`pipeline/passes.json`, by `benchmarks.network_passes`). Both numbers are 
     python -m pipeline.cost_fit --run NAME FOLDER [CONFIG ...] --check NAME FOLDER [CONFIG ...] > pipeline/costs.json
 
 Do so with runs on your own machine, and `make estimate`, memory and time limits follow. Changed costs rerun nothing.
+By the clock a job of several threads is taken to last its seconds over their number, which was not measured. Rules that
+have far more to do than in any measured run are pointed out: what they cost is extrapolated.
 """
 
 
@@ -77,7 +79,8 @@ def _table(costs: Mapping[str, Any]) -> Iterator[str]:
     yield "## By rule"
     yield ""
     yield "Spread: factor by which whole runs missed what other runs predicted of the rule, pulled toward that of all"
-    yield f"rules, {costs['spread']:.2f}. Memory and disk are of the largest job that was measured."
+    yield f"rules, {costs['spread']:.2f}; whole runs missed by a factor of {costs['whole_runs']:.2f}. Memory and disk"
+    yield "are of the largest job that was measured; a memory of 0 was never seen."
     yield ""
     yield "| rule | device | jobs | median s | longest s | memory MB | GPU MB | disk MB | fixed s | rate | spread |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|"

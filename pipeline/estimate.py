@@ -76,8 +76,8 @@ class Estimate:
 def estimate(planned: Plan, cores: Sequence[int]) -> Estimate:
     """What the jobs of a plan cost, and how long they take on these numbers of cores.
 
-    Errors of all jobs of a rule are taken as one factor, log-normal with the rule's spread, and those of rules as
-    independent; intervals are quantiles of `DRAWS` draws of these factors, of times by the clock of `CHAIN_DRAWS`.
+    Log-normal factors stand for errors: one of the whole run, and one of each rule with the rule's spread. Intervals
+    are quantiles of `DRAWS` draws of these factors, of times by the clock of `CHAIN_DRAWS`.
     """
     jobs = planned.jobs
     costs = [cost_of(planned.config, job.rule, job.names, job.gpus > 0) for job in jobs]
@@ -111,10 +111,11 @@ def estimate(planned: Plan, cores: Sequence[int]) -> Estimate:
 
 
 def _factors(jobs: Sequence[PlannedJob], costs: Sequence[Cost]) -> dict[str, NDArray[np.float64]]:
-    """Factors [DRAWS] of each rule."""
+    """Factors [DRAWS] of each rule: its own times that of the whole run."""
     generator = np.random.default_rng(0)
+    common = np.log(measured_costs()["whole_runs"]) * generator.standard_normal(DRAWS)
     spreads = {job.rule: cost.spread for job, cost in zip(jobs, costs, strict=True)}
-    return {rule: np.exp(spreads[rule] * generator.standard_normal(DRAWS)) for rule in sorted(spreads)}
+    return {rule: np.exp(common + spreads[rule] * generator.standard_normal(DRAWS)) for rule in sorted(spreads)}
 
 
 def _totals(
@@ -187,8 +188,8 @@ def report(found: Estimate) -> str:
     lines += [
         "",
         f"Core-hours are processor time, fitted to {measured} jobs on {', '.join(costs['cpu'])} ({costs['date']});",
-        f"other machines differ. In brackets: {LEVEL:.0%} of {DRAWS} draws, in which all jobs of a rule miss by one",
-        "factor, as much as jobs of a run missed what was predicted from other runs.",
+        f"other machines differ. In brackets: {LEVEL:.0%} of {DRAWS} draws, in which the whole run misses by a factor",
+        "and the jobs of each rule by another, as much as runs missed what was predicted from other runs.",
     ]
     if found.unknown:
         names = ", ".join(found.unknown)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.config import resolve
-from pipeline.costs import cost_of
+from pipeline.costs import cost_of, measured_costs
 from pipeline.estimate import DRAWS, estimate, report
 from pipeline.planned import Plan, PlannedJob
 
@@ -52,9 +52,10 @@ def test_the_interval_of_one_rule_is_its_spread(config):
     cost = cost_of(config, "train", {"dataset": "mnist5k", "model": "c-4"})
     plan = Plan(config, planned(config).jobs[:10])
     found = estimate(plan, [1]).core_s
-    # All jobs of a rule miss by one log-normal factor; quantiles of 2000 draws are known to a tenth of a deviation.
+    # One log-normal factor of the run and one of the rule; quantiles of 2000 draws are known to 0.06 of a deviation.
+    spread = math.hypot(cost.spread, math.log(measured_costs()["whole_runs"]))
     for limit, sign in ((found.low, -1), (found.high, 1)):
-        assert math.log(limit / found.value) == pytest.approx(sign * 1.96 * cost.spread, abs=0.15 * cost.spread)
+        assert math.log(limit / found.value) == pytest.approx(sign * 1.96 * spread, abs=0.2 * spread)
     assert DRAWS == 2000
 
 
