@@ -15,7 +15,7 @@ SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath
 REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run report verify dag docs test slurm faults lint format
+.PHONY: help run estimate report verify dag docs test slurm faults lint format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -24,6 +24,9 @@ run: $(RUN_STAMP) ## run the workflow (ARGS: more for snakemake), then write the
 	$(SNAKEMAKE) $(ARGS)
 	$(if $(filter -n% --dry-run --dryrun --dag --rulegraph --summary --list% --unlock,$(ARGS)),,\
 	  @test "$$($(REPORT_STAMP))" = "$$(cat results/report/.stamp 2>/dev/null)" || $(MAKE) --no-print-directory report)
+
+estimate: $(RUN_STAMP) ## price a run before it starts: jobs, core-hours, GPU-hours, disk, time (ARGS as for run)
+	@$(BIN)/python -m pipeline.estimate --workflow-profile $(PROFILE) $(ARGS)
 
 report: $(RUN_STAMP) ## write results/report/report.html from the results there are
 	@rm -rf results/report results/report.zip
@@ -39,8 +42,9 @@ dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png
 	@$(SNAKEMAKE) --rulegraph dot $(ARGS) | $(BIN)/python -m pipeline.rulegraph results/rulegraph.png
 	@echo "rule graph: results/rulegraph.png"
 
-docs: $(RUN_STAMP) ## write docs/configuration.md from the schema
+docs: $(RUN_STAMP) ## write docs/configuration.md from the schema and docs/costs.md from what was measured
 	$(BIN)/python -m pipeline.reference > docs/configuration.md
+	$(BIN)/python -m pipeline.cost_table > docs/costs.md
 
 test: $(TEST_STAMP) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)

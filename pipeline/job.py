@@ -14,6 +14,7 @@ from pipeline import guard
 from pipeline.devices import choose_device, device_kind
 from pipeline.errors import UserError
 from pipeline.store import Provenance
+from pipeline.usage import usage
 
 # Settings of a spec that the surroundings of the science use, not the science.
 NOT_ARGUMENTS = ("code", "threads")
@@ -33,7 +34,8 @@ def job(snakemake: Any) -> Iterator[Job]:
     """Run the science of a rule.
 
     Logs go to the rule's log file and to stderr. An error that was written for the user ends the job with its
-    sentence alone; of any other the log file keeps the traceback and stderr gets one line.
+    sentence alone; of any other the log file keeps the traceback and stderr gets one line. The log file of
+    a job that succeeds ends with what it used.
 
     Args:
         snakemake: the object Snakemake hands to a script; `params.spec` decides the result,
@@ -52,6 +54,7 @@ def job(snakemake: Any) -> Iterator[Job]:
             settings = {key: value for key, value in spec.items() if key not in NOT_ARGUMENTS}
             kind = device if device == "cpu" else device_kind(device)
             yield Job(settings, device, Provenance(spec, script, kind))
+            log.debug("%s", usage(kind).line())
     except Exception as error:
         if _is_a_sentence(error):
             log.error("%s", error)

@@ -13,8 +13,8 @@ rule attack:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("attack", gpu=True),
+        runtime=time_of("attack"),
     params:
         spec=spec_of("attacks", "dataset", "model", "attack"),
         device=configured_device,

@@ -14,8 +14,8 @@ rule measure_boundary:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("measure_boundary", gpu=True),
+        runtime=time_of("measure_boundary"),
     params:
         spec=spec_of("boundary", "dataset", "model", "attack"),
         device=configured_device,
@@ -44,8 +44,8 @@ rule draw_skewness:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_skewness"),
+        runtime=time_of("draw_skewness"),
     params:
         spec=figure_param,
     script:
@@ -75,8 +75,8 @@ rule draw_normals:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_normals"),
+        runtime=time_of("draw_normals"),
     params:
         spec=figure_param,
     script:
@@ -107,8 +107,8 @@ rule draw_persistence_reexamined:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_persistence_reexamined"),
+        runtime=time_of("draw_persistence_reexamined"),
     params:
         spec=figure_param,
     script:

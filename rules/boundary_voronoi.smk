@@ -14,8 +14,8 @@ rule compare_voronoi:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("compare_voronoi", gpu=True),
+        runtime=time_of("compare_voronoi"),
     params:
         spec=spec_of("voronoi", "dataset", "model", "attack"),
         device=configured_device,
@@ -38,8 +38,8 @@ rule map_plane:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("map_plane", gpu=True),
+        runtime=time_of("map_plane"),
     params:
         spec=spec_of("plane", "dataset", "model"),
         device=configured_device,
@@ -68,8 +68,8 @@ rule draw_voronoi_angles:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_voronoi_angles"),
+        runtime=time_of("draw_voronoi_angles"),
     params:
         spec=figure_param,
     script:
@@ -97,8 +97,8 @@ rule draw_boundary_plane:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_boundary_plane"),
+        runtime=time_of("draw_boundary_plane"),
     params:
         spec=figure_param,
     script:

@@ -16,8 +16,8 @@ rule decide_claims:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("decide_claims"),
+        runtime=time_of("decide_claims"),
     params:
         spec=claims_param,
         root=checkout,

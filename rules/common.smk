@@ -12,6 +12,7 @@ from pipeline.cifar import ARCHIVES
 from pipeline.claims import CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
 from pipeline.content import file_content, names_and_sizes
+from pipeline.costs import Requests
 from pipeline.devices import gpus_of_a_job
 from pipeline.catalogue import (
     PLOT_KERNEL,
@@ -159,6 +160,18 @@ def gpus_to_ask_for(cluster):
 def GPUS(wildcards):
     """Jobs that can use a GPU ask for one where there is one; else they share the cores. Resources rerun nothing."""
     return gpus_to_ask_for(on_cluster())
+
+
+# What jobs ask a scheduler for, by what jobs of their rules were measured to cost; more at each attempt.
+requests = Requests(settings)
+
+
+def memory_of(rule, gpu=False):
+    return lambda wildcards, attempt: requests.memory_mb(rule, wildcards, attempt, gpu)
+
+
+def time_of(rule):
+    return lambda wildcards, attempt: requests.minutes(rule, wildcards, attempt)
 
 
 # Times of attack jobs: results of their rule, which a table shows.

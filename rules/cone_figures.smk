@@ -19,8 +19,8 @@ rule draw_cone_views:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_cone_views"),
+        runtime=time_of("draw_cone_views"),
     params:
         spec=figure_param,
     script:
@@ -48,8 +48,8 @@ rule draw_cone_persistence:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_cone_persistence"),
+        runtime=time_of("draw_cone_persistence"),
     params:
         spec=figure_param,
     script:
@@ -77,8 +77,8 @@ rule draw_norms:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_norms"),
+        runtime=time_of("draw_norms"),
     params:
         spec=figure_param,
     script:

@@ -10,8 +10,8 @@ rule measure_cones:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("measure_cones", gpu=True),
+        runtime=time_of("measure_cones"),
     params:
         spec=spec_of("cones"),
         device=configured_device,
@@ -30,8 +30,8 @@ rule sample_norms:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("sample_norms"),
+        runtime=time_of("sample_norms"),
     params:
         spec=spec_of("norms"),
     script:

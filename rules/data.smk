@@ -11,8 +11,8 @@ rule fetch_mnist5k:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("fetch_mnist5k"),
+        runtime=time_of("fetch_mnist5k"),
     params:
         spec=spec_of("data", "dataset"),
     script:
@@ -32,8 +32,8 @@ rule fetch_idx:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory_of("fetch_idx"),
+        runtime=time_of("fetch_idx"),
     params:
         spec=spec_of("data", "dataset"),
         mirror=configured_mirror,
@@ -54,8 +54,8 @@ rule make_gaussians:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("make_gaussians"),
+        runtime=time_of("make_gaussians"),
     params:
         spec=spec_of("data", "dataset"),
     script:
@@ -77,8 +77,8 @@ rule import_hdf5:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("import_hdf5"),
+        runtime=time_of("import_hdf5"),
     params:
         spec=spec_of("data", "dataset"),
         content=own_content("datasets", "dataset", "file"),
@@ -99,8 +99,8 @@ rule fetch_cifar:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=memory_of("fetch_cifar"),
+        runtime=time_of("fetch_cifar"),
     params:
         spec=spec_of("data", "dataset"),
         mirror=configured_mirror,
@@ -121,8 +121,8 @@ rule unpack_photos:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory_of("unpack_photos"),
+        runtime=time_of("unpack_photos"),
     params:
         spec=spec_of("data", "dataset"),
     script:
@@ -144,8 +144,8 @@ rule import_photos:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=16000,
-        runtime=120,
+        mem_mb=memory_of("import_photos"),
+        runtime=time_of("import_photos"),
     params:
         spec=spec_of("data", "dataset"),
         content=photo_content,

@@ -21,8 +21,8 @@ rule draw_class_frequencies:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_class_frequencies"),
+        runtime=time_of("draw_class_frequencies"),
     params:
         spec=figure_param,
     script:
@@ -52,8 +52,8 @@ rule draw_persistence_histogram:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_persistence_histogram"),
+        runtime=time_of("draw_persistence_histogram"),
     params:
         spec=figure_param,
     script:
@@ -83,8 +83,8 @@ rule draw_persistence_along_line:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_persistence_along_line"),
+        runtime=time_of("draw_persistence_along_line"),
     params:
         spec=figure_param,
     script:
@@ -112,8 +112,8 @@ rule draw_kernel_agreement:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_agreement"),
+        runtime=time_of("draw_kernel_agreement"),
     params:
         spec=figure_param,
     script:
@@ -141,8 +141,8 @@ rule draw_class_frequencies_by_target:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_class_frequencies_by_target"),
+        runtime=time_of("draw_class_frequencies_by_target"),
     params:
         spec=figure_param,
     script:
@@ -172,8 +172,8 @@ rule draw_class_frequencies_of_cells:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_class_frequencies_of_cells"),
+        runtime=time_of("draw_class_frequencies_of_cells"),
     params:
         spec=figure_param,
     script:
@@ -201,8 +201,8 @@ rule draw_persistence_histograms:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_persistence_histograms"),
+        runtime=time_of("draw_persistence_histograms"),
     params:
         spec=figure_param,
     script:
@@ -232,8 +232,8 @@ rule draw_adversarial_examples:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_adversarial_examples"),
+        runtime=time_of("draw_adversarial_examples"),
     params:
         spec=figure_param,
     script:
@@ -261,8 +261,8 @@ rule draw_distortion_histogram:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_distortion_histogram"),
+        runtime=time_of("draw_distortion_histogram"),
     params:
         spec=figure_param,
     script:
@@ -292,8 +292,8 @@ rule draw_asymmetry:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_asymmetry"),
+        runtime=time_of("draw_asymmetry"),
     params:
         spec=figure_param,
     script:
@@ -325,8 +325,8 @@ rule draw_sensitivity:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_sensitivity"),
+        runtime=time_of("draw_sensitivity"),
     params:
         spec=figure_param,
     script:

@@ -13,8 +13,8 @@ rule trace_interpolation:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("trace_interpolation", gpu=True),
+        runtime=time_of("trace_interpolation"),
     params:
         spec=spec_of("interpolation", "dataset", "model", "attack"),
         device=configured_device,

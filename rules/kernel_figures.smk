@@ -21,8 +21,8 @@ rule draw_kernel_values:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_values"),
+        runtime=time_of("draw_kernel_values"),
     params:
         spec=figure_param,
     script:
@@ -52,8 +52,8 @@ rule draw_kernel_neighbours:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_neighbours"),
+        runtime=time_of("draw_kernel_neighbours"),
     params:
         spec=figure_param,
     script:
@@ -83,8 +83,8 @@ rule draw_kernel_detection:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_detection"),
+        runtime=time_of("draw_kernel_detection"),
     params:
         spec=figure_param,
     script:
@@ -112,8 +112,8 @@ rule draw_kernel_map:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_map"),
+        runtime=time_of("draw_kernel_map"),
     params:
         spec=figure_param,
     script:
@@ -141,8 +141,8 @@ rule draw_kernel_convergence:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_convergence"),
+        runtime=time_of("draw_kernel_convergence"),
     params:
         spec=figure_param,
     script:
@@ -170,8 +170,8 @@ rule draw_kernel_signs:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_signs"),
+        runtime=time_of("draw_kernel_signs"),
     params:
         spec=figure_param,
     script:
@@ -201,8 +201,8 @@ rule draw_kernel_relations:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_kernel_relations"),
+        runtime=time_of("draw_kernel_relations"),
     params:
         spec=figure_param,
     script:

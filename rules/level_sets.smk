@@ -14,8 +14,8 @@ rule decompose_boundary:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("decompose_boundary", gpu=True),
+        runtime=time_of("decompose_boundary"),
     params:
         spec=spec_of("spectra", "dataset", "model", "attack"),
         device=configured_device,
@@ -39,8 +39,8 @@ rule measure_level_sets:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("measure_level_sets", gpu=True),
+        runtime=time_of("measure_level_sets"),
     params:
         spec=spec_of("level_sets", "dataset", "model", "attack"),
         device=configured_device,
@@ -69,8 +69,8 @@ rule draw_boundary_spectra:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_boundary_spectra"),
+        runtime=time_of("draw_boundary_spectra"),
     params:
         spec=figure_param,
     script:
@@ -98,8 +98,8 @@ rule draw_boundary_classes:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_boundary_classes"),
+        runtime=time_of("draw_boundary_classes"),
     params:
         spec=figure_param,
     script:

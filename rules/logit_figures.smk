@@ -19,8 +19,8 @@ rule draw_max_logits:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_max_logits"),
+        runtime=time_of("draw_max_logits"),
     params:
         spec=figure_param,
     script:
@@ -48,8 +48,8 @@ rule draw_logit_gaps:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_logit_gaps"),
+        runtime=time_of("draw_logit_gaps"),
     params:
         spec=figure_param,
     script:
@@ -77,8 +77,8 @@ rule draw_gap_epochs:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_gap_epochs"),
+        runtime=time_of("draw_gap_epochs"),
     params:
         spec=figure_param,
     script:
@@ -107,8 +107,8 @@ rule draw_network_disagreement:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_network_disagreement"),
+        runtime=time_of("draw_network_disagreement"),
     params:
         spec=figure_param,
     script:
@@ -136,8 +136,8 @@ rule draw_confident_images:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_confident_images"),
+        runtime=time_of("draw_confident_images"),
     params:
         spec=figure_param,
     script:
@@ -165,8 +165,8 @@ rule draw_nearest_by_logits:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_nearest_by_logits"),
+        runtime=time_of("draw_nearest_by_logits"),
     params:
         spec=figure_param,
     script:
@@ -194,8 +194,8 @@ rule draw_overlap:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_overlap"),
+        runtime=time_of("draw_overlap"),
     params:
         spec=figure_param,
     script:
@@ -226,8 +226,8 @@ rule draw_manipulated_logits:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_manipulated_logits"),
+        runtime=time_of("draw_manipulated_logits"),
     params:
         spec=figure_param,
     script:
@@ -256,8 +256,8 @@ rule draw_teacher_epochs:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_teacher_epochs"),
+        runtime=time_of("draw_teacher_epochs"),
     params:
         spec=figure_param,
     script:
@@ -286,8 +286,8 @@ rule draw_distillation_losses:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_distillation_losses"),
+        runtime=time_of("draw_distillation_losses"),
     params:
         spec=figure_param,
     script:
@@ -314,8 +314,8 @@ rule tabulate_logit_accuracies:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_logit_accuracies"),
+        runtime=time_of("tabulate_logit_accuracies"),
     params:
         spec=table_param,
         published=published_numbers,
@@ -343,8 +343,8 @@ rule tabulate_training_times:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_training_times"),
+        runtime=time_of("tabulate_training_times"),
     params:
         spec=table_param,
         published=published_numbers,

@@ -9,8 +9,8 @@ rule evaluate_logit_model:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("evaluate_logit_model"),
+        runtime=time_of("evaluate_logit_model"),
     params:
         spec=spec_of("logit_surfaces"),
     script:
@@ -33,8 +33,8 @@ rule measure_logit_response:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("measure_logit_response", gpu=True),
+        runtime=time_of("measure_logit_response"),
     params:
         spec=spec_of("logit_model", "group", "name"),
         device=configured_device,
@@ -63,8 +63,8 @@ rule draw_surrogate_logits:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_surrogate_logits"),
+        runtime=time_of("draw_surrogate_logits"),
     params:
         spec=figure_param,
     script:
@@ -92,8 +92,8 @@ rule draw_loss_surface:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_loss_surface"),
+        runtime=time_of("draw_loss_surface"),
     params:
         spec=figure_param,
     script:
@@ -122,8 +122,8 @@ rule draw_gap_response:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_gap_response"),
+        runtime=time_of("draw_gap_response"),
     params:
         spec=figure_param,
     script:
@@ -151,8 +151,8 @@ rule tabulate_logit_model:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_logit_model"),
+        runtime=time_of("tabulate_logit_model"),
     params:
         spec=table_param,
     script:

@@ -12,8 +12,8 @@ rule train_teacher:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8000,
-        runtime=24 * 60,
+        mem_mb=memory_of("train_teacher", gpu=True),
+        runtime=time_of("train_teacher"),
     params:
         spec=spec_of("teachers", "study", "teacher", "seed"),
         device=configured_device,
@@ -36,8 +36,8 @@ rule record_outputs:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory_of("record_outputs", gpu=True),
+        runtime=time_of("record_outputs"),
     params:
         spec=spec_of("outputs", "study", "teacher"),
         device=configured_device,
@@ -60,8 +60,8 @@ rule average_targets:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory_of("average_targets", gpu=True),
+        runtime=time_of("average_targets"),
     params:
         spec=spec_of("targets", "study", "teacher", "epoch", "seed"),
         device=configured_device,
@@ -84,8 +84,8 @@ rule distil_student:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8000,
-        runtime=8 * 60,
+        mem_mb=memory_of("distil_student", gpu=True),
+        runtime=time_of("distil_student"),
     params:
         spec=spec_of("students", "study", "student", "seed"),
         device=configured_device,
@@ -108,8 +108,8 @@ rule measure_robustness:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8000,
-        runtime=4 * 60,
+        mem_mb=memory_of("measure_robustness", gpu=True),
+        runtime=time_of("measure_robustness"),
     params:
         spec=spec_of("robustness", "study", "judged"),
         device=configured_device,
@@ -130,8 +130,8 @@ rule describe_logits:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory_of("describe_logits"),
+        runtime=time_of("describe_logits"),
     params:
         spec=spec_of("distributions", "study"),
     script:
@@ -151,8 +151,8 @@ rule compare_answers:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory_of("compare_answers"),
+        runtime=time_of("compare_answers"),
     params:
         spec=spec_of("answers", "study"),
     script:
@@ -173,8 +173,8 @@ rule compare_images:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory_of("compare_images"),
+        runtime=time_of("compare_images"),
     params:
         spec=spec_of("images", "study"),
     script:

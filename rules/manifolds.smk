@@ -14,8 +14,8 @@ rule measure_manifolds:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory_of("measure_manifolds", gpu=True),
+        runtime=time_of("measure_manifolds"),
     params:
         spec=spec_of("manifolds", "group", "name"),
         device=configured_device,
@@ -44,8 +44,8 @@ rule draw_manifold_layers:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_manifold_layers"),
+        runtime=time_of("draw_manifold_layers"),
     params:
         spec=figure_param,
     script:
@@ -73,8 +73,8 @@ rule draw_manifold_capacity:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_manifold_capacity"),
+        runtime=time_of("draw_manifold_capacity"),
     params:
         spec=figure_param,
     script:

@@ -12,8 +12,8 @@ rule measure_geometry:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("measure_geometry"),
+        runtime=time_of("measure_geometry"),
     params:
         spec=spec_of("path_geometry", "network"),
     script:
@@ -34,8 +34,8 @@ rule rank_importance:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory_of("rank_importance"),
+        runtime=time_of("rank_importance"),
     params:
         spec=spec_of("importance", "network"),
     script:
@@ -56,8 +56,8 @@ rule interpolate_weights:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory_of("interpolate_weights", gpu=True),
+        runtime=time_of("interpolate_weights"),
     params:
         spec=spec_of("interpolated_weights", "dataset", "model"),
         device=configured_device,
@@ -86,8 +86,8 @@ rule draw_path_geometry:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_path_geometry"),
+        runtime=time_of("draw_path_geometry"),
     params:
         spec=figure_param,
     script:
@@ -117,8 +117,8 @@ rule draw_sample_importance:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_sample_importance"),
+        runtime=time_of("draw_sample_importance"),
     params:
         spec=figure_param,
     script:
@@ -146,8 +146,8 @@ rule draw_datamodeling_score:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_datamodeling_score"),
+        runtime=time_of("draw_datamodeling_score"),
     params:
         spec=figure_param,
     script:
@@ -177,8 +177,8 @@ rule draw_interpolated_weights:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_interpolated_weights"),
+        runtime=time_of("draw_interpolated_weights"),
     params:
         spec=figure_param,
     script:

@@ -13,8 +13,8 @@ rule record_path:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("record_path"),
+        runtime=time_of("record_path"),
     params:
         spec=spec_of("paths", "network"),
     script:
@@ -37,8 +37,8 @@ rule integrate_kernel:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory_of("integrate_kernel"),
+        runtime=time_of("integrate_kernel"),
     params:
         spec=spec_of("path_kernel", "network"),
     script:
@@ -59,8 +59,8 @@ rule study_kernel:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory_of("study_kernel"),
+        runtime=time_of("study_kernel"),
     params:
         spec=spec_of("kernel_study", "network"),
     script:
@@ -81,8 +81,8 @@ rule map_kernel:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=memory_of("map_kernel"),
+        runtime=time_of("map_kernel"),
     params:
         spec=spec_of("kernel_map", "network"),
     script:
@@ -103,8 +103,8 @@ rule vary_kernel:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=memory_of("vary_kernel"),
+        runtime=time_of("vary_kernel"),
     params:
         spec=spec_of("kernel_variants", "network"),
     script:

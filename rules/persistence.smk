@@ -15,8 +15,8 @@ rule measure_natural:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("measure_natural", gpu=True),
+        runtime=time_of("measure_natural"),
     params:
         spec=spec_of("natural", "dataset", "model", "images"),
         device=configured_device,
@@ -40,8 +40,8 @@ rule bracket_persistence:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("bracket_persistence", gpu=True),
+        runtime=time_of("bracket_persistence"),
     params:
         spec=spec_of("persistence", "dataset", "model", "attack"),
         device=configured_device,
@@ -64,8 +64,8 @@ rule sweep_stability:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("sweep_stability", gpu=True),
+        runtime=time_of("sweep_stability"),
     params:
         spec=spec_of("stability", "dataset", "model", "attack"),
         device=configured_device,
@@ -89,8 +89,8 @@ rule compare_sides:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("compare_sides", gpu=True),
+        runtime=time_of("compare_sides"),
     params:
         spec=spec_of("asymmetry", "dataset", "model", "attack"),
         device=configured_device,
@@ -114,8 +114,8 @@ rule vary_sampling:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("vary_sampling", gpu=True),
+        runtime=time_of("vary_sampling"),
     params:
         spec=spec_of("sensitivity", "dataset", "model", "attack"),
         device=configured_device,

@@ -15,8 +15,8 @@ rule decompose_sensitivity:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("decompose_sensitivity", gpu=True),
+        runtime=time_of("decompose_sensitivity"),
     params:
         spec=spec_of("factors", "dataset", "model", "attack"),
         device=configured_device,
@@ -45,8 +45,8 @@ rule draw_factors:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_factors"),
+        runtime=time_of("draw_factors"),
     params:
         spec=figure_param,
     script:
@@ -74,8 +74,8 @@ rule draw_flatness:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_flatness"),
+        runtime=time_of("draw_flatness"),
     params:
         spec=figure_param,
     script:
@@ -103,8 +103,8 @@ rule draw_growth:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_growth"),
+        runtime=time_of("draw_growth"),
     params:
         spec=figure_param,
     script:

@@ -22,8 +22,8 @@ rule tabulate_persistence:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_persistence"),
+        runtime=time_of("tabulate_persistence"),
     params:
         spec=table_param,
         published=published_numbers,
@@ -51,8 +51,8 @@ rule tabulate_layers:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_layers"),
+        runtime=time_of("tabulate_layers"),
     params:
         spec=table_param,
         published=published_numbers,
@@ -82,8 +82,8 @@ rule tabulate_detection:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_detection"),
+        runtime=time_of("tabulate_detection"),
     params:
         spec=table_param,
     script:
@@ -113,8 +113,8 @@ rule compare_attacks:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory_of("compare_attacks"),
+        runtime=time_of("compare_attacks"),
     params:
         spec=table_param,
     script:
@@ -144,8 +144,8 @@ rule tabulate_attacks:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_attacks"),
+        runtime=time_of("tabulate_attacks"),
     params:
         spec=table_param,
         published=published_numbers,

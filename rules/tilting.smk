@@ -11,8 +11,8 @@ rule trace_tilting:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory_of("trace_tilting"),
+        runtime=time_of("trace_tilting"),
     params:
         spec=spec_of("tilting", "dataset", "pair"),
     script:
@@ -30,8 +30,8 @@ rule build_toy:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("build_toy"),
+        runtime=time_of("build_toy"),
     params:
         spec=spec_of("toy"),
     script:
@@ -52,8 +52,8 @@ rule decay_weights:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("decay_weights", gpu=True),
+        runtime=time_of("decay_weights"),
     params:
         spec=spec_of("weight_decay", "dataset"),
         device=configured_device,

@@ -19,8 +19,8 @@ rule draw_toy_images:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_toy_images"),
+        runtime=time_of("draw_toy_images"),
     params:
         spec=figure_param,
     script:
@@ -48,8 +48,8 @@ rule draw_toy_planes:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_toy_planes"),
+        runtime=time_of("draw_toy_planes"),
     params:
         spec=figure_param,
     script:
@@ -79,8 +79,8 @@ rule draw_tilted_digits:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_tilted_digits"),
+        runtime=time_of("draw_tilted_digits"),
     params:
         spec=figure_param,
     script:
@@ -108,8 +108,8 @@ rule draw_tilting_plane:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_tilting_plane"),
+        runtime=time_of("draw_tilting_plane"),
     params:
         spec=figure_param,
     script:
@@ -137,8 +137,8 @@ rule draw_tilting_path:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_tilting_path"),
+        runtime=time_of("draw_tilting_path"),
     params:
         spec=figure_param,
     script:
@@ -166,8 +166,8 @@ rule draw_tilting_rotation:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_tilting_rotation"),
+        runtime=time_of("draw_tilting_rotation"),
     params:
         spec=figure_param,
     script:
@@ -195,8 +195,8 @@ rule draw_tilting_atlas:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_tilting_atlas"),
+        runtime=time_of("draw_tilting_atlas"),
     params:
         spec=figure_param,
     script:
@@ -224,8 +224,8 @@ rule draw_weight_decay:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_weight_decay"),
+        runtime=time_of("draw_weight_decay"),
     params:
         spec=figure_param,
     script:
@@ -252,8 +252,8 @@ rule write_tilting_page:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("write_tilting_page"),
+        runtime=time_of("write_tilting_page"),
     params:
         spec=figure_param,
     script:
@@ -280,8 +280,8 @@ rule write_rotation_page:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("write_rotation_page"),
+        runtime=time_of("write_rotation_page"),
     params:
         spec=figure_param,
     script:
@@ -308,8 +308,8 @@ rule tabulate_atlas:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_atlas"),
+        runtime=time_of("tabulate_atlas"),
     params:
         spec=table_param,
     script:
@@ -336,8 +336,8 @@ rule tabulate_residuals:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("tabulate_residuals"),
+        runtime=time_of("tabulate_residuals"),
     params:
         spec=table_param,
     script:

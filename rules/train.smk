@@ -14,8 +14,8 @@ rule train:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("train", gpu=True),
+        runtime=time_of("train"),
     params:
         spec=spec_of("models", "dataset", "model"),
         device=configured_device,
@@ -40,8 +40,8 @@ rule import_weights:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("import_weights", gpu=True),
+        runtime=time_of("import_weights"),
     params:
         spec=spec_of("models", "dataset", "model"),
         content=own_content("models", "model", "weights"),
@@ -67,8 +67,8 @@ rule fetch_weights:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("fetch_weights", gpu=True),
+        runtime=time_of("fetch_weights"),
     params:
         spec=spec_of("models", "dataset", "model"),
         device=configured_device,

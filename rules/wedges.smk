@@ -9,8 +9,8 @@ rule measure_wedges:
         "../envs/torch.yaml"
     threads: settings["threads"]
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("measure_wedges"),
+        runtime=time_of("measure_wedges"),
     params:
         spec=spec_of("wedges"),
     script:
@@ -40,8 +40,8 @@ rule draw_orthant_spectra:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_orthant_spectra"),
+        runtime=time_of("draw_orthant_spectra"),
     params:
         spec=figure_param,
     script:
@@ -71,8 +71,8 @@ rule draw_wedge_crossings:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_wedge_crossings"),
+        runtime=time_of("draw_wedge_crossings"),
     params:
         spec=figure_param,
     script:

@@ -14,8 +14,8 @@ rule trace_dropout:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("trace_dropout", gpu=True),
+        runtime=time_of("trace_dropout"),
     params:
         spec=spec_of("dropout", "dataset", "model", "attack"),
         device=configured_device,
@@ -38,8 +38,8 @@ rule compare_networks:
     threads: settings["threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("compare_networks", gpu=True),
+        runtime=time_of("compare_networks"),
     params:
         spec=spec_of("zoo", "dataset"),
         device=configured_device,
@@ -68,8 +68,8 @@ rule draw_dropout_crossings:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_dropout_crossings"),
+        runtime=time_of("draw_dropout_crossings"),
     params:
         spec=figure_param,
     script:
@@ -97,8 +97,8 @@ rule draw_zoo:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("draw_zoo"),
+        runtime=time_of("draw_zoo"),
     params:
         spec=figure_param,
     script:

@@ -161,3 +161,19 @@ def test_package_files_only_name_things(package):
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         assert functions <= {"__getattr__", "__dir__"}
         assert imported_packages(path) <= {"importlib", "typing"}
+
+
+def rules_with_scripts():
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for text in re.split(r"(?m)^(?=rule \w+:)", path.read_text())[1:]:
+            if "    script:\n" in text:
+                yield re.match(r"rule (\w+):", text)[1], text
+
+
+@pytest.mark.parametrize(("rule", "text"), list(rules_with_scripts()), ids=lambda value: value.split("\n")[0])
+def test_every_rule_has_a_log_a_benchmark_memory_and_time(rule, text):
+    for part in ("log", "benchmark", "threads", "resources"):
+        assert re.search(rf"^    {part}:", text, re.M), part
+    gpu = ", gpu=True" if re.search(r"^        gpu=GPUS,$", text, re.M) else ""
+    assert f'        mem_mb=memory_of("{rule}"{gpu}),' in text
+    assert f'        runtime=time_of("{rule}"),' in text
