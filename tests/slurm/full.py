@@ -96,8 +96,7 @@ def test_a_job_that_needs_more_time_gets_it(tmp_path: Path, probe):
 def test_a_job_that_needs_more_memory_gets_it(tmp_path: Path, probe):
     # 500 MB at first, 1000 then; it lives long enough to be seen by a poll.
     text = output(probe("jobs=1", "hold_mb=700", "seconds=5"))
-    assert text.count("Error in rule plain") == 1
-    assert "Trying to restart job" in text
+    assert text.count("Trying to restart job") == 1
     assert (tmp_path / "plain" / "0.json").exists()
 
 
