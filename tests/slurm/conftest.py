@@ -48,6 +48,16 @@ def run_on_slurm(slurm: Cluster):
     return start
 
 
+def output_of(run: subprocess.Popen[str], code: int = 0, timeout_s: float = 1800) -> str:
+    """What a run prints, once it has ended with an exit status; it is ended itself if it takes too long."""
+    try:
+        text, _ = run.communicate(timeout=timeout_s)
+    finally:
+        run.terminate()
+    assert run.returncode == code, text
+    return text
+
+
 def profile_arguments(checkout: Path, profile: str) -> list[str]:
     """A profile of a checkout, with the short waits that one machine allows."""
     waits = {"slurm": ["--slurm-init-seconds-before-status-checks", "2"]}.get(profile, [])

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,18 +11,13 @@ import pytest
 
 from tests.conftest import Checkout
 from tests.slurm.cluster import Cluster, wait_for
+from tests.slurm.conftest import output_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = ["--snakefile", "tests/slurm/probe/Snakefile"]
 ATTACKS = ("fc-100-20-10/igsm-one", "fc-100-20-10/igsm-all", "fc10-4/lbfgs", "c-2/igsm-untargeted")
 # The data, three networks and four attacks: eight jobs, seven of which ask for a GPU.
 EIGHT_JOBS = [f"results/attacks/mnist5k/{attack}.h5" for attack in ATTACKS]
-
-
-def finished(run: subprocess.Popen[str]) -> str:
-    text, _ = run.communicate(timeout=300)
-    assert run.returncode == 0, text
-    return text
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -37,7 +31,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_eight_jobs_give_the_bytes_of_a_local_run(checkout: Checkout, smoke: Checkout, run_on_slurm, slurm: Cluster):
-    text = finished(run_on_slurm(checkout.folder, "--configfile", "config/smoke.yaml", "--", *EIGHT_JOBS))
+    text = output_of(run_on_slurm(checkout.folder, "--configfile", "config/smoke.yaml", "--", *EIGHT_JOBS))
     assert "8 of 8 steps (100%) done" in text
     assert text.count("Auto-selected partition 'gpu'") == 7
     made, local = results(checkout.folder), results(smoke.folder)
@@ -50,7 +44,7 @@ def test_eight_jobs_give_the_bytes_of_a_local_run(checkout: Checkout, smoke: Che
 
 def test_each_job_sees_the_gpu_it_asked_for(tmp_path: Path, run_on_slurm):
     wanted = ["--config", "jobs=1", "gpu_jobs=4", "seconds=4"]
-    finished(run_on_slurm(ROOT, *PROBE, "--directory", str(tmp_path), *wanted))
+    output_of(run_on_slurm(ROOT, *PROBE, "--directory", str(tmp_path), *wanted))
     seen = [json.loads(path.read_text()) for path in (tmp_path / "gpu").iterdir()]
     assert all(len(job["gpus"]) == 1 for job in seen)
     at_once = [
@@ -99,7 +93,7 @@ def test_a_job_of_a_killed_run_does_not_replace_a_newer_result(checkout: Checkou
         "started", "go"
     )
     (folder / new_go).touch()
-    finished(new)
+    output_of(new)
     published = (folder / target).read_bytes()
     (folder / old_go).touch()
     wait_for(lambda: not slurm.command("squeue", "--noheader"), "the end of the old job", 60)
