@@ -107,11 +107,19 @@ def _script_name(snakemake: Any) -> str:
 def _start_logging(log_file: str | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setLevel(logging.INFO)
+    unwritable = ""
     if log_file:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w"))
-        handlers[1].setLevel(logging.DEBUG)
+        try:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(log_file, mode="w"))
+            handlers[1].setLevel(logging.DEBUG)
+        except OSError as error:
+            unwritable = f"{log_file}: cannot be written ({error.strerror})"
+    # A disk that is full for the log, too, would print a traceback for each line.
+    logging.raiseExceptions = False
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", handlers=handlers, force=True)
+    if unwritable:
+        logging.warning("%s", unwritable)
     # Reports every glyph of a PDF's fonts.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
 

@@ -24,7 +24,8 @@ from filelock import FileLock, Timeout
 from pipeline import guard, slurm
 from pipeline.records import bring_back, mark_unrecorded
 
-ORPHANS_END_S = 10.0
+# A job that is still importing notices only then.
+ORPHANS_END_S = 60.0
 ENGINE = "pipeline.engine"
 KILLED_JOB = re.compile(r"/tmp\w+\.(\S+\.py)' died with <Signals\.(SIG\w+)")
 PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.ya?ml")
@@ -250,11 +251,16 @@ def _works_in(folder: Path, current: Path, words: Sequence[str]) -> bool:
 
 def _wait_for_orphans(folder: Path) -> bool:
     """Whether processes use the folder, after orphaned job scripts had time to notice and end."""
-    deadline = time.monotonic() + ORPHANS_END_S
+    begin, told = time.monotonic(), False
     while True:
         engines, scripts = users_of(folder)
-        if engines or not scripts or time.monotonic() > deadline:
+        waited = time.monotonic() - begin
+        if engines or not scripts or waited > ORPHANS_END_S:
             return bool(engines or scripts)
+        if waited > 2 and not told:
+            names = ", ".join(str(process.pid) for process in scripts)
+            print(f"waiting for jobs of a killed run in {folder} to end (process {names})", file=sys.stderr)
+            told = True
         time.sleep(0.2)
 
 

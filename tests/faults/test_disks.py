@@ -34,7 +34,7 @@ def mounted(mount: str) -> tuple[str, ...]:
 def recovers(undisturbed: Branch, branch: Branch, result: str) -> None:
     """With room again the same command completes the same bytes."""
     assert not (branch.folder / result).exists()
-    status, printed = branch.run()
+    status, printed = branch.run(result)
     assert status == 0, printed
     assert branch.hashes() == undisturbed.hashes()
     assert branch.leftovers() == []

@@ -75,7 +75,7 @@ def test_a_setting_changed_between_kill_and_rerun_wins(undisturbed, branch):
         kill(engine_of(run).pid, signal.SIGKILL)
         assert run.wait(60) == 128 + signal.SIGKILL
         assert "Snakemake was ended by SIGKILL; what is finished is kept: start again to go on" in branch.text()
-        status, printed = branch.run()
+        status, printed = branch.run(PERSISTENCE)
     finally:
         end(run)
     assert status == 0, printed

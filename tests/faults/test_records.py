@@ -18,13 +18,13 @@ def test_a_result_whose_note_is_damaged_is_made_again(undisturbed, branch, conte
     """Else Snakemake would keep it under all settings, since it has nothing to compare them with."""
     note = branch.folder / ".snakemake/metadata" / note_of(PERSISTENCE)
     note.write_text(content)
-    status, printed = branch.run(options=("--dry-run",), overlay="persistence: {gamma: 0.8}")
+    status, printed = branch.run(PERSISTENCE, options=("--dry-run",), overlay="persistence: {gamma: 0.8}")
     assert status == 0, printed
     assert f"{PERSISTENCE}: what Snakemake noted of it is damaged, so it is made again" in printed
     assert job_counts(printed)["bracket_persistence"] == 1
     if content:
         return
-    status, printed = branch.run()
+    status, printed = branch.run(PERSISTENCE)
     assert status == 0, printed
     assert branch.hashes() == undisturbed.hashes()
     assert branch.leftovers() == []

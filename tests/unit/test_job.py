@@ -91,3 +91,14 @@ def test_exhausted_memory_is_a_sentence_that_says_what_to_do(tmp_path, body, sen
     assert done.returncode == 1
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_log_that_cannot_be_written_takes_nothing_from_the_job(tmp_path):
+    (tmp_path / "logs").touch()  # a file where the folder should be
+    code = textwrap.dedent(RUN).replace("BODY", "raise UserError('a.h5: no such file')")
+    log = tmp_path / "logs" / "a.log"
+    done = subprocess.run([sys.executable, "-c", code, log], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{log}: cannot be written (" in done.stderr
+    assert "scripts/stage/bracket: a.h5: no such file" in done.stderr
+    assert "Traceback" not in done.stderr
