@@ -92,7 +92,7 @@ def estimate(planned: Plan, cores: Sequence[int]) -> Estimate:
     chain, chains = float(critical_path(clock, after)), critical_path(clocks, after)
     walls = {}
     for number in sorted(set(cores)):
-        wall = makespan(clock.tolist(), after, threads, number, gpu.astype(int).tolist(), 1 if gpu.any() else None)
+        wall = makespan(clock.tolist(), after, threads, number, gpu.astype(int).tolist(), planned.gpus)
         # Of what no schedule beats: the longest chain, and all the work spread evenly.
         least, leasts = max(chain, seconds.sum() / number), np.maximum(chains, drawn[:CHAIN_DRAWS] / number)
         walls[number] = _range(wall, wall * leasts / least if least else leasts)

@@ -40,10 +40,16 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do: the resolved configuration, and jobs, each after all that it waits for."""
+    """What a run would do.
+
+    Attributes:
+        config: resolved configuration. jobs: each after all that it waits for. gpus: how many GPUs all jobs share; None
+            where a scheduler knows.
+    """
 
     config: Mapping[str, Any]
     jobs: tuple[PlannedJob, ...]
+    gpus: int | None = None
 
 
 def plan(arguments: Sequence[str]) -> Plan:
@@ -61,7 +67,8 @@ def plan(arguments: Sequence[str]) -> Plan:
         settings = workflow.dag_settings
         workflow._prepare_dag(forceall=settings.forceall, ignore_incomplete=True, lock_warn_only=True)
         workflow._build_dag()
-        plans.append(Plan(workflow.globals["settings"], tuple(_jobs(workflow.dag))))
+        gpus = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else None
+        plans.append(Plan(workflow.globals["settings"], tuple(_jobs(workflow.dag)), gpus))
 
     # Of what the command line offers, this alone builds all jobs and then does nothing with them.
     original, Workflow.printdag = Workflow.printdag, keep

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def planned(config, *, jobs=10, gpus=0):
     cell = {"dataset": "mnist5k", "model": "c-4"}
     trained = [PlannedJob("train", cell, 1, True, gpus, None, None, (), ()) for _ in range(jobs)]
     figure = PlannedJob("draw_norms", {"artefact": "a"}, 1, False, 0, None, None, (), tuple(range(jobs)))
-    return Plan(config, (*trained, figure))
+    return Plan(config, (*trained, figure), gpus=1)
 
 
 def test_totals_are_sums_over_jobs(config):
@@ -66,6 +67,8 @@ def test_gpu_hours_that_nobody_measured_are_said_to_be(config):
     assert "no GPU was measured" in report(found)
     # One GPU is held by one job after the other.
     assert found.wall_s[4].value == pytest.approx(found.core_s.value)
+    on_a_cluster = replace(planned(config, gpus=1), gpus=None)
+    assert estimate(on_a_cluster, [10]).wall_s[10].value == pytest.approx(found.chain_s.value)
     assert re.search(r"GPU-hours +0 ", report(estimate(planned(config), [4])))
 
 

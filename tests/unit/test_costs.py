@@ -4,6 +4,7 @@ import math
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from pipeline.config import resolve
 from pipeline.cost_fit import Record, check, fit, fitted
 from pipeline.cost_table import page
 from pipeline.costs import LEAST_MB, LEAST_MB_GPU, LEAST_MINUTES, Requests, cost_of, measured_costs, priced
+from pipeline.sizes import Sizes, sizes_of
 from pipeline.usage import Usage
 from pipeline.work import Work
 from pipeline.workload import COUNTED, work_of
@@ -221,3 +223,21 @@ def test_what_was_measured_is_whole():
             for name in ("seconds", "memory_mb", "disk_mb"):
                 assert entry[name]["fixed"] >= 0
                 assert entry[name]["rate"] >= 0
+
+
+def test_sizes_of_ones_own_file_are_those_that_its_rule_stores(tmp_path):
+    file = tmp_path / "own.h5"
+    with h5py.File(file, "w") as opened:
+        opened["x_train"], opened["x_test"] = np.zeros((30, 12, 8, 3), np.uint8), np.zeros((6, 12, 8, 3), np.uint8)
+        opened["y_train"], opened["y_test"] = np.arange(30) % 5, np.arange(6) % 5
+    config = {"datasets": {"own": {"source": "hdf5", "file": str(file)}}}
+    assert sizes_of(config, "own") == Sizes((3, 12, 8), 30, 6, 5)
+    config["datasets"]["own"]["file"] = str(tmp_path / "missing.h5")
+    assert sizes_of(config, "own").values == 784
+
+
+def test_sizes_are_those_of_the_configuration(config):
+    assert sizes_of(config, "mnist5k") == Sizes((1, 28, 28), 4000, 1000, 10)
+    assert sizes_of(changed(config, "datasets/mnist5k/train", 10**6), "mnist5k").train == 4000
+    assert sizes_of(config, "gaussians") == Sizes((2,), 4000, 4000, 2)
+    assert sizes_of(config, "imagenet20") == Sizes((3, 224, 224), 0, 20, 1000)
