@@ -70,6 +70,7 @@ def test_nothing_after_a_run(finished):
         ("attacks: {lbfgs: {c: 0.1}}", LBFGS),
         ("figures: {style: talk}", FIGURES),
         ("figures: {formats: [png]}", Counter()),
+        ("figures: {formats: [png, pdf, svg]}", FIGURES),
         ("device: cpu", Counter()),
         ("mirror: /somewhere", Counter()),
         ("persistence: {confidence: 0.95, scan_factor: 1.5}\nmodels: {c-2: {hidden: []}}", Counter()),
