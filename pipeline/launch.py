@@ -19,6 +19,9 @@ import platformdirs
 import psutil
 import yaml
 
+from pipeline.config_text import text_mistakes
+
+ROOT = Path(__file__).resolve().parent.parent
 ORPHANS_END_S = 10.0
 PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.ya?ml")
 
@@ -31,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
 
     A Snakemake that a signal ended gives 128 plus the signal's number, as in a shell.
     """
+    if mistakes := [line for file in config_files(arguments) for line in text_mistakes(file)]:
+        return _refuse("\n".join(f"configuration: {line}" for line in mistakes))
     folder = working_folder(arguments)
     # Listed before the processes are: a lock that a run takes from now on is never in this list.
     held = locks(folder)
@@ -85,6 +90,21 @@ def _values(arguments: Sequence[str], *names: str) -> list[str]:
         elif word.startswith(short):
             found.append(word[2:])
     return found
+
+
+def config_files(arguments: Sequence[str]) -> list[Path]:
+    """Files of configuration: the checkout's own, and those of the arguments, each option of which takes several."""
+    files, is_file = [ROOT / "config.yaml"], False
+    for word in arguments:
+        if word == "--":
+            break
+        if word.startswith("-"):
+            name, equals, value = word.partition("=")
+            is_file = name in ("--configfile", "--configfiles") and not equals
+            files += [Path(value)] if equals and name in ("--configfile", "--configfiles") else []
+        elif is_file:
+            files.append(Path(word))
+    return files
 
 
 def working_folder(arguments: Sequence[str]) -> Path:
