@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(PROFILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run report dag docs test lint format
+.PHONY: help run report dag docs test fuzz lint audit format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -39,12 +39,19 @@ docs: $(RUN_STAMP) ## write docs/configuration.md from the schema
 test: $(TEST_STAMP) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
 
+fuzz: $(TEST_STAMP) ## read ten thousand damaged inputs of each kind (ARGS: targets, --inputs N)
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 lint: $(TEST_STAMP) ## check style, types and rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+	@$(MAKE) --no-print-directory audit
+
+audit: $(TEST_STAMP) ## look the pinned packages up among known vulnerabilities
+	$(BIN)/python -m pipeline.audit requirements/constraints.txt requirements/run.txt requirements/no-deps.txt
 
 format: $(TEST_STAMP) ## put code into the project's format
 	$(BIN)/ruff check --fix .

@@ -168,7 +168,10 @@ def _lines(error: ValidationError) -> Iterator[str]:
             if key not in found:
                 yield f"{_join(where, key)}: required key is missing"
     elif error.validator == "enum":
-        yield f"{where}: expected one of {', '.join(map(str, limit))}, found {shown(found)}{_nearest(found, limit)}"
+        meant = _nearest(found, limit)
+        # Else all valid ones would be listed twice.
+        meant = meant if "nearest" in meant else ""
+        yield f"{where}: expected one of {', '.join(map(str, limit))}, found {shown(found)}{meant}"
     elif error.validator == "type":
         names = " or ".join(limit) if isinstance(limit, list) else limit
         yield f"{where}: expected {names}, found {shown(found)}"
