@@ -51,7 +51,7 @@ lint: $(TEST_STAMP) ## check style, types and rules
 	@$(MAKE) --no-print-directory audit
 
 audit: $(TEST_STAMP) ## look the pinned packages up among known vulnerabilities
-	$(BIN)/python -m pipeline.audit requirements/constraints.txt requirements/run.txt requirements/no-deps.txt
+	$(BIN)/python -m pipeline.audit requirements/*.txt
 
 format: $(TEST_STAMP) ## put code into the project's format
 	$(BIN)/ruff check --fix .

@@ -85,19 +85,24 @@ def fuzz(target: Target, folder: Path, inputs: int, first: int = 0) -> Outcome:
 
 def _run(target: Target, prepared: object, folder: Path, numbers: range, told: Path) -> None:
     """Tells what became of each input, a line each, and ends the process."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_BYTES, used + SPARE_BYTES))
-    logging.disable()
-    warnings.simplefilter("ignore")
-    with open(told, "a") as lines:
-        for number in numbers:
-            started = time.process_time()
-            signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-            signal.alarm(20 * SECONDS)
-            kind, text = _outcome(target, prepared, folder, number)
-            print(json.dumps([kind, time.process_time() - started, text]), file=lines, flush=True)
-    os._exit(0)
+    status = 1
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + SPARE_BYTES, used + SPARE_BYTES))
+        logging.disable()
+        warnings.simplefilter("ignore")
+        with open(told, "a") as lines:
+            for number in numbers:
+                started = time.process_time()
+                signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+                signal.setitimer(signal.ITIMER_REAL, 20 * SECONDS)
+                kind, text = _outcome(target, prepared, folder, number)
+                print(json.dumps([kind, time.process_time() - started, text]), file=lines, flush=True)
+        status = 0
+    finally:
+        # Whatever happens, the parent's code must not go on here.
+        os._exit(status)
 
 
 def _outcome(target: Target, prepared: object, folder: Path, number: int) -> tuple[int, str]:
