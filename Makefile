@@ -15,7 +15,7 @@ SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath
 REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run estimate report verify dag docs test slurm faults lint format
+.PHONY: help run estimate report verify dag docs test slurm faults fuzz lint audit format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -56,12 +56,19 @@ faults: $(TEST_STAMP) ## kill, fill, damage and move whatever can be, and compar
 	$(BIN)/python -m pytest --no-cov tests/faults -m "long or not long"
 	$(BIN)/python -m tests.faults.kills --kills $(or $(KILLS),50)
 
+fuzz: $(TEST_STAMP) ## read ten thousand damaged inputs of each kind (ARGS: targets, --inputs N)
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 lint: $(TEST_STAMP) ## check style, types and rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+	@$(MAKE) --no-print-directory audit
+
+audit: $(TEST_STAMP) ## look the pinned packages up among known vulnerabilities
+	$(BIN)/python -m pipeline.audit requirements/*.txt
 
 format: $(TEST_STAMP) ## put code into the project's format
 	$(BIN)/ruff check --fix .

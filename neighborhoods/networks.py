@@ -203,7 +203,10 @@ def read_state_dict(path: str) -> dict[str, np.ndarray]:
     found = found.get("state_dict", found) if isinstance(found, Mapping) else found
     if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ValueError(f"{path}: expected a state_dict of tensors, found {type(found).__name__}")
-    return {name.removeprefix("module."): value.numpy() for name, value in found.items()}
+    try:
+        return {str(name).removeprefix("module."): value.numpy() for name, value in found.items()}
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"{path}: expected dense tensors of numbers that NumPy has ({error})") from error
 
 
 def restore(settings: Mapping[str, Any], weights: Mapping[str, np.ndarray], device: str = "cpu") -> nn.Module:

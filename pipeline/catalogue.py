@@ -238,6 +238,13 @@ PLOT_KERNEL = {
 # The stage that tables of several networks under several attacks read.
 PAIRED = {"detection": "persistence", "attack_comparison": "attacks", "persistence_by_attack": "persistence"}
 
+# Classes of the sources of which that is known, and images of their train splits.
+CLASSES = {"mnist5k": 10, "mnist": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100}
+TRAIN_IMAGES = {"mnist5k": 5000, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000}
+
+# The test split of `mnist5k` when its size is not given.
+MNIST5K_TEST_IMAGES = 1000
+
 PHOTO_SETTINGS = ("train", "test", "only", "size", "resize", "interpolation")
 
 # What the arrays of a dataset depend on, by its source; a file of one's own is an input of its rule.

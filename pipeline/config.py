@@ -6,18 +6,22 @@ floats where the schema says number, since 1 and 1.0 would count as a change.
 """
 
 import copy
+import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from pipeline.attack_settings import attack_mistakes, without_foreign_settings
+from pipeline.config_values import foreign_values
 from pipeline.cross_checks import cross_check
 from pipeline.errors import UserError
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
+from pipeline.wording import shown
 from pipeline.yaml_files import read_yaml
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
@@ -29,6 +33,30 @@ class ConfigError(UserError):
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+def _is_number(checker: Any, value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_integer(checker: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _unique(validator: Any, wanted: bool, found: Any, schema: Any) -> Iterator[ValidationError]:
+    # jsonschema compares every pair of a list of several types.
+    if wanted and isinstance(found, list):
+        texts = {json.dumps(item, sort_keys=True) for item in found}
+        if len(texts) < len(found):
+            yield ValidationError("an entry stands twice")
+
+
+# Unlike JSON, YAML has numbers that are not finite, and no setting may be one.
+Validator = validators.extend(
+    Draft202012Validator,
+    {"uniqueItems": _unique},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer}),
+)
 
 
 def load_schema(path: Path = SCHEMA) -> dict[str, Any]:
@@ -56,12 +84,15 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) 
     Raises:
         ConfigError: with one line for each mistake.
     """
+    # First, since nothing below ends where a value holds itself.
+    if foreign := foreign_values(config):
+        raise ConfigError([f"configuration: {line}" for line in foreign])
     schema = load_schema() if schema is None else schema
     resolved = _complete(copy.deepcopy(dict(config)), schema)
     attacks = resolved.get("attacks")
     if isinstance(attacks, Mapping):
         resolved["attacks"] = {name: without_foreign_settings(entry) for name, entry in attacks.items()}
-    errors = sorted(Draft202012Validator(schema).iter_errors(resolved), key=lambda error: list(map(str, error.path)))
+    errors = sorted(Validator(schema).iter_errors(resolved), key=lambda error: list(map(str, error.path)))
     lines = [line for error in errors for line in _lines(error)]
     lines += list(cross_check(resolved))
     # What somebody wrote, since defaults are filled in for every method.
@@ -90,19 +121,37 @@ def _complete(value: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    if kind == "number" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str) and kind in ("number", "integer"):
+    if isinstance(kind, list):
+        others = [name for name in kind if name != "null"]
+        if "null" in kind and isinstance(value, str) and value.lower() in ("null", "none", ""):
+            return None
+        # Text beside other kinds is text only if it is no number; numbers beside others stay as they are.
+        return (
+            _converted(value, others[0]) if "null" in kind and (isinstance(value, str) or len(others) == 1) else value
+        )
+    if isinstance(value, bool):
+        return value
+    if kind == "number" and isinstance(value, (int, str)):
+        return _finite(value)
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind == "integer" and isinstance(value, str):
         try:
-            return float(value) if kind == "number" else int(value)
+            return int(value)
         except ValueError:
             return value
     if isinstance(value, str) and kind == "boolean" and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if isinstance(value, str) and isinstance(kind, list) and "null" in kind:
-        others = [name for name in kind if name != "null"]
-        return None if value.lower() in ("null", "none", "") else _converted(value, others[0])
     return value
+
+
+def _finite(value: int | str) -> Any:
+    """A number for what is or spells one, else the value as it is."""
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return value
+    return number if math.isfinite(number) else value
 
 
 def _lines(error: ValidationError) -> Iterator[str]:
@@ -119,22 +168,25 @@ def _lines(error: ValidationError) -> Iterator[str]:
             if key not in found:
                 yield f"{_join(where, key)}: required key is missing"
     elif error.validator == "enum":
-        yield f"{where}: expected one of {', '.join(map(str, limit))}, found {found!r}{_nearest(found, limit)}"
+        meant = _nearest(found, limit)
+        # Else all valid ones would be listed twice.
+        meant = meant if "nearest" in meant else ""
+        yield f"{where}: expected one of {', '.join(map(str, limit))}, found {shown(found)}{meant}"
     elif error.validator == "type":
         names = " or ".join(limit) if isinstance(limit, list) else limit
-        yield f"{where}: expected {names}, found {found!r}"
+        yield f"{where}: expected {names}, found {shown(found)}"
     elif error.validator in BOUNDS:
-        yield f"{where}: expected a value {BOUNDS[error.validator]} {limit}, found {found!r}"
+        yield f"{where}: expected a value {BOUNDS[error.validator]} {limit}, found {shown(found)}"
     elif "propertyNames" in error.absolute_schema_path:
-        yield f"{where}: {found!r} cannot name a result file, expected a name that matches {limit}"
+        yield f"{where}: {shown(found)} cannot name a result file, expected a name that matches {limit}"
     elif error.validator == "pattern":
-        yield f"{where}: expected text that matches {limit}, found {found!r}"
+        yield f"{where}: expected text that matches {limit}, found {shown(found)}"
     elif error.validator in ("minItems", "minProperties"):
         yield f"{where}: expected at least {limit} {'entry' if limit == 1 else 'entries'}, found {len(found)}"
     elif error.validator == "uniqueItems":
-        yield f"{where}: expected no entry twice, found {found!r}"
+        yield f"{where}: expected no entry twice, found {shown(found)}"
     else:
-        yield f"{where}: {error.message}"
+        yield f"{where}: {error.message[:300]}"
 
 
 BOUNDS = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.catalogue import (
     ATLAS,
+    MNIST5K_TEST_IMAGES,
     NAMED_PLOTS,
     NAMED_TABLES,
     PLOT_KERNEL,
@@ -12,6 +13,7 @@ from pipeline.catalogue import (
     PLOT_SINGLE,
     PUBLISHED_WEIGHTS,
     ROW_PLOTS,
+    TRAIN_IMAGES,
 )
 from pipeline.named_networks import named_mistakes
 from pipeline.network_checks import network_mistakes
@@ -21,7 +23,6 @@ from pipeline.tilting_settings import tilting_mistakes
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
 
-MNIST5K_IMAGES = 5000
 CELL = ("dataset", "model", "attack")
 # Lists of a section that must ascend, also where a dataset has settings of its own.
 ASCENDING = (("boundary", "radii"), ("spectra", "radii"), ("level_sets", "radii"), ("factors", "epsilons"))
@@ -180,12 +181,13 @@ def _check_numbers(config: Mapping[str, Any]) -> Iterator[str]:
         if own and isinstance(low, float) and isinstance(high, float) and not low < high:
             where = f"datasets.{name}.settings.persistence.sigma_min"
             yield f"{where}: expected a value below sigma_max ({high}), found {low}"
-        if dataset.get("source") != "mnist5k" or not (isinstance(train, int) and isinstance(test, int)):
+        if dataset.get("source") != "mnist5k":
             continue
-        if train + test > MNIST5K_IMAGES:
+        asked = (1 if train is None else train, MNIST5K_TEST_IMAGES if test is None else test)
+        if all(isinstance(images, int) for images in asked) and sum(asked) > TRAIN_IMAGES["mnist5k"]:
             yield (
-                f"datasets.{name}.train: expected train and test to add up to at most {MNIST5K_IMAGES} "
-                f"images of mnist5k, found {train} + {test}"
+                f"datasets.{name}.train: expected train and test to add up to at most {TRAIN_IMAGES['mnist5k']} "
+                f"images of mnist5k, found {train or 'the rest'} + {asked[1]}"
             )
     for name, model in _mapping(config.get("models")).items():
         model = _mapping(model)

@@ -27,6 +27,9 @@ PROGRESS_S = 2.0
 # A source that sends less is as good as none; it is left after so long.
 SLOWEST_BYTES_PER_S = 1000.0
 PATIENCE_S = 60.0
+# Beyond the largest file there is (2.6 GB of weights), and beyond what a .gz file of a collection unpacks to (47 MB).
+MOST_BYTES = 1 << 32
+MOST_UNPACKED_BYTES = 1 << 27
 
 
 class DownloadError(UserError):
@@ -125,11 +128,14 @@ def unpack(path: Path, md5_of_content: str) -> bytes:
         DownloadError: the file is missing, not gzip, truncated, or holds something else.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            content = file.read(MOST_UNPACKED_BYTES + 1)
     except FileNotFoundError:
         raise DownloadError(f"{path} does not exist") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DownloadError(f"{path} is truncated or damaged ({error})") from error
+    if len(content) > MOST_UNPACKED_BYTES:
+        raise DownloadError(f"{path} is damaged: it unpacks to more than {MOST_UNPACKED_BYTES:,} bytes")
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5_of_content:
         raise DownloadError(f"{path} is damaged: the MD5 of its content is {found}, expected {md5_of_content}")
@@ -146,6 +152,8 @@ def _download(url: str, target: Path) -> None:
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, open(temporary, "wb") as file:
             answer.raise_for_status()
+            if url.startswith("https:") and not answer.url.startswith("https:"):
+                raise DownloadError(f"it leads to {answer.url[:100]}, which is not HTTPS")
             total = int(answer.headers.get("Content-Length", 0))
             done, told = 0, time.monotonic()
             looked, before = told, 0
@@ -157,6 +165,8 @@ def _download(url: str, target: Path) -> None:
                     if done - before < SLOWEST_BYTES_PER_S * span:
                         raise DownloadError(f"it sent only {done - before} bytes in {span:.0f} s")
                     looked, before = time.monotonic(), done
+                if done > MOST_BYTES:
+                    raise DownloadError(f"its answer does not end after {MOST_BYTES:,} bytes")
                 if time.monotonic() - told > PROGRESS_S:
                     told = time.monotonic()
                     share = f" of {total / 1e6:.1f}" if total else ""

@@ -51,7 +51,7 @@ COLLECTIONS = {
         },
         homes=(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+            "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
         ),
         folder="fashion-mnist",
         classes=(

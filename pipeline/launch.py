@@ -22,8 +22,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from pipeline import guard, slurm
+from pipeline.config_text import text_mistakes
 from pipeline.records import bring_back, mark_unrecorded
 
+ROOT = Path(__file__).resolve().parent.parent
 # A job that is still importing notices only then.
 ORPHANS_END_S = 60.0
 ENGINE = "pipeline.engine"
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str]) -> int:
 
     A Snakemake that a signal ended gives 128 plus the signal's number, as in a shell.
     """
+    if mistakes := [line for file in config_files(arguments) for line in text_mistakes(file)]:
+        return _refuse("\n".join(f"configuration: {line}" for line in mistakes))
     folder = working_folder(arguments)
     # Snakemake's own lock does not keep two apart that start at once: each looks before either writes.
     lock = FileLock(folder / ".snakemake" / "launch.lock", timeout=0)
@@ -136,6 +140,21 @@ def _values(arguments: Sequence[str], *names: str) -> list[str]:
         elif word.startswith(short):
             found.append(word[2:])
     return found
+
+
+def config_files(arguments: Sequence[str]) -> list[Path]:
+    """Files of configuration: the checkout's own, and those of the arguments, each option of which takes several."""
+    files, is_file = [ROOT / "config.yaml"], False
+    for word in arguments:
+        if word == "--":
+            break
+        if word.startswith("-"):
+            name, equals, value = word.partition("=")
+            is_file = name in ("--configfile", "--configfiles") and not equals
+            files += [Path(value)] if equals and name in ("--configfile", "--configfiles") else []
+        elif is_file:
+            files.append(Path(word))
+    return files
 
 
 def working_folder(arguments: Sequence[str]) -> Path:

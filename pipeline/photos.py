@@ -15,6 +15,8 @@ from pipeline.wording import class_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+# Whatever a file is called: others of Pillow's formats start programs (EPS) or are rarely tried.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SPLITS = {"train": "train", "test": "test", "val": "test"}
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -65,11 +67,14 @@ def photos_below(folder: str | Path) -> list[str]:
     """Paths of all photos in a folder and below it, sorted.
 
     Raises:
-        PhotoError: there is no such folder.
+        PhotoError: there is no such folder, or a name holds braces.
     """
     if not Path(folder).is_dir():
         raise PhotoError(f"{folder}: expected a folder of photos, found none")
-    return sorted(str(path) for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
+    found = sorted(str(path) for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
+    if braces := [path for path in found if "{" in path or "}" in path]:
+        raise PhotoError(f"{braces[0]}: expected a name without braces, which Snakemake takes for wildcards")
+    return found
 
 
 def _labelled(folder: Path) -> list[tuple[Path, str]]:
@@ -139,9 +144,10 @@ def decode(files: Sequence[Path], size: int, resize: int, interpolation: str = "
     pixels = np.empty((len(files), 3, size, size), np.uint8)
     for row, file in zip(pixels, files, strict=True):
         try:
-            with Image.open(file) as photo:
+            with Image.open(file, formats=FORMATS) as photo:
                 small = _short_side(photo.convert("RGB"), max(resize, size), FILTERS[interpolation])
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        # Decoders raise errors of any kind on damaged files.
+        except Exception as error:
             raise PhotoError(f"{file}: not a readable photo ({' '.join(str(error).split())[:150]})") from error
         left, top = (round((side - size) / 2) for side in small.size)
         row[:] = np.asarray(small.crop((left, top, left + size, top + size))).transpose(2, 0, 1)

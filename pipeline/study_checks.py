@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.catalogue import CLASSES, TRAIN_IMAGES
 from pipeline.teachers import TEACHERS
 from pipeline.wording import mapping, nearest
 
@@ -29,6 +30,7 @@ def study_mistakes(config: Config) -> Iterator[str]:
         yield from _named(config, where, entry)
         yield from _epochs(where, entry)
         yield from _students(where, entry)
+        yield from _classes(config, where, entry)
         yield from _robustness(where, mapping(entry.get("robustness")), entry)
     for name, artefact in mapping(mapping(config.get("figures")).get("catalogue")).items():
         yield from _figure(f"figures.catalogue.{name}", mapping(artefact), studies)
@@ -124,6 +126,26 @@ def _students(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
     for name in mapping(entry.get("students")):
         if name in TEACHERS or name.startswith(tuple(f"{teacher}-e" for teacher in TEACHERS)):
             yield f"{where}.students: expected a name that no teacher and no checkpoint of one has, found '{name}'"
+
+
+def _classes(config: Config, where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Numbers of logits and images beyond those of the dataset, where its source tells how many it has."""
+    dataset = mapping(mapping(config.get("datasets")).get(str(entry.get("dataset"))))
+    source = str(dataset.get("source"))
+    if (classes := CLASSES.get(source)) is None:
+        return
+    for name, student in mapping(entry.get("students")).items():
+        keep = mapping(student).get("keep")
+        if isinstance(keep, int) and keep > classes:
+            yield f"{where}.students.{name}.keep: expected at most the classes of {source} ({classes}), found {keep}"
+    test = dataset.get("test") if source == "mnist5k" else 0
+    images = dataset.get("train") or TRAIN_IMAGES[source] - (test if isinstance(test, int) else 0)
+    apart = entry.get("validation")
+    if isinstance(apart, int) and isinstance(images, int) and apart * classes >= images > 0:
+        yield (
+            f"{where}.validation: expected fewer than the {images} images of the train split in {classes} classes, "
+            f"found {apart} of each"
+        )
 
 
 def _robustness(where: str, judged: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:

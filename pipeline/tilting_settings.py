@@ -17,7 +17,7 @@ def tilting_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
     entries = {
         f"{where}.{name}": mapping(entry) for where, all_of in catalogues.items() for name, entry in all_of.items()
     }
-    kinds = {entry.get(key) for entry in entries.values() for key in ("plot", "table")}
+    kinds = {str(entry.get(key)) for entry in entries.values() for key in ("plot", "table")}
     name, low, high = (section.get(key) for key in ("dataset", "alpha_min", "alpha_max"))
     if kinds & {*PLOT_PAIR, *ATLAS} and isinstance(valid, Mapping) and isinstance(name, str) and name not in valid:
         yield f"tilting.dataset: there is no dataset '{name}' in datasets{nearest(name, valid)}"

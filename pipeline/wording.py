@@ -8,14 +8,26 @@ from pipeline.errors import UserError
 
 # Names in a sentence at most: ImageNet has 1000 classes.
 LISTED = 40
+# Letters of a name that is compared with others, and of a value in a sentence.
+COMPARED = 100
+SHOWN = 200
 
 
 def nearest(found: Any, valid: Any) -> str:
     """The end of a sentence about a name that is not valid: the one that was probably meant, else all."""
     names = [str(name) for name in valid]
-    matches = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
+    wanted = shown(found) if not isinstance(found, str) else found
+    matches = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5) if len(wanted) <= COMPARED else []
     listed = ", ".join(names[:LISTED] + ["..."] * (len(names) > LISTED))
     return f"; the nearest valid one is '{matches[0]}'" if matches else f"; valid are {listed}"
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence, cut where it is long."""
+    # Python writes integers of up to 4300 digits.
+    huge = isinstance(value, int) and value.bit_length() > 4096
+    text = f"an integer of {value.bit_length()} bits" if huge else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def class_numbers(wanted: Sequence[int | str], classes: Sequence[str]) -> list[int]:

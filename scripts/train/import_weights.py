@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from neighborhoods.networks import read_state_dict, restore, weights_of
@@ -12,8 +13,9 @@ from neighborhoods.photo_networks import published_weights
 from neighborhoods.statistics import clopper_pearson
 from neighborhoods.training import accuracy
 from pipeline.download import digested, fetch, file_digest, of_collection
-from pipeline.results import put_network, read_network, read_split
-from pipeline.store import Provenance, writing
+from pipeline.foreign import Wanted, read_foreign
+from pipeline.results import put_network, read_split
+from pipeline.store import Provenance, verify, writing
 
 
 def import_weights(
@@ -35,7 +37,7 @@ def import_weights(
     split = read_split(data, "test")
     settings = {"input_shape": list(split.images.shape[1:]), "classes": len(split.classes), **network}
     weights = weights or _published(network, downloads, mirror)
-    arrays = read_network(weights).weights if Path(weights).suffix == ".h5" else read_state_dict(weights)
+    arrays = _weights_of_model_file(weights) if Path(weights).suffix == ".h5" else read_state_dict(weights)
     model = restore(settings, arrays, device)
     share = accuracy(model, torch.from_numpy(split.images).to(device), torch.tensor(split.labels).to(device))
     n_test = len(split.labels)
@@ -44,6 +46,12 @@ def import_weights(
         # Says whose they are, wherever they came from.
         file.attribute("weights_sha256", file_digest(Path(weights), "sha256"))
         put_network(file, settings, weights_of(model), share, (float(low), float(high)), n_test)
+
+
+def _weights_of_model_file(path: str) -> dict[str, np.ndarray]:
+    # It may come from anybody, who could have made its digest, too.
+    verify(path)
+    return read_foreign(path, Wanted(group="weights"))
 
 
 def _published(network: Mapping[str, Any], downloads: str, mirror: str | None) -> str:

@@ -1,5 +1,7 @@
 import copy
+import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -271,3 +273,87 @@ def test_names_in_panels_and_rows_of_attacks_are_checked(config):
         "tables.x/none.attack_rows: required key is missing",
     ):
         assert any(line.startswith(start) for line in lines), lines
+
+
+def nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def endless():
+    value = []
+    value.append(value)
+    return value
+
+
+def bomb():
+    value = ["x"] * 10
+    for _ in range(12):
+        value = [value] * 10
+    return value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("seed", endless(), "...: expected at most 50 levels, found more"),
+        ("seed", nested(2000), "...: expected at most 50 levels, found more"),
+        ("seed", bomb(), "(top level): expected at most 500,000 values, found more"),
+        ("seed", 10**5000, "seed: expected an integer of 64 bits, found an integer of 16610 bits"),
+        ("seed", 1 << 63, "seed: expected an integer of 64 bits, found 9223372036854775808"),
+        ("seed", b"1", "seed: expected text, a number, true, false, null, a list or a mapping, found b'1'"),
+        ("seed", os.system, "found <built-in function system>"),
+        ("mirror", "a\0b", "mirror: expected text in one line without control characters, found 'a\\x00b'"),
+        ("mirror", "\ud800", "mirror: expected text in one line without control characters, found '\\ud800'"),
+        ("mirror", "x" * 10_001, "mirror: expected text of at most 10,000 letters, found 'xxx"),
+        ("models", {"fc\n": {}}, "models: expected keys in one line without control characters, found 'fc\\n'"),
+        ("models", {1: {}}, "models: expected text as key, found 1; put it into quotes"),
+        ("models", {True: {}}, "models: expected text as key, found True; put it into quotes"),
+    ],
+    ids=range(13),
+)
+def test_what_is_no_plain_data_is_named_at_once(config, key, value, expected):
+    config[key] = value
+    (line,) = errors(config)
+    assert expected in line
+    assert len(line) < 400
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan", "-Infinity", "1e999"])
+def test_numbers_are_finite(config, value):
+    put(config, "persistence.gamma", value)
+    assert "persistence.gamma: expected" in errors(config)[0]
+
+
+def test_whole_floats_are_integers_where_the_schema_says_so(config):
+    put(config, "persistence.samples", 500.0)
+    samples = resolve(config)["persistence"]["samples"]
+    assert (type(samples), samples) == (int, 500)
+    put(config, "persistence.samples", 500.5)
+    assert errors(config) == ["configuration: persistence.samples: expected integer, found 500.5"]
+
+
+def test_entries_that_stand_twice_are_found_quickly_in_long_lists(config):
+    # Of two types, which have no order, so that jsonschema would compare each with each.
+    config["datasets"]["mnist5k"]["only"] = [*range(20_000), *map(str, range(20_000))]
+    started = time.process_time()
+    resolve(config)
+    assert time.process_time() - started < 10
+    config["datasets"]["mnist5k"]["only"] = [1, "1", 1]
+    assert "datasets.mnist5k.only: expected no entry twice, found [1, '1', 1]" in errors(config)[0]
+
+
+def test_names_are_short_enough_for_files(config):
+    config["models"]["x" * 100] = config["models"]["fc-100-20-10"]
+    resolve(config)
+    config["models"]["x" * 101] = config["models"]["fc-100-20-10"]
+    (line,) = errors(config)
+    assert "cannot name a result file" in line
+
+
+@pytest.mark.parametrize(("train", "test"), [(5000, None), (None, 5000), (4001, 1000)])
+def test_more_images_than_mnist5k_has_are_refused(config, train, test):
+    config["datasets"]["mnist5k"].update(train=train, test=test)
+    assert "expected train and test to add up to at most 5000" in errors(config)[0]

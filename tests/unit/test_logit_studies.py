@@ -162,6 +162,14 @@ def test_everything_judged_has_a_file_a_seed(raw):
         ({"robustness": {"check_images": 501}}, "check_images: expected at most robustness.images (500), found 501"),
         ({"robustness": {"checked": ["nrmal"]}}, "checked[0]: there is no network 'nrmal' in the study; the nearest"),
         ({"students": {"normal": {"keep": 0}}}, "students.normal.keep: expected a value of at least 1"),
+        (
+            {"students": {"normal": {"keep": 11}}},
+            "students.normal.keep: expected at most the classes of mnist5k (10), found 11",
+        ),
+        (
+            {"validation": 400},
+            "validation: expected fewer than the 4000 images of the train split in 10 classes, found 400 of each",
+        ),
         ({"students": {"normal": {"loss": "l2"}}}, "expected one of l1, kl, found 'l2'"),
         ({"students": None}, "students: expected object, found None"),
     ],
