@@ -6,6 +6,7 @@ since is therefore never taken for a result (`pipeline.verify` finds it). Nothin
 """
 
 import ast
+import contextlib
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 from pipeline.store import StoreError, publishing
 from pipeline.surroundings import code_state, hardware, versions
+from pipeline.usage import Usage, read_usage
 
 PROVENANCE = Path("results/provenance.json")
 FORMAT = 1
@@ -26,7 +28,6 @@ FORMAT = 1
 KINDS = frozenset({".h5", ".png", ".pdf", ".svg", ".csv", ".html"})
 NOT_RESULTS = frozenset({"benchmarks", "report", "rulegraph.png"})
 
-USED = re.compile(r"\bused: (\{.*\})\s*$", re.M)
 SECRET = re.compile(r"(?<=://)[^/@\s\"]+@")
 
 
@@ -152,9 +153,9 @@ def _entry(
         "spec": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest() if spec else None,
         "seed": spec.get("seed"),
         "code": code["commit"] and "+".join(filter(None, [code["commit"], code["changes"]])),
-        "device": used.get("device"),
-        "cpu": used.get("cpu"),
-        "host": used.get("host"),
+        "device": used and used.device,
+        "cpu": used and used.cpu,
+        "host": used and used.host,
         **made,
     }
 
@@ -175,14 +176,10 @@ def _spec(notes: Record | None) -> dict[str, Any]:
     return {}
 
 
-def _used(folder: Path, notes: Record | None) -> dict[str, Any]:
-    """What the job's log says that it used; nothing where it does not."""
+def _used(folder: Path, notes: Record | None) -> Usage | None:
+    """What the job's log says that it used; None where it does not."""
     for log in (notes and notes.log) or ():
-        try:
-            lines = USED.findall((folder / log).read_text(encoding="utf-8", errors="replace"))
-            found = json.loads(lines[-1]) if lines else {}
-        except (OSError, json.JSONDecodeError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}
+        with contextlib.suppress(OSError):
+            if found := read_usage(folder / log):
+                return found
+    return None

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import platform
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from pipeline.usage import cpu_model
 
 TIMEOUT_S = 30
 
@@ -88,17 +89,9 @@ def hardware() -> dict[str, Any]:
         gpus = []
     return {
         "host": platform.node(),
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": psutil.cpu_count(logical=False),
         "threads": psutil.cpu_count(),
         "memory_mb": round(psutil.virtual_memory().total / 1e6),
         "gpus": gpus,
     }
-
-
-def _cpu_model() -> str:
-    try:
-        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
-    except OSError:
-        named = None
-    return named[1].strip() if named else platform.processor() or platform.machine()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.provenance import PROVENANCE, file_hash, read_provenance, result_files
-from pipeline.store import StoreError, reading
+from pipeline.store import StoreError, verify
 
 REPAIRABLE = ("changed", "damaged")
 
@@ -65,9 +65,7 @@ def _difference(path: Path, expected: str) -> tuple[str, str] | None:
         if found == expected:
             return None
         if path.suffix == ".h5":
-            with reading(path) as file:
-                for name in file.names():
-                    file.read(name)
+            verify(path)
     except (StoreError, OSError) as error:
         return "damaged", str(error).removeprefix(f"{path}: ")
     return "changed", f"its hash begins with {found[:12]}, that of the result was {expected[:12]}"

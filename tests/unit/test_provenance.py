@@ -15,6 +15,7 @@ from pipeline import provenance, surroundings, verify
 from pipeline.provenance import PROVENANCE, read_provenance, record, result_files
 from pipeline.store import Provenance, StoreError, reading, writing
 from pipeline.surroundings import code_state, hardware, versions
+from pipeline.usage import Usage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,9 +63,9 @@ def damage(path: Path) -> None:
 
 
 def test_results_have_their_hash_rule_spec_and_seed(run):
-    used = {"device": "NVIDIA H200", "host": "node7", "cpu": "EPYC", "wall_s": 3.0}
+    used = Usage(3.0, 2.5, 400.0, "NVIDIA H200", 900.0, "EPYC", "node7")
     (run.folder / "logs").mkdir()
-    (run.folder / "logs" / "make.log").write_text(f"started\nscripts/make: used: {json.dumps(used)}\n")
+    (run.folder / "logs" / "make.log").write_text(f"started\nscripts/make: {used.line()}\n")
     found = run("error")
     entry = found["results"]["results/sigma.h5"]
     assert entry["sha256"] == hashlib.sha256((run.folder / "results/sigma.h5").read_bytes()).hexdigest()
