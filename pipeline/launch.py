@@ -44,6 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     if mistakes := [line for file in config_files(arguments) for line in text_mistakes(file)]:
         return _refuse("\n".join(f"configuration: {line}" for line in mistakes))
     folder = working_folder(arguments)
+    for place in (folder, folder / "results", folder / "logs"):
+        if place.exists() and not os.access(place, os.W_OK | os.X_OK):
+            return _refuse(f"{place} cannot be written: its file system is read-only, or it belongs to another user")
     # Snakemake's own lock does not keep two apart that start at once: each looks before either writes.
     lock = FileLock(folder / ".snakemake" / "launch.lock", timeout=0)
     try:

@@ -102,7 +102,7 @@ def test_what_is_read_only_is_named(undisturbed, branch, place):
     mount = f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder}"
     status, printed = branch.run(PERSISTENCE, prefix=mounted(mount))
     assert status == 1
-    assert "Read-only file system" in printed or "is not writable" in printed
+    assert f"{folder.resolve()} cannot be written: its file system is read-only" in printed
     assert unexplained(printed) == []
     recovers(undisturbed, branch, PERSISTENCE)
 
