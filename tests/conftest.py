@@ -65,7 +65,7 @@ class Checkout:
         shutil.copytree(other.folder, folder, symlinks=True)
         return copy
 
-    def snakemake(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """Run snakemake here, with stdout and stderr as one text."""
         command = [sys.executable, "-m", "snakemake", *arguments]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COV_CORE")}

@@ -16,7 +16,7 @@ import nbformat  # noqa: F401
 import smart_open  # noqa: F401
 from snakemake import cli
 
-TIMEOUT_S = 300
+TIMEOUT_S = 900
 
 
 def run(folder: str, arguments: list[str], output: str) -> None:
