@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A job that is still importing notices only then.
 ORPHANS_END_S = 60.0
 ENGINE = "pipeline.engine"
+FULL_DISK_BYTES = 1 << 20
 KILLED_JOB = re.compile(r"/tmp\w+\.(\S+\.py)' died with <Signals\.(SIG\w+)")
 PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.ya?ml")
 
@@ -253,6 +254,9 @@ def aftermath(status: int, folder: Path, begin: float) -> list[str]:
         return [f"Snakemake was ended by {signal.Signals(status - 128).name}; {kept}"]
     if status == 0:
         return []
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < FULL_DISK_BYTES:
+        return [f"the disk of {folder} is full: make room; {kept}"]
     logs = [path for path in (folder / ".snakemake" / "log").glob("*.log") if path.stat().st_mtime >= begin]
     ended = [match for path in logs for match in KILLED_JOB.findall(path.read_text(encoding="utf-8", errors="replace"))]
     sentences = []

@@ -54,7 +54,8 @@ def trial(folder: Path, seed: int, undisturbed: dict[str, str], span_s: float, k
         span_s: seconds that an undisturbed run takes; moments are drawn from the first half of them.
     """
     draw, branch, outcome = random.Random(seed), Branch(folder), Outcome()
-    for number in range(kills):
+    number = 0
+    while number < kills:
         victim, signal_sent = draw.choice(VICTIMS)
         moment = draw.uniform(0.2, span_s / 2)
         before = len(branch.text()) if branch.log.exists() else 0
@@ -65,14 +66,18 @@ def trial(folder: Path, seed: int, undisturbed: dict[str, str], span_s: float, k
             outcome.kills[f"{victim} {signal_sent.name}" if hit else "ended before"] += 1
             process.wait(LIMIT_S)
             if not hit:
-                break
+                # From the beginning, so that there is something to kill.
+                shutil.rmtree(folder / "results")
+                continue
+            number += 1
             outcome.longest_s = max(outcome.longest_s, time.monotonic() - begin)
         except (subprocess.TimeoutExpired, TimeoutError):
-            outcome.wrong.append(f"seed {seed}, kill {number + 1} ({victim}, {signal_sent.name}): it hangs")
+            number += 1
+            outcome.wrong.append(f"seed {seed}, kill {number} ({victim}, {signal_sent.name}): it hangs")
         finally:
             _end_what_a_killed_launcher_leaves(branch, process, victim)
         printed = branch.text()[before:]
-        outcome.wrong += [f"seed {seed}, kill {number + 1}: {line}" for line in unexplained(printed)]
+        outcome.wrong += [f"seed {seed}, kill {number}: {line}" for line in unexplained(printed)]
     status, printed = branch.run()
     outcome.wrong += [f"seed {seed}, rerun: {line}" for line in unexplained(printed)]
     if status != 0:

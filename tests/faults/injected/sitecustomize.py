@@ -38,10 +38,12 @@ def _fill_disk() -> None:
 
 
 def _limit_memory(megabytes: int) -> None:
+    import importlib
     import resource
 
     # What jobs import takes gigabytes of addresses.
-    import pipeline.results  # noqa: F401
+    for module in ("neighborhoods.persistence", "pipeline.results"):
+        importlib.import_module(module)
 
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
