@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.catalogue import CLASSES, TRAIN_IMAGES
+from pipeline.study_artefacts import STUDENT_PLOTS, STUDY_PLOTS
 from pipeline.teachers import TEACHERS
-from pipeline.wording import mapping, nearest
+from pipeline.wording import mapping, nearest, shown
 
 Config = Mapping[str, Any]
 
@@ -56,6 +57,8 @@ def _listed(value: Any) -> list[tuple[int, str]]:
 def _figure(where: str, entry: Mapping[str, Any], studies: Mapping[str, Any]) -> Iterator[str]:
     name, plot = entry.get("study"), str(entry.get("plot"))
     yield from _unknown(f"{where}.study", name, studies)
+    if name is not None and plot not in (*STUDY_PLOTS, *STUDENT_PLOTS):
+        yield f"{where}.study: {plot} shows no study, found {shown(name)}"
     study = studies.get(name) if isinstance(name, str) else None
     if not isinstance(study, Mapping):
         return

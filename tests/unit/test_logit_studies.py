@@ -222,6 +222,10 @@ BARE = {
             {"tables": {"seguin/table1": {"studies": ["mnist"]}}},
             "tables.seguin/table1.studies[0]: there is no study 'mnist' in logits.studies; the nearest",
         ),
+        (
+            {"figures": {"catalogue": {"seguin/new": {"plot": "surrogate_logits", "study": "mnist5k"}}}},
+            "figures.catalogue.seguin/new.study: surrogate_logits shows no study, found 'mnist5k'",
+        ),
         ({"claims": {"studies": {"mnist": "mnist"}}}, "claims.studies.mnist: there is no study 'mnist'"),
         # Digits must not pass for CIFAR-10 in the ledger.
         (

@@ -115,7 +115,7 @@ except StoreError as error:
 
 
 # "bits": a header that asks for encryption, of which zipfile has another error.
-@pytest.mark.parametrize("what", ["cut", "flipped", "bits", "text", "empty", "lost"])
+@pytest.mark.parametrize("what", ["cut", "flipped", "header", "bits", "text", "empty", "lost"])
 @pytest.mark.parametrize("part", ["state", "001.state"])
 def test_a_damaged_state_is_dropped_with_a_line_in_the_log(tmp_path, caplog, what, part):
     progress = Progress(tmp_path / "a.h5", provenance(), [])
@@ -125,11 +125,15 @@ def test_a_damaged_state_is_dropped_with_a_line_in_the_log(tmp_path, caplog, wha
     # The middle of the first array: behind the header of its file, which takes 128 bytes.
     flipped = bytearray(content)
     flipped[content.index(b"\x93NUMPY") + 128] ^= 1
+    # NumPy takes the header for a piece of Python, which cannot hold a null byte.
+    header = bytearray(content)
+    header[content.index(b"\x93NUMPY") + 12] = 0
     bits = bytearray(content)
     bits[content.index(b"PK\x01\x02") + 8] |= 1
     damaged = {
         "cut": content[: len(content) // 2],
         "flipped": bytes(flipped),
+        "header": bytes(header),
         "bits": bytes(bits),
         "text": b"not an archive",
         "empty": b"",
