@@ -357,3 +357,10 @@ def test_names_are_short_enough_for_files(config):
 def test_more_images_than_mnist5k_has_are_refused(config, train, test):
     config["datasets"]["mnist5k"].update(train=train, test=test)
     assert "expected train and test to add up to at most 5000" in errors(config)[0]
+
+
+@pytest.mark.parametrize("key", ["plot", "table"])
+def test_kinds_of_artefacts_that_are_no_text_get_a_sentence(config, key):
+    entries = config["figures"]["catalogue"] if key == "plot" else config["tables"]
+    next(iter(entries.values()))[key] = {"a": []}
+    assert any(f"{key}: expected" in line for line in errors(config))

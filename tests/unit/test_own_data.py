@@ -63,6 +63,9 @@ def test_floats_and_class_names_are_kept(tmp_path):
         ({"x_train": np.zeros((20, 48), np.uint8)}, "must be .N, rows, columns. with 1 or 3 colours"),
         ({"x_train": np.full((20, 8, 6), 2.0)}, "uint8 or floats in"),
         ({"x_train": np.full((20, 8, 6), np.nan)}, "uint8 or floats in"),
+        ({"y_train": np.full(20, np.nan)}, "y_train must be 20 integers"),
+        ({"y_train": np.full(20, 10**12)}, r"y_train must lie in 0\.\.99999, found 10+ to 10+"),
+        ({"x_test": np.zeros((6, 9, 6), np.uint8)}, r"images of one shape, found \(1, 8, 6\) and \(1, 9, 6\)"),
         ({"x_train": np.zeros((0, 8, 6), np.uint8)}, "'x_train' is empty"),
     ],
 )
