@@ -96,13 +96,15 @@ def record(
     made_by: Callable[[str], Record | None],
     outcome: str,
     command: Sequence[str],
+    began: float,
 ) -> None:
     """Write what a run left; a record that cannot be written costs a warning, never the run.
 
     Args:
         folder: working folder of the run. root: the checkout. config: resolved configuration.
         made_by: Snakemake's notes by a result's path. outcome: "success" or "error".
-        command: words of the command line.
+        command: words of the command line. began: when the run read its rules, seconds since 1970; of results that are
+            older and in no record nobody knows the commit.
     """
     try:
         before = read_provenance(folder)["results"]
@@ -113,7 +115,7 @@ def record(
     for path in result_files(folder):
         name = path.as_posix()
         try:
-            results[name] = _entry(folder, name, made_by(name), before.get(name), code)
+            results[name] = _entry(folder, name, made_by(name), before.get(name), code, began)
         except OSError as error:
             print(f"{name}: not recorded ({error})", file=sys.stderr)
     found = {
@@ -135,7 +137,12 @@ def record(
 
 
 def _entry(
-    folder: Path, name: str, notes: Record | None, before: Mapping[str, Any] | None, code: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    notes: Record | None,
+    before: Mapping[str, Any] | None,
+    code: Mapping[str, Any],
+    began: float,
 ) -> dict[str, Any]:
     """Where a file comes from, and its hash: the one it had when the job that made it was first seen."""
     made = {"started": _time(notes.starttime), "finished": _time(notes.endtime)} if notes else {}
@@ -145,6 +152,8 @@ def _entry(
     spec = _spec(notes)
     script = re.search(r"scripts/[\w/]+\.py", (notes and notes.code) or "")
     used = _used(folder, notes)
+    by_this_run = notes is not None and notes.starttime is not None and notes.starttime >= began
+    commit = code["commit"] if by_this_run else None
     return {
         "sha256": file_hash(path),
         "bytes": path.stat().st_size,
@@ -152,7 +161,7 @@ def _entry(
         "script": script[0] if script else None,
         "spec": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest() if spec else None,
         "seed": spec.get("seed"),
-        "code": code["commit"] and "+".join(filter(None, [code["commit"], code["changes"]])),
+        "code": commit and "+".join(filter(None, [commit, code["changes"]])),
         "device": used and used.device,
         "cpu": used and used.cpu,
         "host": used and used.host,
