@@ -251,6 +251,33 @@ def test_sizes_of_ones_own_file_are_those_that_its_rule_stores(tmp_path):
     assert sizes_of(config, "own").values == 784
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"y_train": h5py.Empty("u1")},
+        {"classes": 5},
+        {"x_train": 5.0},
+        {"y_train": ["a", "b"]},
+        {"y_train": [0.0, np.nan]},
+        {"x_test": h5py.SoftLink("/x_train")},
+    ],
+    ids=str,
+)
+def test_a_made_up_file_of_ones_own_does_not_stop_the_reading_of_rules(tmp_path, parts):
+    whole = {name: np.zeros((2, 1, 4, 4), np.uint8) for name in ("x_train", "x_test")} | {"y_train": np.zeros(2, int)}
+    with h5py.File(tmp_path / "own.h5", "w") as opened:
+        for name, value in (whole | parts).items():
+            opened[name] = value
+    assert sizes_of({"datasets": {"own": {"source": "hdf5", "file": str(tmp_path / "own.h5")}}}, "own").values == 784
+
+
+def test_labels_that_no_memory_holds_are_not_read(tmp_path):
+    with h5py.File(tmp_path / "own.h5", "w") as opened:
+        opened["x_train"] = opened["x_test"] = np.zeros((2, 1, 4, 4), np.uint8)
+        opened.create_dataset("y_train", (10**13,), "u1", chunks=(1000,))
+    assert sizes_of({"datasets": {"own": {"source": "hdf5", "file": str(tmp_path / "own.h5")}}}, "own").values == 784
+
+
 def test_sizes_are_those_of_the_configuration(config):
     assert sizes_of(config, "mnist5k") == Sizes((1, 28, 28), 4000, 1000, 10)
     assert sizes_of(changed(config, "datasets/mnist5k/train", 10**6), "mnist5k").train == 4000
