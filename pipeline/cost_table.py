@@ -45,8 +45,8 @@ def _measured(costs: Mapping[str, Any]) -> Iterator[str]:
     gpus = ", ".join(costs["gpu"]) or "none, so GPU-hours are priced as hours of one processor core, an upper bound"
     yield f"GPUs measured: {gpus}."
     yield ""
-    yield f"Seconds are processor time, but of {costs['by_clock']} of the jobs seconds by the clock, since their logs do not"
-    yield "say it. The machine had other work meanwhile, which raises both."
+    yield f"Seconds are processor time, but of {costs['by_clock']} of the jobs seconds by the clock, since their"
+    yield "logs do not say it. The machine had other work meanwhile, which raises both."
     yield ""
 
 
