@@ -10,6 +10,9 @@ def record_provenance(outcome):
 
     from pipeline.provenance import record
 
+    # Snakemake remembers that there was no note of the last job before it wrote one.
+    workflow.persistence._clear_cache()
+
     def made_by(path):
         return workflow.persistence.metadata(IOFile(path))
 
