@@ -76,9 +76,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError(
-            f"{path}: not readable JSON ({' '.join(str(error).split())}); the next run replaces it"
-        ) from error
+        raise StoreError(f"{path}: not readable JSON ({' '.join(str(error).split())})") from error
     results = found.get("results") if isinstance(found, dict) and found.get("format") == FORMAT else None
     if not isinstance(results, dict) or not all(_is_entry(entry) for entry in results.values()):
         raise StoreError(f"{path}: expected a record of format {FORMAT} with a hash for each result, found another")
@@ -108,8 +106,10 @@ def record(
     """
     try:
         before = read_provenance(folder)["results"]
-    except StoreError:
+    except StoreError as error:
         before = {}
+        if (folder / PROVENANCE).exists():
+            print(f"{error}; hashes of earlier runs are lost, and results count as they are now", file=sys.stderr)
     code = code_state(root)
     results = {}
     for path in result_files(folder):

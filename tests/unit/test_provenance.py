@@ -154,6 +154,9 @@ def test_a_damaged_record_is_named_and_replaced(run, text, capsys):
     assert verify.main(["--directory", str(run.folder)]) == 1
     assert capsys.readouterr().out.count("\n") == 1
     assert len(run()["results"]) == 2
+    assert "hashes of earlier runs are lost" in capsys.readouterr().err
+    run()
+    assert not capsys.readouterr().err
 
 
 def test_verify_names_what_is_wrong_and_deletes_only_that(run, capsys):
