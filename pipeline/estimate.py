@@ -193,6 +193,8 @@ def report(found: Estimate) -> str:
         f"other machines differ. In brackets: {LEVEL:.0%} of {DRAWS} draws, in which the whole run misses by a factor",
         "and the jobs of each rule by another, as much as runs missed what was predicted from other runs.",
     ]
+    if any(one.measured and one.beyond > FAR for one in found.rules):
+        lines.append("They do not hold what is added by jobs of far more work than was measured, as marked.")
     if found.unknown:
         names = ", ".join(found.unknown)
         lines.append(f"The size of these networks is not known, they are priced as residual networks: {names}.")

@@ -83,6 +83,14 @@ def test_threads_do_not_shorten_what_a_gpu_was_measured_to_take(config, monkeypa
     assert found.gpu_s.value == pytest.approx(on_cpu.seconds)
 
 
+def test_intervals_are_said_to_leave_extrapolation_out(config, monkeypatch):
+    plan = planned(config)
+    assert "far more work" not in report(estimate(plan, [1]))
+    cost = cost_of(config, "train", plan.jobs[0].names)
+    monkeypatch.setattr("pipeline.estimate.cost_of", lambda *_: replace(cost, beyond=100.0))
+    assert "far more work than was measured, as marked" in report(estimate(plan, [1]))
+
+
 def test_many_thousand_jobs_are_priced_in_seconds(config):
     start = time.process_time()
     report(estimate(planned(config, jobs=20_000), [2, 64]))
