@@ -41,7 +41,9 @@ DIFFERENT = 1.5
 REACH = 4.0
 # Deviations of logarithms up to which squares count.
 USUAL = 0.3
-# Arrays of fewer megabytes tell nothing of how memory grows with them; it then grows as that of all rules.
+# Less work, or arrays of fewer megabytes, tell nothing of how seconds or memory grow with them, since what a script's
+# start takes varies by more; they then grow as those of all rules.
+ENOUGH_S = 0.1
 ENOUGH_MB = 200.0
 # Share of jobs, the cheapest, that tells what the start of a script takes.
 CHEAPEST = 0.1
@@ -63,7 +65,7 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        """Of the processor; of the clock where the job held a GPU."""
+        """Of the processor; of the clock where the job held a GPU or Snakemake's benchmark stands in."""
         return self.used.cpu_s if self.kind == "cpu" else self.used.wall_s
 
 
@@ -172,6 +174,8 @@ def _fitted_costs(records: Sequence[Record]) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": sorted({record.used.cpu for record in records} - {""}),
         "gpu": sorted({record.used.device for record in records if record.kind == "gpu"}),
+        # What Snakemake's benchmarks say names no processor.
+        "by_clock": sum(not record.used.cpu for record in records),
         "runs": {name: sum(record.run == name for record in records) for name in sorted({r.run for r in records})},
         "spread": _rounded(math.exp(pooled_spread)),
         "pooled": pooled,
@@ -180,12 +184,15 @@ def _fitted_costs(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def check(costs: Mapping[str, Any], records: Sequence[Record]) -> dict[str, Any]:
-    """Seconds that a run took and that costs say, in all and by rule, and the ratio of the two."""
+    """Seconds that a run took and that costs say, in all and by rule, and the ratio of the two; that of disk, too."""
     taken: dict[str, float] = defaultdict(float)
     said: dict[str, float] = defaultdict(float)
+    disk_mb = 0.0
     for record in records:
+        cost = priced(costs, record.rule, record.work, record.kind == "gpu")
         taken[record.rule] += record.seconds
-        said[record.rule] += priced(costs, record.rule, record.work, record.kind == "gpu").seconds
+        said[record.rule] += cost.seconds
+        disk_mb += cost.disk_mb
     order = sorted(taken, key=lambda rule: -taken[rule])
     rules = {rule: {"measured_s": _rounded(taken[rule]), "ratio": _rounded(said[rule] / taken[rule])} for rule in order}
     total = sum(taken.values())
@@ -194,6 +201,7 @@ def check(costs: Mapping[str, Any], records: Sequence[Record]) -> dict[str, Any]
         "measured_s": _rounded(total),
         "predicted_s": _rounded(sum(said.values())),
         "ratio": _rounded(sum(said.values()) / total),
+        "disk_ratio": _rounded(disk_mb / sum(record.disk_mb for record in records)),
         "rules": rules,
     }
 
@@ -216,10 +224,12 @@ def _lines(group: Sequence[Record], starts: Mapping[str, Line]) -> dict[str, Lin
             lines[name] = starts[name]
             continue
         values, works = [value(one) for one in seen], [work(one) for one in seen]
+        rate = starts[name].rate
+        rest = [max(one - rate * done, 0.0) for one, done in zip(values, works, strict=True)]
         if name == "memory_mb" and 0 < max(works) < ENOUGH_MB:
-            rate = starts[name].rate
-            fixed = max(one - rate * done for one, done in zip(values, works, strict=True))
-            lines[name] = Line(max(fixed, 0.0), rate)
+            lines[name] = Line(max(rest), rate)
+        elif name == "seconds" and 0 < max(works) < ENOUGH_S:
+            lines[name] = Line(float(np.median(rest)), rate)
         else:
             lines[name] = fitted(values, works, starts[name].fixed)
     return lines

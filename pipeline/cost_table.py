@@ -45,7 +45,8 @@ def _measured(costs: Mapping[str, Any]) -> Iterator[str]:
     gpus = ", ".join(costs["gpu"]) or "none, so GPU-hours are priced as hours of one processor core, an upper bound"
     yield f"GPUs measured: {gpus}."
     yield ""
-    yield "Seconds are processor time. The machine had other work meanwhile, which slows processors and raises these."
+    yield f"Seconds are processor time, but of {costs['by_clock']} of the jobs seconds by the clock, since their"
+    yield "logs do not say it. The machine had other work meanwhile, which raises both."
     yield ""
 
 
@@ -62,11 +63,11 @@ def _checks(costs: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "## Runs that the fit has not seen"
     yield ""
-    yield "| run | jobs | measured | predicted | predicted / measured |"
-    yield "|---|---|---|---|---|"
+    yield "| run | jobs | measured | predicted | predicted / measured | disk, predicted / measured |"
+    yield "|---|---|---|---|---|---|"
     for name, found in costs["checks"].items():
         seconds = f"{found['measured_s']:.0f} s | {found['predicted_s']:.0f} s"
-        yield f"| {name} | {found['jobs']} | {seconds} | {found['ratio']:.2f} |"
+        yield f"| {name} | {found['jobs']} | {seconds} | {found['ratio']:.2f} | {found['disk_ratio']:.2f} |"
     yield ""
     for name, found in costs["checks"].items():
         large = {rule: one for rule, one in found["rules"].items() if one["measured_s"] > 0.02 * found["measured_s"]}

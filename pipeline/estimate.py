@@ -87,7 +87,9 @@ def estimate(planned: Plan, cores: Sequence[int]) -> Estimate:
     gpu = np.array([job.gpus > 0 for job in jobs], bool)
     after = [job.after for job in jobs]
     threads = [job.threads for job in jobs]
-    clock = seconds / np.maximum(threads, 1)
+    # Threads share processor seconds; those of a GPU are by the clock already.
+    shared = [max(job.threads, 1) if cost.kind == "cpu" else 1 for job, cost in zip(jobs, costs, strict=True)]
+    clock = seconds / shared
     clocks = np.array([one * factors[job.rule][:CHAIN_DRAWS] for one, job in zip(clock, jobs, strict=True)])
     chain, chains = float(critical_path(clock, after)), critical_path(clocks, after)
     walls = {}
@@ -191,6 +193,8 @@ def report(found: Estimate) -> str:
         f"other machines differ. In brackets: {LEVEL:.0%} of {DRAWS} draws, in which the whole run misses by a factor",
         "and the jobs of each rule by another, as much as runs missed what was predicted from other runs.",
     ]
+    if any(one.measured and one.beyond > FAR for one in found.rules):
+        lines.append("They do not hold what is added by jobs of far more work than was measured, as marked.")
     if found.unknown:
         names = ", ".join(found.unknown)
         lines.append(f"The size of these networks is not known, they are priced as residual networks: {names}.")

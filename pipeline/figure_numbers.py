@@ -42,7 +42,8 @@ def write_numbers(figure: Figure, path: Path) -> None:
         writer.writerow(COLUMNS)
         for rows in _figure_rows(figure):
             columns = [_formatted(rows.get(name, "")) for name in COLUMNS]
-            length = max(map(len, columns))
+            # A series without points has no rows.
+            length = max({len(column) for column in columns} - {1}, default=1)
             writer.writerows(zip(*(column * length if len(column) == 1 else column for column in columns), strict=True))
 
 
@@ -50,8 +51,10 @@ def _formatted(values: Any) -> list[str]:
     """Shortest text that gives the number back in its own precision; nothing for what is not a number."""
     if isinstance(values, str):
         return [values]
-    array = np.ma.filled(np.ma.asarray(values), np.nan) if np.ma.is_masked(values) else np.asarray(values)
-    return ["" if text == "nan" else text for text in map(str, array.ravel())]
+    array = np.ma.asarray(values)
+    hidden = np.ma.getmaskarray(array).ravel()
+    texts = map(str, np.ma.getdata(array).ravel())
+    return ["" if masked or text == "nan" else text for text, masked in zip(texts, hidden, strict=True)]
 
 
 def _figure_rows(figure: Figure) -> Iterator[Rows]:

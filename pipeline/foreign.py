@@ -39,9 +39,13 @@ SPARE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to read of a file: arrays that must be there, a list of texts that may be, all arrays below a group."""
+    """What to read of a file: arrays that must be there, a list of texts that may be, all arrays below a group.
+
+    Of arrays in `shapes` nothing but the shape comes back, as whole numbers.
+    """
 
     arrays: Sequence[str] = ()
+    shapes: Sequence[str] = ()
     texts: str | None = None
     group: str | None = None
 
@@ -108,13 +112,16 @@ def send(path: str, wanted: Wanted, stream: BinaryIO) -> None:
         with h5py.File(path, "r", locking=False) as file:
             datasets = list(_datasets(file, wanted))
             size, most = os.path.getsize(path), psutil.virtual_memory().available // 2
-            total = sum(_declared(name, dataset, size) for name, dataset in datasets)
+            declared = {name: _declared(name, dataset, size) for name, dataset in datasets}
+            total = sum(declared[name] for name in declared if name not in wanted.shapes)
             if total > most:
                 raise _ForeignError(f"its arrays take {total:,} bytes, and {most:,} can be spared in memory")
             _limit(SPARE_BYTES + 3 * total, SECONDS + total // BYTES_A_SECOND)
             for name, dataset in datasets:
-                array = np.ascontiguousarray(dataset[()])
-                _write_line(stream, name=name, shape=dataset.shape, dtype=array.dtype.str)
+                array = (
+                    np.array(dataset.shape, np.int64) if name in wanted.shapes else np.asarray(dataset[()], order="C")
+                )
+                _write_line(stream, name=name, shape=array.shape, dtype=array.dtype.str)
                 stream.write(_bytes(array))
             if wanted.texts is not None and wanted.texts in file:
                 _write_line(stream, name=wanted.texts, texts=_texts(_own(file, wanted.texts), wanted.texts))
@@ -149,7 +156,7 @@ def _limit(more_bytes: int, seconds: int) -> None:
 
 
 def _datasets(file: h5py.File, wanted: Wanted) -> Iterator[tuple[str, h5py.Dataset]]:
-    for name in wanted.arrays:
+    for name in (*wanted.arrays, *wanted.shapes):
         yield name, _own(file, name)
     if wanted.group is None:
         return

@@ -76,9 +76,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError(
-            f"{path}: not readable JSON ({' '.join(str(error).split())}); the next run replaces it"
-        ) from error
+        raise StoreError(f"{path}: not readable JSON ({' '.join(str(error).split())})") from error
     results = found.get("results") if isinstance(found, dict) and found.get("format") == FORMAT else None
     if not isinstance(results, dict) or not all(_is_entry(entry) for entry in results.values()):
         raise StoreError(f"{path}: expected a record of format {FORMAT} with a hash for each result, found another")
@@ -96,24 +94,28 @@ def record(
     made_by: Callable[[str], Record | None],
     outcome: str,
     command: Sequence[str],
+    began: float,
 ) -> None:
     """Write what a run left; a record that cannot be written costs a warning, never the run.
 
     Args:
         folder: working folder of the run. root: the checkout. config: resolved configuration.
         made_by: Snakemake's notes by a result's path. outcome: "success" or "error".
-        command: words of the command line.
+        command: words of the command line. began: when the run read its rules, seconds since 1970; of results that are
+            older and in no record nobody knows the commit.
     """
     try:
         before = read_provenance(folder)["results"]
-    except StoreError:
+    except StoreError as error:
         before = {}
+        if (folder / PROVENANCE).exists():
+            print(f"{error}; hashes of earlier runs are lost, and results count as they are now", file=sys.stderr)
     code = code_state(root)
     results = {}
     for path in result_files(folder):
         name = path.as_posix()
         try:
-            results[name] = _entry(folder, name, made_by(name), before.get(name), code)
+            results[name] = _entry(folder, name, made_by(name), before.get(name), code, began)
         except OSError as error:
             print(f"{name}: not recorded ({error})", file=sys.stderr)
     found = {
@@ -135,7 +137,12 @@ def record(
 
 
 def _entry(
-    folder: Path, name: str, notes: Record | None, before: Mapping[str, Any] | None, code: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    notes: Record | None,
+    before: Mapping[str, Any] | None,
+    code: Mapping[str, Any],
+    began: float,
 ) -> dict[str, Any]:
     """Where a file comes from, and its hash: the one it had when the job that made it was first seen."""
     made = {"started": _time(notes.starttime), "finished": _time(notes.endtime)} if notes else {}
@@ -145,6 +152,8 @@ def _entry(
     spec = _spec(notes)
     script = re.search(r"scripts/[\w/]+\.py", (notes and notes.code) or "")
     used = _used(folder, notes)
+    by_this_run = notes is not None and notes.starttime is not None and notes.starttime >= began
+    commit = code["commit"] if by_this_run else None
     return {
         "sha256": file_hash(path),
         "bytes": path.stat().st_size,
@@ -152,7 +161,7 @@ def _entry(
         "script": script[0] if script else None,
         "spec": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest() if spec else None,
         "seed": spec.get("seed"),
-        "code": code["commit"] and "+".join(filter(None, [code["commit"], code["changes"]])),
+        "code": commit and "+".join(filter(None, [commit, code["changes"]])),
         "device": used and used.device,
         "cpu": used and used.cpu,
         "host": used and used.host,

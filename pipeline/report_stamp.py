@@ -40,9 +40,11 @@ def report_stamp(arguments: Sequence[str], root: Path = ROOT) -> str:
     digest = hashlib.blake2b(digest_size=16)
     version = importlib.metadata.version("snakemake")
     _add(digest, sys.version, version, str(folder), *arguments)
-    named = [Path(part) for word in arguments for part in (word, word.partition("=")[2]) if part]
-    profiles = [file for path in named for file in sorted(path.glob("*.yaml"))]
-    for place in [*(root / name for name in SOURCES), *filter(Path.is_file, named), *profiles]:
+    words = [part for word in arguments for part in (word, word.partition("=")[2])]
+    # os.path takes what can be no path, such as a long value of --config, for one that does not exist.
+    named = [Path(part) for part in words if os.path.isfile(part)]
+    profiles = [file for part in words if os.path.isdir(part) for file in sorted(Path(part).glob("*.yaml"))]
+    for place in [*(root / name for name in SOURCES), *named, *profiles]:
         for path in _files(place):
             _add(digest, str(path), path.read_bytes())
     results = folder / "results"

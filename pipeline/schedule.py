@@ -50,28 +50,27 @@ def makespan(
     urgency = [0.0] * count
     for job in reversed(range(count)):
         urgency[job] = seconds[job] + max((urgency[next_] for next_ in behind[job]), default=0.0)
-    ready = [(-urgency[job], job) for job in range(count) if not waits[job]]
-    heapq.heapify(ready)
+    needs = [(min(threads[job], cores), min(taken[job], gpu_limit or 0)) for job in range(count)]
+    # One queue for each need, since where the first of a queue does not fit none behind it does.
+    ready: dict[tuple[int, int], list[tuple[float, int]]] = {need: [] for need in set(needs)}
+    for job in range(count):
+        if not waits[job]:
+            heapq.heappush(ready[needs[job]], (-urgency[job], job))
     running: list[tuple[float, int]] = []
     now = 0.0
-    while ready or running:
-        held = []
-        while ready and free[0] > 0:
-            entry = heapq.heappop(ready)
-            job = entry[1]
-            if min(threads[job], cores) <= free[0] and min(taken[job], gpu_limit or 0) <= free[1]:
-                free[0] -= min(threads[job], cores)
-                free[1] -= min(taken[job], gpu_limit or 0)
-                heapq.heappush(running, (now + seconds[job], job))
-            else:
-                held.append(entry)
-        for entry in held:
-            heapq.heappush(ready, entry)
+    while any(ready.values()) or running:
+        while fitting := [
+            queue for need, queue in ready.items() if queue and need[0] <= free[0] and need[1] <= free[1]
+        ]:
+            job = heapq.heappop(min(fitting))[1]
+            free[0] -= needs[job][0]
+            free[1] -= needs[job][1]
+            heapq.heappush(running, (now + seconds[job], job))
         now, job = heapq.heappop(running)
-        free[0] += min(threads[job], cores)
-        free[1] += min(taken[job], gpu_limit or 0)
+        free[0] += needs[job][0]
+        free[1] += needs[job][1]
         for next_ in behind[job]:
             waits[next_] -= 1
             if not waits[next_]:
-                heapq.heappush(ready, (-urgency[next_], next_))
+                heapq.heappush(ready[needs[next_]], (-urgency[next_], next_))
     return now

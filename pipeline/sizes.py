@@ -68,17 +68,18 @@ def _own_sizes(file: str) -> Sizes:
     A file that is missing or damaged counts as MNIST: its own rule says what is wrong with it.
     """
     # Not imported where no file has to be read: the workflow reads its rules at each start.
-    import h5py
+    from pipeline.foreign import Wanted, read_foreign
+    from pipeline.store import StoreError
 
     try:
-        with h5py.File(file, locking=False) as opened:
-            shape = opened["x_train"].shape[1:]
-            if len(shape) == 2:
-                shape = (1, *shape)
-            elif len(shape) == 3 and shape[2] in (1, 3) and shape[0] not in (1, 3):
-                shape = (shape[2], *shape[:2])
-            classes = len(opened["classes"]) if "classes" in opened else int(opened["y_train"][:].max()) + 1
-            return Sizes(shape, len(opened["x_train"]), len(opened["x_test"]), classes)
-    except (OSError, KeyError, ValueError, AttributeError):
-        shape, train, test, classes = PUBLIC["mnist"]
-        return Sizes(shape, train, test, classes)
+        found = read_foreign(file, Wanted(("y_train",), ("x_train", "x_test"), texts="classes"))
+        train, *shape = found["x_train"].tolist()
+        test, *_ = found["x_test"].tolist()
+        classes = len(found["classes"]) if "classes" in found else int(found["y_train"].max()) + 1
+    except (StoreError, ValueError, OverflowError):
+        return Sizes(*PUBLIC["mnist"])
+    if len(shape) == 2:
+        shape = [1, *shape]
+    elif len(shape) == 3 and shape[2] in (1, 3) and shape[0] not in (1, 3):
+        shape = [shape[2], *shape[:2]]
+    return Sizes(tuple(shape), train, test, classes)

@@ -72,6 +72,25 @@ def test_gpu_hours_that_nobody_measured_are_said_to_be(config):
     assert re.search(r"GPU-hours +0 ", report(estimate(planned(config), [4])))
 
 
+def test_threads_do_not_shorten_what_a_gpu_was_measured_to_take(config, monkeypatch):
+    plan = planned(config, jobs=1, gpus=1)
+    plan = replace(plan, jobs=(replace(plan.jobs[0], threads=2),))
+    on_cpu = cost_of(config, "train", plan.jobs[0].names)
+    assert estimate(plan, [4]).wall_s[4].value == pytest.approx(on_cpu.seconds / 2)
+    monkeypatch.setattr("pipeline.estimate.cost_of", lambda *_: replace(on_cpu, kind="gpu"))
+    found = estimate(plan, [4])
+    assert found.wall_s[4].value == pytest.approx(on_cpu.seconds)
+    assert found.gpu_s.value == pytest.approx(on_cpu.seconds)
+
+
+def test_intervals_are_said_to_leave_extrapolation_out(config, monkeypatch):
+    plan = planned(config)
+    assert "far more work" not in report(estimate(plan, [1]))
+    cost = cost_of(config, "train", plan.jobs[0].names)
+    monkeypatch.setattr("pipeline.estimate.cost_of", lambda *_: replace(cost, beyond=100.0))
+    assert "far more work than was measured, as marked" in report(estimate(plan, [1]))
+
+
 def test_many_thousand_jobs_are_priced_in_seconds(config):
     start = time.process_time()
     report(estimate(planned(config, jobs=20_000), [2, 64]))

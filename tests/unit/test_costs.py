@@ -131,6 +131,20 @@ def test_work_that_is_alike_leaves_the_start_to_other_rules():
     assert fitted([4.0, 9.0], [0.0, 0.0], 2.0).at(5.0) == pytest.approx(6.0)
 
 
+def test_a_job_of_hardly_any_work_tells_no_rate():
+    # What a start takes varies by a tenth; on a thousandth of a second of work that would be a rate of hundreds.
+    others = [record("a", work, 2 + 3 * work) for work in (1.0, 4.0, 16.0)]
+    small = [record("a", 0.001, 2.2, "measure_cones"), record("a", 0.0008, 2.4, "measure_cones")]
+    costs = fit(others + small)
+    assert priced(costs, "measure_cones", Work(0.001)).seconds == pytest.approx(2.3, rel=0.05)
+    assert priced(costs, "measure_cones", Work(10.0)).seconds == pytest.approx(32, rel=0.2)
+
+
+def test_jobs_that_only_snakemake_measured_are_told_apart():
+    by_clock = Record("train", "a", Work(1.0), Usage(5.0, 5.0, 0.0, "cpu", 0.0, "", ""), 1.0)
+    assert fit([record("a", 4.0, 14.0), by_clock])["by_clock"] == 1
+
+
 def test_the_spread_is_that_of_runs_that_the_others_predicted():
     # Three runs whose machines differ by known factors and that agree otherwise.
     factors = {"a": 1.0, "b": 2.0, "c": 0.5}
@@ -169,6 +183,7 @@ def test_a_check_compares_what_a_run_took_with_what_was_said():
     found = check(costs, [record("b", 2.0, 16.0)])
     assert found["ratio"] == pytest.approx(0.5, rel=0.01)
     assert found["rules"]["train"]["measured_s"] == 16.0
+    assert found["disk_ratio"] == pytest.approx(1.0, rel=0.01)
 
 
 def test_jobs_ask_for_more_at_each_attempt_and_for_no_less_than_the_least(config):
@@ -234,6 +249,33 @@ def test_sizes_of_ones_own_file_are_those_that_its_rule_stores(tmp_path):
     assert sizes_of(config, "own") == Sizes((3, 12, 8), 30, 6, 5)
     config["datasets"]["own"]["file"] = str(tmp_path / "missing.h5")
     assert sizes_of(config, "own").values == 784
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"y_train": h5py.Empty("u1")},
+        {"classes": 5},
+        {"x_train": 5.0},
+        {"y_train": ["a", "b"]},
+        {"y_train": [0.0, np.nan]},
+        {"x_test": h5py.SoftLink("/x_train")},
+    ],
+    ids=str,
+)
+def test_a_made_up_file_of_ones_own_does_not_stop_the_reading_of_rules(tmp_path, parts):
+    whole = {name: np.zeros((2, 1, 4, 4), np.uint8) for name in ("x_train", "x_test")} | {"y_train": np.zeros(2, int)}
+    with h5py.File(tmp_path / "own.h5", "w") as opened:
+        for name, value in (whole | parts).items():
+            opened[name] = value
+    assert sizes_of({"datasets": {"own": {"source": "hdf5", "file": str(tmp_path / "own.h5")}}}, "own").values == 784
+
+
+def test_labels_that_no_memory_holds_are_not_read(tmp_path):
+    with h5py.File(tmp_path / "own.h5", "w") as opened:
+        opened["x_train"] = opened["x_test"] = np.zeros((2, 1, 4, 4), np.uint8)
+        opened.create_dataset("y_train", (10**13,), "u1", chunks=(1000,))
+    assert sizes_of({"datasets": {"own": {"source": "hdf5", "file": str(tmp_path / "own.h5")}}}, "own").values == 784
 
 
 def test_sizes_are_those_of_the_configuration(config):

@@ -235,3 +235,32 @@ def test_numbers_are_written_whole_or_not_at_all(tmp_path):
         with pytest.raises(TypeError):
             save(figure, [str(tmp_path / "figure.csv")])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("projection", ["rectilinear", "3d"])
+def test_a_series_without_points_has_no_rows(projection, rows_of):
+    figure = plt.figure()
+    panel = figure.add_subplot(projection=projection)
+    if projection == "3d":
+        panel.plot([], [], [])
+        panel.scatter([], [], [])
+    else:
+        panel.errorbar([], [], yerr=[[], []], fmt="o")
+        panel.bar([], [])
+        panel.scatter([], [])
+    panel.set_title("nothing was found")
+    rows = rows_of(panel)
+    plt.close(figure)
+    assert {row["kind"] for row in rows} <= {"title", "x axis", "y axis", "z axis"}
+
+
+def test_columns_of_unlike_lengths_are_never_cut(panel, rows_of, monkeypatch):
+    unlike = {"kind": "line", "x": [1.0, 2.0], "y": []}
+    monkeypatch.setattr("pipeline.figure_numbers.artist_rows", lambda artist, axes: iter([unlike]))
+    with pytest.raises(ValueError, match="zip"):
+        rows_of(panel)
+
+
+def test_hidden_whole_numbers_are_gaps(panel, rows_of):
+    panel.imshow(np.ma.array([[1, 2], [3, 4]], mask=[[True, False], [False, False]]))
+    assert [row["value"] for row in rows_of(panel, "cell")] == ["", "2", "3", "4"]

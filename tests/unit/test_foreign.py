@@ -167,3 +167,11 @@ def test_a_file_that_crashes_or_hangs_its_reader_gets_one_sentence(tmp_path, mon
         read_foreign(tmp_path / "a.h5", X)
     assert time.monotonic() - started < 60
     assert "status 1" in ended_early(1)
+
+
+def test_of_shapes_nothing_is_read(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"], file["y"] = np.zeros((3, 4, 5)), np.arange(3)
+    found = read_foreign(tmp_path / "a.h5", Wanted(("y",), ("x",)))
+    assert found["x"].tolist() == [3, 4, 5]
+    assert found["y"].tolist() == [0, 1, 2]

@@ -44,9 +44,9 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "results" / "figures" / "a.png").write_bytes(b"a picture")
     notes = {f"results/{name}": Notes() for name in ("sigma.h5", "figures/a.png")}
 
-    def write(outcome="success", config=None):
+    def write(outcome="success", config=None, began=0.0):
         config = config or {"seed": 1}
-        record(tmp_path, ROOT, config, lambda path: notes.get(path), outcome, ["snakemake", "-c1"])
+        record(tmp_path, ROOT, config, lambda path: notes.get(path), outcome, ["snakemake", "-c1"], began)
         return read_provenance(tmp_path)
 
     write.folder, write.notes = tmp_path, notes
@@ -76,6 +76,17 @@ def test_results_have_their_hash_rule_spec_and_seed(run):
     assert entry["finished"] == "2001-09-09T01:46:41.000000+00:00"
     assert found["run"]["outcome"] == "error"
     assert (found["seed"], found["config"]) == (1, {"seed": 1})
+
+
+def test_results_of_an_earlier_run_do_not_get_the_commit_of_this_one(run):
+    # As after a run that was killed, or in a folder that is older than the record.
+    run.notes["results/figures/a.png"] = Notes(starttime=2e9, endtime=2e9 + 1)
+    found = run(began=1.5e9)["results"]
+    assert (found["results/sigma.h5"]["code"], found["results/figures/a.png"]["code"]) == (None, "c0ffee")
+    run.notes.clear()
+    assert run(began=1.5e9)["results"] == found, "what was recorded stays"
+    (run.folder / PROVENANCE).unlink()
+    assert run()["results"]["results/sigma.h5"]["code"] is None, "nobody knows who made it"
 
 
 def test_only_results_count(run):
@@ -143,6 +154,9 @@ def test_a_damaged_record_is_named_and_replaced(run, text, capsys):
     assert verify.main(["--directory", str(run.folder)]) == 1
     assert capsys.readouterr().out.count("\n") == 1
     assert len(run()["results"]) == 2
+    assert "hashes of earlier runs are lost" in capsys.readouterr().err
+    run()
+    assert not capsys.readouterr().err
 
 
 def test_verify_names_what_is_wrong_and_deletes_only_that(run, capsys):

@@ -65,3 +65,8 @@ def test_the_report_and_the_times_of_sources_do_not_count(place):
     (place / "work/results/provenance.json").write_text("{}")
     os.utime(place / "checkout/Snakefile", ns=(1, 1))
     assert stamp(place) == before
+
+
+def test_words_that_can_be_no_path_count_as_words(place):
+    long = f"x={'a' * 5000}"
+    assert stamp(place, "--config", long) != stamp(place, "--config", f"{long}b")

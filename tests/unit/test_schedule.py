@@ -1,4 +1,5 @@
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -61,3 +62,11 @@ def test_one_gpu_is_held_by_one_job():
 def test_nothing_takes_no_time():
     assert makespan([], [], [], 2) == 0
     assert critical_path([], []) == 0
+
+
+def test_many_jobs_that_wait_for_one_gpu_are_placed_in_seconds():
+    count = 10_000
+    start = time.process_time()
+    assert makespan([1.0] * count, [()] * count, [1] * count, 64, [1] * count, 1) == count
+    # 0.2 s; a minute where every waiting job is looked at whenever one ends.
+    assert time.process_time() - start < 10
