@@ -7,6 +7,7 @@ import os
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
+from typing import Any
 
 UNFINISHED = json.dumps({"external_jobid": None})
 
@@ -31,6 +32,28 @@ def mark_unrecorded(folder: Path) -> list[str]:
         note.unlink()
         marked.append(result)
     return marked
+
+
+def record_in_jobs() -> None:
+    """Have the Snakemake of a cluster's job note what it made its result with. Called in that process.
+
+    By itself it removes the mark of an unfinished result, and leaves the note to the Snakemake that submitted the job.
+    If that one was killed meanwhile, the result has no note, and would be kept whatever settings change.
+    """
+    from snakemake.persistence import PersistenceBase
+    from snakemake_interface_executor_plugins.settings import ExecMode
+
+    finished = PersistenceBase.finished
+
+    async def finished_with_note(self: Any, job: Any) -> None:
+        settings = self.dag.workflow.workflow_settings
+        mode, settings.exec_mode = settings.exec_mode, ExecMode.DEFAULT
+        try:
+            await finished(self, job)
+        finally:
+            settings.exec_mode = mode
+
+    PersistenceBase.finished = finished_with_note
 
 
 def bring_back(folder: Path) -> list[str]:
