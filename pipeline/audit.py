@@ -39,7 +39,12 @@ def main(files: Sequence[str], osv: str = OSV) -> int:
 def pinned(requirements: str) -> Iterator[tuple[str, str]]:
     """Names and versions of a requirements file."""
     for match in PIN.finditer(requirements):
-        yield match[1].lower(), match[2]
+        yield _plain(match[1]), match[2]
+
+
+def _plain(name: str) -> str:
+    """A package's name as the index spells it, for which `-`, `_` and `.` are one."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _known(pins: Sequence[tuple[str, str]], osv: str) -> Iterator[tuple[str, str, tuple[str, list[str]]]]:
@@ -60,7 +65,7 @@ def _mended(details: dict[str, Any], name: str) -> list[str]:
     return [
         event["fixed"]
         for affected in details.get("affected", [])
-        if affected["package"]["name"].lower() == name
+        if _plain(affected["package"]["name"]) == name
         for part in affected.get("ranges", [])
         if part.get("type") == "ECOSYSTEM"
         for event in part["events"]

@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from pipeline.config_values import MOST_DEPTH, MOST_LETTERS, MOST_VALUES
+from pipeline.config_values import MOST_DEPTH, MOST_LETTERS, MOST_VALUES, foreign_values
 
 MOST_BYTES = 1 << 22
 RUNS_CODE = "__use_yte__"
+NO_KEYS = "expected keys at the top level, found none"
 TAGS = ("!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map")))
 
 
@@ -54,7 +55,11 @@ def text_mistakes(path: Path) -> list[str]:
 def _mistakes(text: str) -> Iterator[str]:
     try:
         # As Snakemake does: whatever is JSON is read as that.
-        json.loads(text, object_pairs_hook=_once)
+        found = json.loads(text, object_pairs_hook=_once)
+        if isinstance(found, dict):
+            yield from foreign_values(found)
+        else:
+            yield NO_KEYS
         return
     except _NoPlainDataError as error:
         yield str(error)
@@ -64,13 +69,13 @@ def _mistakes(text: str) -> Iterator[str]:
         return
     except ValueError:
         pass
-    found = 0
+    plain = True
     try:
         for mistake in _yaml_mistakes(text):
-            found += 1
+            plain = False
             yield mistake
-        if not found and not isinstance(yaml.safe_load(text), dict):
-            yield "expected keys at the top level, found none"
+        if plain and not isinstance(yaml.safe_load(text), dict):
+            yield NO_KEYS
     except _NoPlainDataError as error:
         yield str(error)
     except yaml.YAMLError as error:

@@ -152,9 +152,12 @@ def _download(url: str, target: Path) -> None:
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, open(temporary, "wb") as file:
             answer.raise_for_status()
-            if url.startswith("https:") and not answer.url.startswith("https:"):
-                raise DownloadError(f"it leads to {answer.url[:100]}, which is not HTTPS")
-            total = int(answer.headers.get("Content-Length", 0))
+            places = [step.url for step in (*answer.history, answer)]
+            if plain := [place for place in places if url.startswith("https:") and not place.startswith("https:")]:
+                raise DownloadError(f"it leads to {plain[0][:100]}, which is not HTTPS")
+            length = answer.headers.get("Content-Length", "")
+            # No number is as good as none: the checksum decides.
+            total = int(length) if length.isdecimal() else 0
             done, told = 0, time.monotonic()
             looked, before = told, 0
             # Undecoded: some servers mark .gz files as an encoding of the answer.

@@ -87,7 +87,7 @@ def ended_early(status: int) -> str:
 def receive(stream: io.BufferedReader) -> tuple[dict[str, np.ndarray] | None, str | None]:
     """What `send` wrote: the arrays, or the problem; neither when the stream ends early."""
     arrays: dict[str, np.ndarray] = {}
-    while line := stream.readline():
+    while (line := stream.readline()).endswith(b"\n"):
         message = json.loads(line)
         if "problem" in message:
             return None, message["problem"]

@@ -1,10 +1,13 @@
 """What a power cut or a wrong clock leaves in a working folder and Snakemake would misjudge."""
 
+import binascii
+import contextlib
 import json
 import os
 import time
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
+from typing import Any
 
 UNFINISHED = json.dumps({"external_jobid": None})
 
@@ -21,12 +24,36 @@ def mark_unrecorded(folder: Path) -> list[str]:
     marked = []
     for note in sorted(path for path in notes.rglob("*") if path.is_file() and not _whole(path)):
         name = note.relative_to(notes)
+        if (result := _result(name)) is None:
+            continue
         mark = marks / name
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.write_text(UNFINISHED, encoding="utf-8")
         note.unlink()
-        marked.append(_result(name))
+        marked.append(result)
     return marked
+
+
+def record_in_jobs() -> None:
+    """Have the Snakemake of a cluster's job note what it made its result with. Called in that process.
+
+    By itself it removes the mark of an unfinished result, and leaves the note to the Snakemake that submitted the job.
+    If that one was killed meanwhile, the result has no note, and would be kept whatever settings change.
+    """
+    from snakemake.persistence import PersistenceBase
+    from snakemake_interface_executor_plugins.settings import ExecMode
+
+    finished = PersistenceBase.finished
+
+    async def finished_with_note(self: Any, job: Any) -> None:
+        settings = self.dag.workflow.workflow_settings
+        mode, settings.exec_mode = settings.exec_mode, ExecMode.DEFAULT
+        try:
+            await finished(self, job)
+        finally:
+            settings.exec_mode = mode
+
+    PersistenceBase.finished = finished_with_note
 
 
 def bring_back(folder: Path) -> list[str]:
@@ -37,9 +64,13 @@ def bring_back(folder: Path) -> list[str]:
     """
     now = time.time()
     ahead = sorted(path for path in (folder / "results").rglob("*") if path.is_file() and path.stat().st_mtime > now)
+    brought = []
     for path in ahead:
-        os.utime(path, (now, now))
-    return [str(path.relative_to(folder)) for path in ahead]
+        # Only its owner may set a file's time.
+        with contextlib.suppress(PermissionError):
+            os.utime(path, (now, now))
+            brought.append(str(path.relative_to(folder)))
+    return brought
 
 
 def _whole(note: Path) -> bool:
@@ -50,7 +81,12 @@ def _whole(note: Path) -> bool:
         return file.read() == b"}"
 
 
-def _result(name: Path) -> str:
+def _result(name: Path) -> str | None:
+    """The result that a note is of; None for a file that is no note, as network file systems and editors leave them."""
     # Long names are cut into folders, which begin with an @.
     text = "".join(part.removeprefix("@") for part in name.parts)
-    return urlsafe_b64decode(text).decode("utf-8", "replace")
+    try:
+        result = urlsafe_b64decode(text).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return result if urlsafe_b64encode(result.encode()).decode() == text else None

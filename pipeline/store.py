@@ -200,12 +200,14 @@ def publishing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Before anything is removed: what an obsolete job finds here may be what a newer one is writing.
+        _check_not_obsolete(path)
         for stale in path.parent.glob(f".{path.name}.*.tmp"):
             stale.unlink(missing_ok=True)
         yield temporary
-        if reason := guard.obsolete():
-            raise StoreError(f"{path}: not published, because {reason}")
+        # Flushing can take minutes, in which another run may take over.
         _flush(temporary)
+        _check_not_obsolete(path)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         # HDF5 has a RuntimeError for some of the calls during which the disk gets full.
@@ -305,6 +307,11 @@ def _encoded(array: np.ndarray) -> np.ndarray:
 
 def _user_block(digest: str) -> bytes:
     return (TITLE + digest.encode() + b"\n").ljust(USER_BLOCK_BYTES, b"\0")
+
+
+def _check_not_obsolete(path: Path) -> None:
+    if reason := guard.obsolete():
+        raise StoreError(f"{path}: not published, because {reason}")
 
 
 def _flush(path: Path) -> None:

@@ -34,6 +34,7 @@ from pipeline.logit_studies import (
 from pipeline.named_networks import named_network, named_path, names_shown
 from pipeline.patterns import one_of
 from pipeline.photos import photos_below
+from pipeline.records import record_in_jobs
 from pipeline.study_artefacts import plot_inputs, table_inputs
 from pipeline.teachers import TEACHERS
 from pipeline.paths import (
@@ -73,6 +74,8 @@ from pipeline.specs import (
 )
 
 guard.announce(ROOT, main=workflow.is_main_process)
+if not workflow.is_main_process:
+    record_in_jobs()
 
 
 # Handed to jobs also where a scheduler does not pass on the environment.

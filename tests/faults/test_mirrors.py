@@ -41,7 +41,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = gzip.compress(CONTENT[::-1], mtime=0)
         self.send_response(200)
         if kind != "endless":
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", "some" if kind == "nonsense" else str(len(body)))
         self.end_headers()
         try:
             if kind == "cut":
@@ -97,6 +97,10 @@ def test_a_bad_mirror_is_left_for_the_next_source(server, tmp_path, monkeypatch,
     assert time.monotonic() - begin < 15
     assert REASONS[kind] in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["a.gz"]
+
+
+def test_a_length_that_is_no_number_is_ignored(server, tmp_path):
+    assert fetch_gzip("a.gz", MD5, [f"{server.url}/nonsense"], tmp_path) == CONTENT
 
 
 def test_all_sources_bad_is_one_sentence_with_what_to_do(server, tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """Snakemake's own bookkeeping, cut off by a power failure."""
 
+import os
+import time
 from base64 import urlsafe_b64encode
 
 import pytest
 
-from pipeline.records import mark_unrecorded
+from pipeline.records import bring_back, mark_unrecorded
 from tests.conftest import job_counts
 from tests.faults.branch import PERSISTENCE
 
@@ -41,3 +43,33 @@ def test_long_names_are_put_together(tmp_path):
     assert (tmp_path / ".snakemake/incomplete" / f"@{whole[:254]}" / whole[254:]).is_file()
     assert mark_unrecorded(tmp_path) == []
     assert mark_unrecorded(tmp_path / "nothing") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["x", ".nfs000000012", "tmp123." + note_of("results/a.h5"), note_of("results/a.h5") + "~"]
+)
+def test_what_is_no_note_stays(tmp_path, name):
+    """Files that editors and network file systems leave among notes."""
+    stranger = tmp_path / ".snakemake/metadata" / name
+    stranger.parent.mkdir(parents=True)
+    stranger.touch()
+    assert mark_unrecorded(tmp_path) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [stranger]
+
+
+def test_a_result_whose_time_another_user_set_stays(tmp_path, monkeypatch):
+    for name in ("mine.h5", "theirs.h5"):
+        path = tmp_path / "results" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.utime(path, (time.time() + 1000,) * 2)
+    set_time = os.utime
+
+    def refuse(path, times):
+        if path.name == "theirs.h5":
+            raise PermissionError
+        set_time(path, times)
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert bring_back(tmp_path) == ["results/mine.h5"]
+    assert (tmp_path / "results/mine.h5").stat().st_mtime <= time.time()

@@ -13,6 +13,9 @@ ADVISORIES = {
         {"type": "GIT", "events": [{"introduced": "0"}, {"fixed": "abcdef"}]},
     ]}]},
     "A-2": {"affected": [{"package": {"name": "numpy"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}]},
+    "A-3": {"affected": [{"package": {"name": "jupyter-core"}, "ranges": [
+        {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "5.8.1"}]},
+    ]}]},
 }  # fmt: skip
 
 
@@ -21,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
-        known = {("jinja2", "3.1.2"): ["A-1"], ("numpy", "1.0"): ["A-2"]}
+        known = {("jinja2", "3.1.2"): ["A-1"], ("numpy", "1.0"): ["A-2"], ("jupyter-core", "5.8.0"): ["A-3"]}
         found = [known.get((one["package"]["name"], one["version"]), []) for one in asked]
         self.answer({"results": [{"vulns": [{"id": name} for name in names]} if names else {} for names in found]})
 
@@ -56,6 +59,7 @@ def osv(monkeypatch):
     ("pins", "status", "said"),
     [
         ("Jinja2==3.1.2  # old\nscipy==1.0", 1, ["jinja2 3.1.2: A-1, mended in 3.1.3", "2 packages, 1 known"]),
+        ("Jupyter_Core==5.8.0", 1, ["jupyter-core 5.8.0: A-3, mended in 5.8.1"]),
         ("numpy==1.0", 0, ["numpy 1.0: A-2, not mended yet", "1 packages, 1 known"]),
         ("# numpy==1.0\nscipy==1.0 ; python_version>'3'", 0, ["1 packages, 0 known"]),
     ],

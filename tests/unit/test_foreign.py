@@ -1,5 +1,8 @@
 """HDF5 files of one's own that are damaged, too large for themselves, or that reach beyond themselves."""
 
+import io
+import subprocess
+import sys
 import time
 import zlib
 
@@ -7,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.foreign import Wanted, ended_early, read_foreign
+from pipeline.foreign import ROOT, Wanted, ended_early, read_foreign, receive
 from pipeline.store import StoreError
 
 X = Wanted(("x",))
@@ -175,3 +178,19 @@ def test_of_shapes_nothing_is_read(tmp_path):
     found = read_foreign(tmp_path / "a.h5", Wanted(("y",), ("x",)))
     assert found["x"].tolist() == [3, 4, 5]
     assert found["y"].tolist() == [0, 1, 2]
+
+
+def test_a_reader_that_is_killed_at_any_byte_says_nothing_wrong(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(3, dtype=np.uint8)
+        file["classes"] = np.array(["a", "ç"], h5py.string_dtype())
+    sent = subprocess.run(
+        [sys.executable, "-m", "pipeline.foreign", str(path), '{"arrays": ["x"], "texts": "classes"}'],
+        cwd=ROOT, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    arrays, problem = receive(io.BufferedReader(io.BytesIO(sent)))
+    assert problem is None
+    assert list(arrays) == ["x", "classes"]
+    for end in range(len(sent)):
+        assert receive(io.BufferedReader(io.BytesIO(sent[:end]))) == (None, None)

@@ -125,6 +125,35 @@ def test_the_run_that_took_over_last_may_publish_and_earlier_ones_may_not(folder
     assert sorted(path.name for path in folder.iterdir()) == [".snakemake", "result.h5"]
 
 
+def test_a_run_that_takes_over_while_a_result_is_flushed_wins(folder, monkeypatch):
+    guard.take_over({"seed": 1})
+    first = os.environ[guard.RUN]
+    fsync = os.fsync
+
+    def slowly(descriptor):
+        fsync(descriptor)
+        guard.take_over({"seed": 2})
+        monkeypatch.setenv(guard.RUN, first)
+
+    monkeypatch.setattr(os, "fsync", slowly)
+    with pytest.raises(StoreError, match="newer run"):
+        publish(1)
+    assert [path.name for path in folder.iterdir()] == [".snakemake"]
+
+
+def test_a_replaced_job_leaves_what_a_newer_one_is_writing(folder, monkeypatch):
+    guard.take_over({"seed": 1})
+    first = os.environ[guard.RUN]
+    guard.take_over({"seed": 2})
+    # As it lies there from another node, whose process ids are its own.
+    unfinished = folder / f".result.h5.{os.getpid() + 1}.tmp"
+    unfinished.touch()
+    monkeypatch.setenv(guard.RUN, first)
+    with pytest.raises(StoreError, match="newer run"):
+        publish(1)
+    assert unfinished.exists()
+
+
 def test_two_runs_with_equal_settings_are_two_runs(folder, monkeypatch):
     guard.take_over({"seed": 1})
     first = os.environ[guard.RUN]

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from pipeline.config import ConfigError, load_schema, resolve
 from pipeline.download import DownloadError, unpack
 from pipeline.idx import COLLECTIONS, FILES
 from pipeline.photos import PhotoError, decode, photos_below
+from pipeline.yaml_files import LOADER, read_yaml
 from tests.conftest import Checkout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +43,7 @@ CODE = [
 # Calls that run or unpickle what they are given, by the end of their dotted name, and where one is meant.
 FORBIDDEN = {
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.load", "pickle.loads", "joblib.load",
-    "shelve.open", "marshal.loads", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "extractall", "unpack_archive",
+    "shelve.open", "marshal.loads", "yaml.full_load", "yaml.unsafe_load", "extractall", "unpack_archive",
     "hub.load", "urllib.request.urlopen", "urlretrieve",
 }  # fmt: skip
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "telnetlib", "ftplib"}
@@ -85,7 +87,18 @@ def check_calls(path):
             assert keywords.get("weights_only") == "True", path
         if name == "np.load":
             assert keywords.get("allow_pickle") == "False", path
+        if name == "yaml.load":
+            assert keywords.get("Loader") == "LOADER", path
+            assert path.name == "yaml_files.py", path
         assert keywords.get("shell", "False") == "False", path
+
+
+def test_the_only_other_loader_of_yaml_is_a_safe_one(tmp_path):
+    assert issubclass(LOADER, yaml.constructor.SafeConstructor)
+    (tmp_path / "a.yaml").write_text(f"!!python/object/apply:os.mkdir [{tmp_path / 'proof'}]")
+    with pytest.raises(yaml.YAMLError):
+        read_yaml(tmp_path / "a.yaml")
+    assert os.listdir(tmp_path) == ["a.yaml"]
 
 
 def test_no_rule_runs_a_shell():
@@ -245,9 +258,12 @@ def test_no_other_address_is_fetched():
             pytest.fail(f"{path}: {address}")
 
 
-def test_a_home_that_leads_away_from_https_is_refused(tmp_path, monkeypatch):
+# Where the answer comes from in the end, and by way of.
+@pytest.mark.parametrize("places", [["http://elsewhere/a"], ["http://elsewhere/a", "https://home/b"]])
+def test_a_home_that_leads_away_from_https_is_refused(tmp_path, monkeypatch, places):
     class Answer(io.BytesIO):
-        url, headers, raw = "http://elsewhere/a", {}, None
+        url, headers, raw = places[-1], {}, None
+        history = [SimpleNamespace(url=place) for place in ["https://home/a", *places[:-1]]]
         raise_for_status = staticmethod(lambda: None)
 
     monkeypatch.setattr(download.requests, "get", lambda url, **options: Answer())
@@ -258,12 +274,11 @@ def test_a_home_that_leads_away_from_https_is_refused(tmp_path, monkeypatch):
 
 def test_an_answer_without_end_is_cut(tmp_path, monkeypatch):
     class Raw:
-        def stream(self, size, decode_content):
-            while True:
-                yield bytes(1 << 20)
+        def read1(self, size, decode_content):
+            return bytes(size)
 
     class Answer(io.BytesIO):
-        url, headers, raw = "https://home/a", {}, Raw()
+        url, headers, history, raw = "https://home/a", {}, [], Raw()
         raise_for_status = staticmethod(lambda: None)
 
     monkeypatch.setattr(download.requests, "get", lambda url, **options: Answer())
