@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.launch import working_folder
+from pipeline.arguments import working_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 # What the report shows or is shaped by, besides results.

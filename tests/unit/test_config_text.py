@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.arguments import config_files
 from pipeline.config_text import text_mistakes
-from pipeline.launch import config_files, main
+from pipeline.launch import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DEEP = "[" * 3000 + "]" * 3000

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import launch as launcher
-from pipeline.launch import locks, main, on_cluster, option, users_of, working_folder
+from pipeline.arguments import on_cluster, option, working_folder
+from pipeline.launch import locks, main, users_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEFILE = """
@@ -38,9 +39,12 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_cluster(monkeypatch) -> None:
-    """A machine that may have SLURM, but none that answers."""
-    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+def no_cluster(tmp_path_factory, monkeypatch) -> None:
+    """A SLURM that does not answer; a real one without its configuration would look for that for a minute."""
+    program = tmp_path_factory.mktemp("bin") / "squeue"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
 
 
 def launch(folder: Path, *arguments: str, start_new_session: bool = False) -> subprocess.Popen:
