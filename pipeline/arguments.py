@@ -9,6 +9,7 @@ import platformdirs
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+LOOKING = frozenset({"-n", "--dry-run", "--dryrun", "--dag", "--rulegraph", "--filegraph", "--summary"})
 PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.ya?ml")
 
 
@@ -39,6 +40,12 @@ def _values(arguments: Sequence[str], *names: str) -> list[str]:
         elif word.startswith(short):
             found.append(word[2:])
     return found
+
+
+def only_looks(arguments: Sequence[str]) -> bool:
+    """Whether Snakemake is asked what it would do or has done, and changes nothing."""
+    asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return any(word in LOOKING for word in asked)
 
 
 def config_files(arguments: Sequence[str]) -> list[Path]:

@@ -53,8 +53,8 @@ def _measured(costs: Mapping[str, Any]) -> Iterator[str]:
 def _requests() -> Iterator[str]:
     yield f"Jobs ask a scheduler for {SAFETY_MEMORY:g} times the memory of the model, at least {LEAST_MB} MB, and"
     yield f"{LEAST_MB_GPU} MB where they may use a GPU, whose libraries take memory that was never measured; and"
-    yield f"for {SAFETY_TIME:g} times the seconds, at least {LEAST_MINUTES} minutes and at first at most"
-    yield f"{MOST_MINUTES // 60} hours. Each new attempt doubles both."
+    yield f"for {SAFETY_TIME:g} times the seconds, at least {LEAST_MINUTES} minutes and at most"
+    yield f"{MOST_MINUTES // 60} hours. Each new attempt doubles both, up to that."
     yield ""
 
 

@@ -24,7 +24,7 @@ SAFETY_TIME = 4.0
 LEAST_MINUTES = 10
 LEAST_MB = 1000
 LEAST_MB_GPU = 4000
-# No first attempt asks for more, which partitions would refuse: beyond a day an estimate promises nothing.
+# No job asks for more, which partitions would refuse: beyond a day an estimate promises nothing.
 MOST_MINUTES = 24 * 60
 
 
@@ -123,7 +123,7 @@ class Requests:
         """Minutes: the least there is times a power of two. Arguments as for `memory_mb`."""
         wanted = SAFETY_TIME * self._cost(rule, names).seconds / 60
         doubled = max(0, math.ceil(math.log2(max(wanted, LEAST_MINUTES) / LEAST_MINUTES)))
-        return min(LEAST_MINUTES * 2**doubled, MOST_MINUTES) * 2 ** (attempt - 1)
+        return min(LEAST_MINUTES * 2 ** (doubled + attempt - 1), MOST_MINUTES)
 
     def _cost(self, rule: str, names: Mapping[str, str]) -> Cost:
         # Where wildcards do not count, and Snakemake asks again and again, nothing is computed twice.

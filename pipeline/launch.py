@@ -20,7 +20,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from pipeline import guard, slurm
-from pipeline.arguments import config_files, on_cluster, option, working_folder
+from pipeline.arguments import config_files, on_cluster, only_looks, option, working_folder
 from pipeline.config_text import text_mistakes
 from pipeline.records import bring_back, mark_unrecorded
 
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str]) -> int:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
+        if only_looks(arguments):
+            return _run([sys.executable, "-m", ENGINE, *arguments])
         return _refuse(_in_use(folder))
     except OSError as error:
         return _refuse(f"{folder} cannot be written ({error.strerror})")

@@ -82,6 +82,8 @@ def test_a_second_run_is_refused_and_a_stale_lock_is_removed(project, tmp_path):
     assert f"(process {engine}" in text
     assert "Traceback" not in text
     assert locks(project)
+    looking = launch(project, "--dry-run")
+    assert looking.wait(60) == 0, looking.stdout.read()
     # A run of the same workflow elsewhere is no obstacle.
     other = tmp_path / "other"
     other.mkdir()
