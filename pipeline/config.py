@@ -18,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 from pipeline.attack_settings import attack_mistakes, without_foreign_settings
 from pipeline.config_values import foreign_values
 from pipeline.cross_checks import cross_check
+from pipeline.default_figures import default_entries
 from pipeline.errors import UserError
 from pipeline.wording import mapping as _mapping
 from pipeline.wording import nearest as _nearest
@@ -88,7 +89,7 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) 
     if foreign := foreign_values(config):
         raise ConfigError([f"configuration: {line}" for line in foreign])
     schema = load_schema() if schema is None else schema
-    resolved = _complete(copy.deepcopy(dict(config)), schema)
+    resolved = _complete(_with_default_figures(copy.deepcopy(dict(config))), schema)
     attacks = resolved.get("attacks")
     if isinstance(attacks, Mapping):
         resolved["attacks"] = {name: without_foreign_settings(entry) for name, entry in attacks.items()}
@@ -101,6 +102,13 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) 
         raise ConfigError(list(dict.fromkeys(f"configuration: {line}" for line in lines)))
     resolved["artefacts"] = list(dict.fromkeys([*resolved["artefacts"], *resolved.pop("further_artefacts")]))
     return resolved
+
+
+def _with_default_figures(config: dict[str, Any]) -> dict[str, Any]:
+    if entries := default_entries(config):
+        figures = _mapping(config.get("figures"))
+        config["figures"] = {**figures, "catalogue": {**_mapping(figures.get("catalogue")), **entries}}
+    return config
 
 
 def _complete(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from pipeline.catalogue import (
     ROW_PLOTS,
     TRAIN_IMAGES,
 )
+from pipeline.default_figures import default_mistakes
 from pipeline.named_networks import named_mistakes
 from pipeline.network_checks import network_mistakes
 from pipeline.study_artefacts import STUDENT_PLOTS, STUDY_PLOTS, STUDY_TABLES
@@ -127,22 +128,28 @@ def _check_names(config: Mapping[str, Any]) -> Iterator[str]:
         for i, attack in enumerate(listed if isinstance(listed, list) else []):
             if isinstance(valid, Mapping) and isinstance(attack, str) and attack not in valid:
                 yield f"{where}.attacks[{i}]: there is no attack '{attack}' in attacks{_nearest(attack, valid)}"
-    known = [*catalogue, *tables]
+    known, unclear = [*catalogue, *tables], default_mistakes(config)
     for key in ("artefacts", "further_artefacts"):
         artefacts = config.get(key)
         for i, name in enumerate(artefacts if isinstance(artefacts, list) else []):
             if isinstance(name, str) and name not in known:
-                yield f"{key}[{i}]: there is no '{name}' in figures.catalogue or tables{_nearest(name, known)}"
+                missing = f"there is no '{name}' in figures.catalogue or tables{_nearest(name, known)}"
+                yield f"{key}[{i}]: {unclear.get(name, missing)}"
 
 
 def _check_path_kernel(config: Mapping[str, Any], catalogue: Mapping[str, Any]) -> Iterator[str]:
     section = _mapping(config.get("path_kernel"))
-    networks, datasets = _mapping(section.get("networks")), config.get("datasets")
+    networks = _mapping(section.get("networks"))
     for name, network in networks.items():
-        dataset = _mapping(network).get("dataset")
-        if isinstance(datasets, Mapping) and isinstance(dataset, str) and dataset not in datasets:
-            where = f"path_kernel.networks.{name}.dataset"
-            yield f"{where}: there is no dataset '{dataset}' in datasets{_nearest(dataset, datasets)}"
+        where, network = f"path_kernel.networks.{name}", _mapping(network)
+        for key, section_name in (("dataset", "datasets"), ("model", "models")):
+            valid, used = config.get(section_name), network.get(key)
+            if isinstance(valid, Mapping) and isinstance(used, str) and used not in valid:
+                yield f"{where}.{key}: there is no {key} '{used}' in {section_name}{_nearest(used, valid)}"
+        if network and ("hidden" in network) == ("model" in network):
+            yield f"{where}: expected either hidden or model, found {'both' if 'model' in network else 'none'}"
+        if _mapping(_mapping(config.get("models")).get(str(network.get("model")))).get("principal"):
+            yield f"{where}.model: expected a network without principal directions, which nothing fits here"
     run = section.get("run")
     asked = [(f"path_kernel.run[{i}]", name) for i, name in enumerate(run if isinstance(run, list) else [])]
     for name, entry in catalogue.items():

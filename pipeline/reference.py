@@ -14,10 +14,16 @@ def reference(schema: Mapping[str, Any] | None = None) -> str:
     """The configuration reference in Markdown, generated from the schema."""
     schema = read_yaml(SCHEMA) if schema is None else schema
     lines = ["# Configuration reference", "", "Generated from `schemas/config.schema.yaml` by `make docs`.", ""]
-    lines += [re.sub(r"\s+", " ", str(schema["description"])).strip(), ""]
-    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-    lines += list(_rows(schema, ""))
+    lines += [re.sub(r"\s+", " ", str(schema["description"])).strip()]
+    sections = {key: list(_rows({"properties": {key: sub}}, "")) for key, sub in schema.get("properties", {}).items()}
+    lines += _table("Single settings", [row for rows in sections.values() if len(rows) == 1 for row in rows])
+    for key, rows in sections.items():
+        lines += _table(key, rows) if len(rows) > 1 else []
     return "\n".join(lines) + "\n"
+
+
+def _table(title: str, rows: list[str]) -> list[str]:
+    return ["", f"## {title}", "", "| key | type | default | meaning |", "|---|---|---|---|", *rows]
 
 
 def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[str]:

@@ -79,7 +79,11 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
             names_of = ("learning_rate", "steps", "loss", "train_samples")
             entry = config["path_kernel"]["networks"][network]
             settings = {key: entry[key] for key in names_of}
-            settings["network"] = {"architecture": "fully_connected", "hidden": entry["hidden"]}
+            if "model" in entry:
+                settings["network"] = _model_settings(config["models"][entry["model"]])["network"]
+                extra = own_files(root, settings["network"].get("factory", ""))
+            else:
+                settings["network"] = {"architecture": "fully_connected", "hidden": entry["hidden"]}
         case "path_kernel", (network,):
             section = config["path_kernel"]
             settings = {key: section[key] for key in ("tolerance", "nodes")}

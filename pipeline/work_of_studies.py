@@ -107,6 +107,8 @@ def _manifolds(job: Job) -> Work:
 def _kernel_network(job: Job) -> tuple[Mapping[str, Any], Sizes, PassWork]:
     entry = job.config["path_kernel"]["networks"][job.names["network"]]
     sizes = job.sizes(entry["dataset"])
+    if "model" in entry:
+        return entry, sizes, pass_work(job.config["models"][entry["model"]], sizes.shape, sizes.classes)
     return entry, sizes, dense_work([sizes.values, *entry["hidden"], sizes.classes])
 
 

@@ -1,0 +1,50 @@
+"""How Sphinx builds the documentation: `make docs`. Needs no network."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+project = "adversarial-neighborhoods"
+author = "the authors of adversarial-neighborhoods"
+release = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]  # type: ignore[index]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_copy_source = False
+# Lines of other programs are no part of what is copied.
+copybutton_prompt_text = "$ "
+
+# Links to headings, by the names that Git hosts give them.
+myst_heading_anchors = 4
+# The pages' headings are their order of reading; a file that is shown from elsewhere may start lower.
+suppress_warnings = ["myst.header"]
+
+default_role = "code"
+autodoc_default_options = {"members": True, "ignore-module-all": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autosummary_generate = False
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+# Undefined names of this project are mistakes; those of others cannot be looked up without a network.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!neighborhoods|pipeline).*")]
+
+
+def as_prose(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are prose: outside backticks, stars, bars and underlines at the end of a name stand for themselves."""
+    for number, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"([*|\\]|_(?!\w))", r"\\\1", part) for part in parts[::2]]
+        lines[number] = "`".join(parts)
+
+
+def setup(app: Any) -> None:
+    """Connect before napoleon, which makes markup of its own."""
+    app.connect("autodoc-process-docstring", as_prose, priority=100)
