@@ -8,14 +8,15 @@ ARGS ?=
 BIN := $(VENV)/bin
 # The stamp's name holds what was installed: an environment is used again until the requirements change.
 RUN_STAMP := $(VENV)/.run-$(shell cat requirements/constraints.txt requirements/run.txt requirements/no-deps.txt | cksum | cut -d' ' -f1)
-TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirements/test.txt requirements/slurm.txt requirements/cluster-generic.txt | cksum | cut -d' ' -f1)
+TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirements/test.txt requirements/docs.txt requirements/slurm.txt requirements/cluster-generic.txt | cksum | cut -d' ' -f1)
+DOCS_STAMP := $(VENV)/.docs-$(shell cat requirements/constraints.txt requirements/docs.txt | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath $(PROFILE)),$(PROFILE))
 # Equal while nothing has changed that the report shows.
 REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run estimate report verify dag docs test slurm faults fuzz lint audit format
+.PHONY: help run estimate report verify dag docs reference gallery test slurm faults fuzz lint audit format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -42,7 +43,11 @@ dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png
 	@$(SNAKEMAKE) --rulegraph dot $(ARGS) | $(BIN)/python -m pipeline.rulegraph results/rulegraph.png
 	@echo "rule graph: results/rulegraph.png"
 
-docs: $(RUN_STAMP) ## write docs/configuration.md from the schema and docs/costs.md from what was measured
+docs: $(DOCS_STAMP) reference ## build the documentation to docs/_build/html/index.html; what Sphinx warns of is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -j auto docs docs/_build/html
+	@echo "documentation: docs/_build/html/index.html"
+
+reference: $(RUN_STAMP) ## write docs/configuration.md from the schema and docs/costs.md from what was measured
 	$(BIN)/python -m pipeline.reference > docs/configuration.md
 	$(BIN)/python -m pipeline.cost_table > docs/costs.md
 
@@ -87,6 +92,11 @@ $(RUN_STAMP): | $(BIN)/python
 	@touch $@
 
 $(TEST_STAMP): $(RUN_STAMP)
-	$(PIP) --constraint requirements/constraints.txt --requirement requirements/test.txt --requirement requirements/slurm.txt --requirement requirements/cluster-generic.txt
+	$(PIP) --constraint requirements/constraints.txt --requirement requirements/test.txt --requirement requirements/docs.txt --requirement requirements/slurm.txt --requirement requirements/cluster-generic.txt
 	@rm -f $(VENV)/.test-*
+	@touch $@
+
+$(DOCS_STAMP): $(RUN_STAMP)
+	$(PIP) --constraint requirements/constraints.txt --requirement requirements/docs.txt
+	@rm -f $(VENV)/.docs-*
 	@touch $@

@@ -12,7 +12,7 @@ project = "adversarial-neighborhoods"
 author = "the authors of adversarial-neighborhoods"
 release = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]  # type: ignore[index]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"{project} {release}"
@@ -22,19 +22,22 @@ copybutton_prompt_text = "$ "
 
 # Links to headings, by the names that Git hosts give them.
 myst_heading_anchors = 4
-# The pages' headings are their order of reading; a file that is shown from elsewhere may start lower.
-suppress_warnings = ["myst.header"]
+# Shapes such as [n, classes] in docstrings are taken for types, of which there are several with the name n.
+suppress_warnings = ["ref.python"]
 
 default_role = "code"
 autodoc_default_options = {"members": True, "ignore-module-all": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autosummary_generate = False
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 # Undefined names of this project are mistakes; those of others cannot be looked up without a network.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!neighborhoods|pipeline).*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!neighborhoods|pipeline).*"),
+    # Private names and aliases of types have no entry.
+    ("py:class", r"neighborhoods\.\w+\._\w+|neighborhoods\.sensitivity\.Factors"),
+]
 
 
 def as_prose(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:

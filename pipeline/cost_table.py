@@ -18,7 +18,9 @@ HEAD = """# Costs
 
 Written by `python -m pipeline.cost_table` from `pipeline/costs.json`.
 
-    make estimate ARGS="--configfile my.yaml"
+```bash
+make estimate ARGS="--configfile my.yaml"
+```
 
 prices a configuration before it runs: jobs, core-hours, GPU-hours, disk and wall time, of those jobs alone that would
 run. `--on 32 128` in ARGS says on how many cores. Each job ends its log with a line `used: {...}`: seconds by the clock
@@ -26,7 +28,10 @@ and of the processor, peak memory, device. Of a rule, seconds are `fixed + rate 
 configuration (`pipeline/work_of_networks.py`, `pipeline/work_of_studies.py`) in seconds that network passes take on one
 core (`pipeline/passes.json`, by `benchmarks.network_passes`). Both numbers are fitted to finished runs:
 
-    python -m pipeline.cost_fit --run NAME FOLDER [CONFIG ...] --check NAME FOLDER [CONFIG ...] > pipeline/costs.json
+<!-- not run: stands for folders of finished runs -->
+```bash
+python -m pipeline.cost_fit --run NAME FOLDER [CONFIG ...] --check NAME FOLDER [CONFIG ...] > pipeline/costs.json
+```
 
 Do so with runs on your own machine, and `make estimate`, memory and time limits follow. Changed costs rerun nothing.
 By the clock a job of several threads is taken to last its seconds over their number, which was not measured. Rules that

@@ -13,7 +13,7 @@ from pipeline.yaml_files import read_yaml
 def reference(schema: Mapping[str, Any] | None = None) -> str:
     """The configuration reference in Markdown, generated from the schema."""
     schema = read_yaml(SCHEMA) if schema is None else schema
-    lines = ["# Configuration reference", "", "Generated from `schemas/config.schema.yaml` by `make docs`.", ""]
+    lines = ["# Configuration reference", "", "Generated from `schemas/config.schema.yaml` by `make reference`.", ""]
     lines += [re.sub(r"\s+", " ", str(schema["description"])).strip()]
     sections = {key: list(_rows({"properties": {key: sub}}, "")) for key, sub in schema.get("properties", {}).items()}
     lines += _table("Single settings", [row for rows in sections.values() if len(rows) == 1 for row in rows])

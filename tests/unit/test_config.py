@@ -191,7 +191,7 @@ def test_whatever_is_written_is_resolved_or_refused_cleanly(schema, default, pat
 
 
 def test_the_reference_in_docs_is_current():
-    assert (ROOT / "docs" / "configuration.md").read_text() == reference(), "run `make docs`"
+    assert (ROOT / "docs" / "configuration.md").read_text() == reference(), "run `make reference`"
 
 
 def test_every_overlay_fits_on_top_of_the_default(config):

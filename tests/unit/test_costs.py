@@ -219,7 +219,7 @@ def test_a_request_is_never_far_above_what_is_wanted(config, monkeypatch):
 
 
 def test_the_page_of_costs_is_what_was_measured():
-    assert (ROOT / "docs" / "costs.md").read_text() == page(measured_costs()), "run `make docs`"
+    assert (ROOT / "docs" / "costs.md").read_text() == page(measured_costs()), "run `make reference`"
 
 
 def test_a_folder_without_a_run_is_refused_in_one_sentence(tmp_path, capsys):

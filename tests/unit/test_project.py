@@ -22,7 +22,7 @@ def pins(text: str) -> dict[str, str]:
 def requirements() -> dict[str, str]:
     return {
         name: version
-        for file in ("run.txt", "no-deps.txt", "test.txt", "slurm.txt", "cluster-generic.txt")
+        for file in ("run.txt", "no-deps.txt", "test.txt", "docs.txt", "slurm.txt", "cluster-generic.txt")
         for name, version in pins((ROOT / "requirements" / file).read_text()).items()
     }
 
