@@ -38,10 +38,10 @@ report: $(RUN_STAMP) ## write results/report/report.html from the results there 
 verify: $(RUN_STAMP) ## compare every result with its hash in results/provenance.json (ARGS=--remove deletes what differs)
 	@$(BIN)/python -m pipeline.verify $(ARGS)
 
-dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png
+dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png, and without figures and tables to results/rulegraph_inner.png
 	@mkdir -p results
-	@$(SNAKEMAKE) --rulegraph dot $(ARGS) | $(BIN)/python -m pipeline.rulegraph results/rulegraph.png
-	@echo "rule graph: results/rulegraph.png"
+	@$(SNAKEMAKE) --rulegraph dot $(ARGS) | $(BIN)/python -m pipeline.rulegraph results/rulegraph.png results/rulegraph_inner.png
+	@echo "rule graph: results/rulegraph.png, results/rulegraph_inner.png"
 
 docs: $(DOCS_STAMP) reference ## build the documentation to docs/_build/html/index.html; what Sphinx warns of is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -j auto docs docs/_build/html
@@ -50,6 +50,9 @@ docs: $(DOCS_STAMP) reference ## build the documentation to docs/_build/html/ind
 reference: $(RUN_STAMP) ## write docs/configuration.md from the schema and docs/costs.md from what was measured
 	$(BIN)/python -m pipeline.reference > docs/configuration.md
 	$(BIN)/python -m pipeline.cost_table > docs/costs.md
+
+gallery: $(RUN_STAMP) ## write docs/gallery.md and its pictures from the results of a finished run
+	$(BIN)/python -m pipeline.gallery results docs
 
 test: $(TEST_STAMP) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)

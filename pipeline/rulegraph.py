@@ -1,4 +1,7 @@
-"""Draw the rule graph without Graphviz: `snakemake --rulegraph dot | python -m pipeline.rulegraph out.png`."""
+"""Draw the rule graph without Graphviz: `snakemake --rulegraph dot | python -m pipeline.rulegraph out.png [inner.png]`.
+
+The second picture leaves out rules that no other needs, which draw, tabulate and decide.
+"""
 
 import re
 import sys
@@ -12,9 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Curve
 
-COLUMN_INCHES = 2.0
-ROW_INCHES = 0.8
-BOX = (0.86, 0.5)
+# A row of rules is drawn from top to bottom, the rows from left to right: names are wider than high.
+RULE_INCHES = 0.46
+ROW_INCHES = 2.5
+# Shares of these that a box takes.
+BOX = (0.86, 0.69)
 # Characters of a rule's name that fit in a line of its box.
 LINE = 21
 BEND_WIDTH = 0.3
@@ -98,15 +103,16 @@ def draw(graph: nx.DiGraph, output: Path) -> None:
     whole, bends = routed(graph)
     rows = layers(whole)
     place = positions(rows, set(whole) - set(graph))
-    width = 2 * max(abs(x) + (0.5 if rule in graph else BEND_WIDTH / 2) for rule, (x, _) in place.items())
-    figure = Figure(figsize=(max(3.5, width * COLUMN_INCHES), len(rows) * ROW_INCHES), dpi=150)
+    height = 2 * max(abs(x) + (0.5 if rule in graph else BEND_WIDTH / 2) for rule, (x, _) in place.items())
+    shown = {rule: (-y, -x) for rule, (x, y) in place.items()}
+    figure = Figure(figsize=(len(rows) * ROW_INCHES, max(1.0, height * RULE_INCHES)), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-width / 2, width / 2), ylim=(-len(rows) + 0.4, 0.6))
+    axes.set(xlim=(-0.5, len(rows) - 0.5), ylim=(-height / 2, height / 2))
     axes.axis("off")
     for (start, end), between in bends.items():
         axes.add_patch(
             FancyArrowPatch(
-                path=_curve([place[rule] for rule in (start, *between, end)]),
+                path=_curve([shown[rule] for rule in (start, *between, end)]),
                 arrowstyle="-|>",
                 mutation_scale=10,
                 color="0.55",
@@ -116,23 +122,25 @@ def draw(graph: nx.DiGraph, output: Path) -> None:
                 zorder=1,
             )
         )
+    thick, long = BOX
     for rule in graph:
-        x, y = place[rule]
-        corner = (x - BOX[0] / 2, y - BOX[1] / 2)
+        x, y = shown[rule]
         style = "round,pad=0,rounding_size=0.1"
-        axes.add_patch(FancyBboxPatch(corner, *BOX, boxstyle=style, facecolor="#DCEAF5", edgecolor="#0072B2", zorder=2))
+        box = FancyBboxPatch((x - long / 2, y - thick / 2), long, thick, boxstyle=style)
+        box.set(facecolor="#DCEAF5", edgecolor="#0072B2", zorder=2)
+        axes.add_patch(box)
         axes.text(x, y, _wrapped(rule), ha="center", va="center", fontsize=9, zorder=3)
     figure.savefig(output, metadata={"Software": None})
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> Curve:
-    """Straight down within rows, and from row to row a curve that leaves and arrives going down."""
+    """Straight on within rows, and from row to row a curve that leaves and arrives going right."""
     half = BOX[1] / 2
-    vertices, codes = [(points[0][0], points[0][1] - half)], [Curve.MOVETO]
+    vertices, codes = [(points[0][0] + half, points[0][1])], [Curve.MOVETO]
     for (x0, y0), (x1, y1) in pairwise(points):
-        top, bottom = y0 - half, y1 + half
-        middle = (top + bottom) / 2
-        vertices += [(x0, top), (x0, middle), (x1, middle), (x1, bottom)]
+        before, after = x0 + half, x1 - half
+        middle = (before + after) / 2
+        vertices += [(before, y0), (middle, y0), (middle, y1), (after, y1)]
         codes += [Curve.LINETO, *3 * [Curve.CURVE4]]
     return Curve(vertices, codes)
 
@@ -141,12 +149,19 @@ def _wrapped(rule: str) -> str:
     return textwrap.fill(rule.replace("_", " "), LINE, break_long_words=False)
 
 
-def main(text: str, output: Path) -> int:
+def inner(graph: nx.DiGraph) -> nx.DiGraph:
+    """The graph of the rules that another one needs."""
+    return graph.subgraph([rule for rule in graph if graph.out_degree(rule)]).copy()
+
+
+def main(text: str, output: Path, output_inner: Path | None = None) -> int:
     """Draw DOT text without the rule `all`; the exit status."""
     try:
         graph = parse_dot(text)
         graph.remove_nodes_from(["all"])
         draw(graph, output)
+        if output_inner is not None:
+            draw(inner(graph), output_inner)
     except (ValueError, OSError) as error:
         print(f"rule graph: {error}", file=sys.stderr)
         return 1
@@ -154,6 +169,6 @@ def main(text: str, output: Path) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: snakemake --rulegraph dot | python -m pipeline.rulegraph OUTPUT.png")
-    sys.exit(main(sys.stdin.buffer.read().decode(errors="replace"), Path(sys.argv[1])))
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: snakemake --rulegraph dot | python -m pipeline.rulegraph OUTPUT.png [INNER.png]")
+    sys.exit(main(sys.stdin.buffer.read().decode(errors="replace"), *map(Path, sys.argv[1:])))

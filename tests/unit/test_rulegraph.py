@@ -7,7 +7,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from pipeline.rulegraph import BOX, _wrapped, draw, layers, main, parse_dot, positions, routed
+from pipeline.rulegraph import BOX, _wrapped, draw, inner, layers, main, parse_dot, positions, routed
 
 
 def test_layers_follow_the_longest_path():
@@ -85,6 +85,11 @@ def test_the_graph_of_the_workflow_is_read_and_drawn(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+def test_the_inner_graph_leaves_out_what_nothing_needs():
+    graph = inner(nx.DiGraph([("a", "b"), ("b", "c"), ("a", "d")]))
+    assert list(graph.edges) == [("a", "b")]
+
+
 def test_anything_else_is_refused_with_a_sentence(tmp_path, capsys):
     assert main('0[label = "all"];', tmp_path / "a.png") == 1
     assert "besides `all`" in capsys.readouterr().err
@@ -102,7 +107,7 @@ def test_names_of_rules_fit_their_boxes():
     text = (Path(__file__).resolve().parents[2] / "rules").glob("*.smk")
     rules = [name for path in text for name in re.findall(r"^rule (\w+):", path.read_text(), re.M)]
     assert "draw_class_frequencies_by_target" in rules
-    # A box is 1.72 inches wide and 0.4 high; a letter of 9 points is 0.08 wide on average, a line 0.15 high.
+    # A box is 1.72 inches wide and 0.4 high: a letter of 9 points is 0.08 wide on average, a line 0.15 high.
     for rule in rules:
         lines = _wrapped(rule).split("\n")
         assert len(lines) <= 2
