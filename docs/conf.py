@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pygments.lexers.python import PythonLexer
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -49,5 +51,6 @@ def as_prose(app: Any, what: str, name: str, found: Any, options: Any, lines: li
 
 
 def setup(app: Any) -> None:
-    """Connect before napoleon, which makes markup of its own."""
+    """Docstrings before napoleon, which makes markup of its own; rules in the colours of Python."""
+    app.add_lexer("snakemake", PythonLexer)
     app.connect("autodoc-process-docstring", as_prose, priority=100)

@@ -21,14 +21,14 @@ SOURCES = {
 }
 # Pixels of a picture's width at most, and its colours: all pictures together stay below 6 MB.
 WIDTH = 900
-COLOURS = 96
+COLOURS = 192
 # What of an entry says what is drawn, in this order.
 SUBJECT = ("dataset", "model", "attack", "network", "study", "classes")
 
 HEAD = """# Gallery
 
-Written by `make gallery` from the run of commit {commit}. Captions say what is seen; beside each picture in the run's report stand
-what was published, the parameters and the runtime, and `results/figures/NAME.csv` has the numbers that it draws.
+Written by `make gallery` from the run of commit {commit}. Captions say what is seen. The run's report also says what was
+published, with which parameters and in what time, and `results/figures/NAME.csv` has the numbers that a figure draws.
 """
 
 

@@ -1,0 +1,78 @@
+"""Links, anchors, pictures, paths and names that README.md and docs/ mention lead somewhere."""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from tests.docs.pages import PAGES, ROOT, anchors, blocks, prose
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+# Paths that a reader makes.
+MADE = ("results/", "downloads/", ".venv/", ".snakemake/", "docs/_build/", "photos/", "logs/")
+
+
+def links(page: str) -> list[str]:
+    # Shapes such as [n, classes](...) do not occur in prose; code does.
+    return LINK.findall(re.sub(r"`[^`\n]*`", "", prose(page)))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_the_repository_lead_to_files_and_headings(page):
+    for link in links(page):
+        if urlsplit(link).scheme:
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = (PAGES[page].parent / path).resolve() if path else PAGES[page]
+        assert target.exists(), f"{page}: {link}"
+        assert target.is_relative_to(ROOT), f"{page}: {link}"
+        if anchor:
+            assert anchor in anchors(str(target.relative_to(ROOT))), f"{page}: {link}"
+
+
+def test_links_elsewhere_are_well_formed_and_encrypted():
+    for page in PAGES:
+        for link in links(page):
+            parts = urlsplit(link)
+            if parts.scheme:
+                assert parts.scheme == "https", f"{page}: {link}"
+                assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), f"{page}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_are_there(page):
+    named = {block.file for block in blocks(page)}
+    for path in re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|smk|yaml|json|md|txt|mplstyle|rst|cff))`", prose(page)):
+        if not path.startswith(MADE) and path not in named and not path.startswith("report/persistence_by_class"):
+            assert (ROOT / path).is_file(), f"{page}: {path}"
+
+
+def test_entries_of_the_ledger_that_the_errata_name_are_there():
+    claims = {entry["id"] for entry in yaml.safe_load((ROOT / "published/claims.yaml").read_text())["claims"]}
+    for words in re.findall(r"ledger ((?:`[\w-]+`(?:, )?)+)", prose("docs/errata.md")):
+        assert set(re.findall(r"`([\w-]+)`", words)) <= claims, words
+
+
+def test_the_table_of_modules_is_complete():
+    text = prose("docs/architecture.md")
+    table = re.findall(r"^\| (`[^|]+`) \|", text[text.index("`pipeline/` is what") :], re.M)
+    listed = sorted(name for cell in table for name in re.findall(r"`(\w+)`", cell))
+    there = (ROOT / "pipeline").iterdir()
+    modules = {path.stem for path in there if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__"}
+    assert listed == sorted(modules)
+
+
+def test_the_library_reference_has_every_module_once():
+    pages = [page for page in PAGES if page.startswith("docs/reference/")]
+    listed = sorted(
+        name
+        for page in pages
+        for block in blocks(page, "{eval-rst}")
+        for name in re.findall(r"automodule:: neighborhoods\.(\w+)", block.text)
+    )
+    modules = {path.stem for path in (ROOT / "neighborhoods").glob("*.py")} - {"__init__"}
+    assert listed == sorted(modules)
+    for page in pages:
+        for name in re.findall(r"^## neighborhoods\.(\w+)$", prose(page), re.M):
+            assert name in listed, page
