@@ -27,8 +27,8 @@ SUBJECT = ("dataset", "model", "attack", "network", "study", "classes")
 
 HEAD = """# Gallery
 
-Written by `make gallery` from the run of commit {commit}. Captions say what is seen. The run's report also says what was
-published, with which parameters and in what time, and `results/figures/NAME.csv` has the numbers that a figure draws.
+Written by `make gallery` from the run of commit {commit}. Captions say what is seen. The run's report also says
+what was published, with which parameters and in what time; `results/figures/NAME.csv` has the numbers drawn.
 """
 
 
