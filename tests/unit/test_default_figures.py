@@ -117,7 +117,7 @@ def test_the_path_kernel_of_ones_own_network_runs_again_when_its_code_changes(ow
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "my_model.py"
     found = []
-    for text in (FACTORY, "# more\n" + FACTORY, FACTORY.replace("Tanh", "ReLU")):
+    for text in (FACTORY, "# more\n" + FACTORY, FACTORY.replace("Tanh", "Softplus")):
         file.write_text(text)
         found.append(compute_spec(resolve(own), ROOT, "paths", "mine"))
     assert found[0] == found[1] != found[2]
