@@ -44,7 +44,7 @@ dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png, and without f
 	@echo "rule graph: results/rulegraph.png, results/rulegraph_inner.png"
 
 docs: $(DOCS_STAMP) reference ## build the documentation to docs/_build/html/index.html; what Sphinx warns of is an error
-	$(BIN)/python -m sphinx -W --keep-going -q -j auto docs docs/_build/html
+	$(BIN)/python -m sphinx -a -n -W --keep-going -q -j auto docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
 reference: $(RUN_STAMP) ## write docs/configuration.md from the schema and docs/costs.md from what was measured

@@ -19,6 +19,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 # Lines of other programs are no part of what is copied.
 copybutton_prompt_text = "$ "
 
@@ -43,10 +45,14 @@ nitpick_ignore_regex = [
 
 
 def as_prose(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are prose: outside backticks, stars, bars and underlines at the end of a name stand for themselves."""
+    """Docstrings are prose: outside backticks and emphasis, stars, bars and underlines stand for themselves."""
+    emphasis = r"((?<!\w)\*\w[^*]*\w\*(?!\w))"
     for number, line in enumerate(lines):
         parts = line.split("`")
-        parts[::2] = [re.sub(r"([*|\\]|_(?!\w))", r"\\\1", part) for part in parts[::2]]
+        for place in range(0, len(parts), 2):
+            pieces = re.split(emphasis, parts[place])
+            pieces[::2] = [re.sub(r"([*|\\]|_(?!\w))", r"\\\1", piece) for piece in pieces[::2]]
+            parts[place] = "".join(pieces)
         lines[number] = "`".join(parts)
 
 
