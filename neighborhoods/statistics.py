@@ -17,7 +17,8 @@ def clopper_pearson(
     """Exact two-sided interval of a binomial proportion (Clopper and Pearson 1934).
 
     Args:
-        successes, trials: integers of any equal or broadcastable shape, 0 <= successes <= trials.
+        successes, trials: numbers of any equal or broadcastable shape, 0 <= successes <= trials; effective ones need
+            not be whole.
         confidence: level in (0, 1); each side gets half of what is left.
 
     Returns:
@@ -33,8 +34,8 @@ def clopper_pearson(
         raise ValueError("counts must satisfy 0 <= successes <= trials and trials >= 1")
     alpha = 1 - confidence
     # betaincinv needs positive parameters; the limits at 0 and n are known.
-    low = np.where(k > 0, special.betaincinv(np.maximum(k, 1), n - k + 1, alpha / 2), 0.0)
-    high = np.where(k < n, special.betaincinv(k + 1, np.maximum(n - k, 1), 1 - alpha / 2), 1.0)
+    low = np.where(k > 0, special.betaincinv(np.where(k > 0, k, 1), n - k + 1, alpha / 2), 0.0)
+    high = np.where(k < n, special.betaincinv(k + 1, np.where(k < n, n - k, 1), 1 - alpha / 2), 1.0)
     return low, high
 
 

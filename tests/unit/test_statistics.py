@@ -28,6 +28,14 @@ def test_clopper_pearson_is_scipys(trials, share, confidence):
     assert (float(low), float(high)) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
+def test_clopper_pearson_of_effective_numbers_is_quantiles_of_beta_laws():
+    k, n = np.array([0.0, 0.4, 7.3, 11.9, 12.4]), 12.4
+    low, high = clopper_pearson(k, n, 0.9)
+    assert low[1:] == pytest.approx(stats.beta.ppf(0.05, k[1:], n - k[1:] + 1), rel=1e-9)
+    assert high[:-1] == pytest.approx(stats.beta.ppf(0.95, k[:-1] + 1, n - k[:-1]), rel=1e-9)
+    assert (low[0], high[-1]) == (0.0, 1.0)
+
+
 def test_a_share_has_the_exact_interval_and_none_of_nothing():
     hits = np.arange(40) % 3 == 0
     exact = stats.binomtest(14, 40).proportion_ci(0.9, "exact")
