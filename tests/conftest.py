@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import settings
 
 # No test is timed: a busy machine must not fail one. The same examples in every run of CI, new ones elsewhere.
@@ -122,11 +121,6 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     assert run.returncode == 0, run.stdout
     (checkout.folder / "smoke.log").write_text(run.stdout)
     return checkout
-
-
-@pytest.fixture(scope="session")
-def smoke_config() -> dict:
-    return yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
 
 
 @pytest.fixture(autouse=True)
