@@ -117,7 +117,7 @@ def job_counts(output: str) -> Counter[str]:
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the smoke configuration has run. Tests must leave its results as they are."""
     checkout = Checkout(tmp_path_factory.mktemp("smoke") / "checkout")
-    run = checkout.snakemake("--cores", "2", "--configfile", "config/smoke.yaml")
+    run = checkout.snakemake("--cores", "2", "--verbose", "--configfile", "config/smoke.yaml")
     assert run.returncode == 0, run.stdout
     (checkout.folder / "smoke.log").write_text(run.stdout)
     return checkout

@@ -38,6 +38,12 @@ def test_smoke_is_small(smoke):
     assert sum(job_counts(log).values()) <= 40
 
 
+def test_ready_jobs_are_looked_at_once_for_each_job_that_ends(smoke):
+    # Snakemake's own limit of jobs a second looked 2,720 times for the first 22 of them.
+    log = (smoke.folder / "smoke.log").read_text()
+    assert 2 <= log.count("Ready jobs:") <= 2 * sum(job_counts(log).values())
+
+
 def test_every_file_keeps_the_contract(results):
     files = sorted(results.rglob("*.h5"))
     assert len(files) == 22
