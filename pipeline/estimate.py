@@ -180,7 +180,9 @@ def report(found: Estimate) -> str:
             note = f"  {one.beyond:.0f} times as much work as was ever measured"
         hours = f"{one.seconds / 3600:.3g}"
         memory = f"{one.memory_mb:.0f} MB"
-        lines.append(f"{one.rule:{width}}  {one.jobs:>6}  {hours:>10}  {duration(one.longest_s):>11}  {memory:>9}{note}")
+        lines.append(
+            f"{one.rule:{width}}  {one.jobs:>6}  {hours:>10}  {duration(one.longest_s):>11}  {memory:>9}{note}"
+        )
     lines += ["", f"jobs        {found.jobs}", f"core-hours  {_hours(found.core_s)}", f"GPU-hours   {_gpu(found)}"]
     lines.append(f"disk        {found.disk_mb / 1000:.2g} GB")
     for number, wall in found.wall_s.items():

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,13 +16,26 @@ from pipeline.errors import UserError
 from pipeline.provenance import PROVENANCE, SECRET, read_provenance
 from pipeline.report import ledger, record
 from pipeline.report.captions import rendered
-from pipeline.report.run import Run
-from pipeline.report.shown import CLAIMS, Anchors, Section, Shown, address, headings, item_anchor, sections, show
+from pipeline.report.run import Item, Run
+from pipeline.report.shown import (
+    CLAIMS,
+    Anchors,
+    Section,
+    Shown,
+    address,
+    by_anchor,
+    existing,
+    headings,
+    said,
+    sections,
+    show,
+)
 from pipeline.report.tables import TableError
 from pipeline.store import StoreError
 from pipeline.wording import duration
 
 START, FOLDER, STAMP = Path("results/report.html"), Path("results/report"), ".stamp"
+KEYS = dict.fromkeys(("run", "code", "versions", "hardware", "seed", "results")).keys()
 ASSETS = ("report.css", "report.js")
 # Pages after those of the sources: title, file and template.
 LAST = (("Parameters", "parameters.html"), ("Provenance", "provenance.html"), ("Runtimes", "runtimes.html"))
@@ -82,11 +96,14 @@ class _Pages:
         self.run, self.root, self.new = run, root, new
         self.sections = sections(run.items, run.config["artefacts"])
         self.problems: list[str] = []
+        self.provenance: dict[str, Any] = {}
         try:
             self.provenance = read_provenance(run.folder)
+            if not self.provenance.keys() >= KEYS:
+                raise StoreError(f"{PROVENANCE}: expected {', '.join(KEYS)}; found {', '.join(self.provenance)}")
         except StoreError as error:
+            self.problems.append(said(error, run.folder))
             self.provenance = {}
-            self.problems.append(str(error).replace(f"{run.folder}{os.sep}", ""))
         self.results = self.provenance.get("results", {})
         self.environment = Environment(
             loader=FileSystemLoader(root / "styles" / "report"),
@@ -97,30 +114,30 @@ class _Pages:
         )
         self.environment.filters |= {"duration": duration, "without_secrets": lambda text: SECRET.sub("", str(text))}
         self.places = {
-            file: (section, f"{section.file}#{item_anchor(item)}", headings(item)[0])
+            file: (f"{FOLDER.name}/{section.file}#{quote(anchor)}", headings(item)[0])
             for section in self.sections
-            for item in section.items
+            for anchor, item in section.items.items()
             for file in (item.path, *item.beside)
         }
 
     def write_section(self, section: Section) -> list[Shown]:
         """The page of a source; what it shows."""
         page = self.run.folder / FOLDER / section.file
-        shown = [show(item, self.run.folder, page, section.title, self.results) for item in section.items]
+        shown = [self._show(item, anchor, page, section.title) for anchor, item in section.items.items()]
         self._write(section.file, "section.html", section.title, {"section": section, "shown": shown})
         return shown
 
     def write_start(self) -> list[Shown]:
         """The first page, with the ledger; what it shows of figures and tables besides the ledger itself."""
         page = self.run.folder / START
-        marked = [item for item in self.run.items if item.category == CLAIMS]
-        shown = [show(item, self.run.folder, page, CLAIMS, self.results) for item in marked]
+        marked = by_anchor([item for item in self.run.items if item.category == CLAIMS])
+        shown = [self._show(item, anchor, page, CLAIMS) for anchor, item in marked.items()]
         found, problem = None, ""
         anchors = Anchors()
         try:
             found = ledger.read_ledger(self.run.folder / LEDGER, anchors)
         except TableError as error:
-            problem = str(error).replace(f"{self.run.folder}{os.sep}", "")
+            problem = said(error, self.run.folder)
         values = {
             "figures": [one for one in shown if one.item.path != LEDGER],
             "ledger_file": next((one for one in shown if one.item.path == LEDGER), None),
@@ -134,26 +151,33 @@ class _Pages:
         self._write(START.name, "start.html", "Claims", values)
         return shown
 
+    def _show(self, item: Item, anchor: str, page: Path, title: str) -> Shown:
+        return show(item, anchor, self.run.folder, page, title, self.results)
+
     def _evidence(self, page: Path) -> Callable[[str], tuple[str, str, bool]]:
         """For a path of evidence: its words, its address from the first page, and whether the report shows it."""
 
         def link(path: str) -> tuple[str, str, bool]:
             if path in self.places:
-                _, place, heading = self.places[path]
-                return heading, f"{FOLDER.name}/{place}", True
+                place, heading = self.places[path]
+                return heading, place, True
             return path.removeprefix("results/"), address(self.run.folder / path, page), False
 
         return link
 
     def write_record(self) -> None:
         """Parameters, provenance and runtimes."""
+        page = self.run.folder / FOLDER / LAST[0][1]
         times = record.job_times(self.run.folder, self.run.jobs)
         values: Mapping[str, Mapping[str, Any]] = {
             "parameters.html": {
                 "changes": record.changes(self.run.config, self.root),
                 "settings": record.settings_text(self.run.config),
             },
-            "provenance.html": {"file": address(self.run.folder / PROVENANCE, self.run.folder / FOLDER / "x")},
+            "provenance.html": {
+                "file": address(self.run.folder / PROVENANCE, page),
+                "files": [(existing(name, self.run.folder, page), name, entry) for name, entry in self.results.items()],
+            },
             "runtimes.html": {
                 "times": times,
                 "rules": record.rule_times(times),

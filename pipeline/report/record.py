@@ -110,4 +110,3 @@ def rule_times(times: Sequence[JobTime]) -> list[RuleTime]:
         for group in rules
     ]
     return sorted(sums, key=lambda one: (-one.seconds, one.rule))
-

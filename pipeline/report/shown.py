@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,15 @@ class Shown:
 
 @dataclass(frozen=True)
 class Section:
-    """A page of the report: the items of a source, or of a part of it."""
+    """A page of the report: the items of a source, or of a part of it, by their ids on the page."""
 
     title: str
     file: str
-    items: list[Item]
+    items: dict[str, Item]
 
 
 class Anchors:
-    """Ids of one page: letters, digits and hyphens of a name, with a number where that is taken."""
+    """Ids of one page: letters, digits and underscores of a name, with a number where that is taken."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -87,12 +87,13 @@ def _numbered(text: str, number: int) -> str:
 
 def slug(name: str) -> str:
     """A name as part of an address."""
-    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")
+    return re.sub(r"\W+", "-", name).strip("-") or "unnamed"
 
 
-def item_anchor(item: Item) -> str:
-    """The id of an item on its page, the same in every report."""
-    return slug(str(Path(item.path).with_suffix("")).removeprefix("results/"))
+def by_anchor(items: Sequence[Item]) -> dict[str, Item]:
+    """Items of a page by their ids."""
+    anchors = Anchors()
+    return {anchors(str(Path(item.path).with_suffix("")).removeprefix("results/")): item for item in items}
 
 
 def address(path: Path, page: Path) -> str:
@@ -112,7 +113,7 @@ def sections(items: Sequence[Item], artefacts: Sequence[str]) -> list[Section]:
             by_title.setdefault(_title(item, categories), []).append(item)
     places = {name: place for place, name in enumerate(artefacts)}
     return [
-        Section(title, f"{slug(title.partition(':')[0]).lower()}.html", sorted(found, key=lambda one: _order(one, places)))
+        Section(title, f"{slug(title.partition(':')[0]).lower()}.html", by_anchor(sorted(found, key=_order(places))))
         for title, found in sorted(by_title.items(), key=lambda pair: _place(pair[0]))
     ]
 
@@ -134,10 +135,13 @@ def _place(title: str) -> tuple[int, str]:
     return number + (title == OWN_TITLE), title
 
 
-def _order(item: Item, places: Mapping[str, int]) -> tuple[Any, ...]:
-    number = NUMBERED.fullmatch(item.name.rpartition("/")[2])
-    in_source = (0, number[2], int(number[3]), number[4] or "") if number else (1, "", 0, "")
-    return (item.path.endswith(".csv"), *in_source, places.get(item.name, len(places)), item.path)
+def _order(places: Mapping[str, int]) -> Callable[[Item], tuple[Any, ...]]:
+    def order(item: Item) -> tuple[Any, ...]:
+        number = NUMBERED.fullmatch(item.name.rpartition("/")[2])
+        in_source = (0, number[2], int(number[3]), number[4] or "") if number else (1, "", 0, "")
+        return (item.path.endswith(".csv"), *in_source, places.get(item.name, len(places)), item.path)
+
+    return order
 
 
 def headings(item: Item) -> tuple[str, str]:
@@ -151,18 +155,18 @@ def headings(item: Item) -> tuple[str, str]:
     return f"{number[1].capitalize()} {letter}{number[3]}{more}", label
 
 
-def show(item: Item, folder: Path, page: Path, section: str, results: Mapping[str, Any]) -> Shown:
+def show(item: Item, anchor: str, folder: Path, page: Path, section: str, results: Mapping[str, Any]) -> Shown:
     """An item as a page shows it.
 
     Args:
-        item: what the run knows of it. folder: of the run. page: that shows it. section: its title, for `alt`.
+        item: what the run knows of it. anchor: its id on the page. folder: of the run. page: that shows it.
+        section: its title, for `alt`.
         results: what provenance.json says of each result.
 
     Raises:
         CaptionError: the caption has a mistake.
     """
     path = folder / item.path
-    anchor = item_anchor(item)
     heading, subheading = headings(item)
     kind = {".csv": "table", ".html": "page"}.get(path.suffix, "figure")
     missing = not path.is_file()
@@ -174,7 +178,7 @@ def show(item: Item, folder: Path, page: Path, section: str, results: Mapping[st
             with Image.open(path) as image:
                 size = image.size
     except TableError as error:
-        problem = str(error)
+        problem = said(error, folder)
     except OSError as error:
         problem = f"{item.path}: not a readable picture ({' '.join(str(error).split())})"
     names = {".png": "PNG", ".pdf": "PDF", ".svg": "SVG", ".csv": "numbers (CSV)" if kind == "figure" else "CSV"}
@@ -192,11 +196,17 @@ def show(item: Item, folder: Path, page: Path, section: str, results: Mapping[st
         address(path, page),
         size,
         table,
-        [Link(names.get(Path(file).suffix, "page"), _existing(file, folder, page)) for file in files],
-        [Link(file, _existing(file, folder, page)) for file in item.inputs],
+        [Link(names.get(Path(file).suffix, "page"), existing(file, folder, page)) for file in files],
+        [Link(file, existing(file, folder, page)) for file in item.inputs],
         results.get(item.path, {}),
     )
 
 
-def _existing(file: str, folder: Path, page: Path) -> str | None:
+def said(error: Exception, folder: Path) -> str:
+    """An error's words, with paths as from a run's folder."""
+    return str(error).replace(f"{folder}{os.sep}", "")
+
+
+def existing(file: str, folder: Path, page: Path) -> str | None:
+    """How a page links to a file of a run; None where there is none."""
     return address(folder / file, page) if (folder / file).exists() else None

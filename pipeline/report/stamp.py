@@ -66,4 +66,3 @@ def _add(digest: hashlib.blake2b, *parts: str | bytes) -> None:
     for part in parts:
         content = part.encode(errors="surrogateescape") if isinstance(part, str) else part
         digest.update(f"{len(content)}:".encode() + content)
-
