@@ -179,8 +179,8 @@ def show(item: Item, anchor: str, folder: Path, page: Path, section: str, result
                 size = image.size
     except TableError as error:
         problem = said(error, folder)
-    except OSError as error:
-        problem = f"{item.path}: not a readable picture ({' '.join(str(error).split())})"
+    except OSError:
+        problem = f"{item.path}: not a readable picture"
     names = {".png": "PNG", ".pdf": "PDF", ".svg": "SVG", ".csv": "numbers (CSV)" if kind == "figure" else "CSV"}
     files = [item.path, *item.beside]
     return Shown(

@@ -29,9 +29,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """What a page shows of a file: names of columns, rows of cells, and how many rows the file has."""
+    """What a page shows of a file: names of columns, each with whether its first cell is a number, rows of cells, and
+    how many rows the file has."""
 
-    columns: list[str]
+    columns: list[tuple[str, bool]]
     rows: list[list[Cell]]
     total: int
 
@@ -64,8 +65,9 @@ def read_table(path: Path) -> Table:
     intervals = {name: base for name in columns if (base := _estimate_of(name, columns))}
     shown = [name for name in columns if name not in {f"{base}_{end}" for base in intervals.values() for end in ENDS}]
     cells = [[_cell(row, name, intervals.get(name)) for name in shown] for row in rows[:MOST_ROWS]]
+    numbers = [cell.number for cell in cells[0]] if cells else [False] * len(shown)
     titles = [intervals.get(name, name).replace("_", " ") for name in shown]
-    return Table(titles, cells, len(rows))
+    return Table(list(zip(titles, numbers, strict=True)), cells, len(rows))
 
 
 def _estimate_of(name: str, columns: Sequence[str]) -> str | None:

@@ -43,7 +43,9 @@ def checkout(smoke: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
 def test_every_figure_table_and_claim_of_the_run_is_there(checkout):
     results = checkout.folder / "results"
     pages = pages_of(checkout)
-    shown = {(page.path.parent / image["src"]).resolve() for page in pages.values() for image in page.elements.get("img", [])}
+    shown = {
+        (page.path.parent / image["src"]).resolve() for page in pages.values() for image in page.elements.get("img", [])
+    }
     assert shown == set((results / "figures").rglob("*.png"))
     linked = {(page.path.parent / link).resolve() for page in pages.values() for link in page.links}
     made = [path for folder in ("figures", "tables") for path in (results / folder).rglob("*") if path.is_file()]

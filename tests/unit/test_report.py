@@ -381,7 +381,7 @@ def test_estimates_and_ends_share_a_cell(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("name,a,a_se,a_low,a_high,b_mean,b_low,b_high,c_low\nx,1.23456,9,1,2,,0,1,5\n")
     table = read_table(path)
-    assert table.columns == ["name", "a", "a se", "b", "c low"]
+    assert table.columns == [("name", False), ("a", True), ("a se", True), ("b", False), ("c low", True)]
     assert [cell.text for cell in table.rows[0]] == ["x", "1.235 [1, 2]", "9", "", "5"]
     assert with_interval("1", "", "") == "1"
     path.write_text("a\n" + "1\n" * 300)
@@ -468,7 +468,9 @@ def test_in_a_browser_pages_fit_and_the_ledger_is_filtered(run, tmp_path):
     claims += [CLAIM | {"id": "more", "claim": "x" * 300, "verdict": "not run at this scale", "scale": long}]
     write_rows(run.folder / "results/claims.csv", claims)
     write_report(replace(run, config=run.config | {long: long * 3}), ROOT, "")
-    pages = [path.relative_to(run.folder / "results").as_posix() for path in (run.folder / "results").rglob("report*/*.html")]
+    pages = [
+        path.relative_to(run.folder / "results").as_posix() for path in (run.folder / "results").rglob("report*/*.html")
+    ]
     wrapper = run.folder / "results" / "wrapper.html"
     wrapper.write_text(WRAPPER.replace("PAGES", json.dumps(["report.html", *pages])))
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
