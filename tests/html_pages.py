@@ -52,6 +52,7 @@ class Page(HTMLParser):
         names = [name for name, _ in attributes]
         assert len(names) == len(set(names)), f"{self.path.name}: <{tag}> has an attribute twice"
         assert not ("p" in self._open and tag in NOT_IN_P), f"{self.path.name}: <{tag}> in a paragraph"
+        self.text += " " if tag in {"td", "th"} else ""
         values = dict(attributes)
         self.elements.setdefault(tag, []).append(values)
         self.ids += [values["id"]] if "id" in values else []

@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """A claim with all its rows; `scale` and `evidence` are those that all of them share, and then not in the rows."""
+    """A claim with all its rows; `scale` and `evidence` hold what all decided rows share, and the rows the rest."""
 
     id: str
     document: str
@@ -101,9 +101,9 @@ def _document(source: str) -> str:
 
 def _group(name: str, source: str, claim: str, rows: Sequence[dict[str, str]], anchor: Callable[[str], str]) -> Group:
     scales = {row["scale"] for row in rows}
-    evidence = {row["evidence"] for row in rows}
     shared_scale = scales.pop() if len(scales) == 1 else ""
-    shared_evidence = evidence.pop() if len(evidence) == 1 else ""
+    evidence = [_paths(row["evidence"]) for row in rows if row["evidence"]]
+    shared = [path for path in evidence[0] if all(path in paths for paths in evidence)] if evidence else []
     shown = [
         Row(
             row["id"],
@@ -115,11 +115,11 @@ def _group(name: str, source: str, claim: str, rows: Sequence[dict[str, str]], a
             row["n"],
             "" if shared_scale else row["scale"],
             row["verdict"],
-            () if shared_evidence else _paths(row["evidence"]),
+            tuple(path for path in _paths(row["evidence"]) if path not in shared),
         )
         for row in rows
     ]
-    return Group(name, _document(source), source, claim, shared_scale, _paths(shared_evidence), shown)
+    return Group(name, _document(source), source, claim, shared_scale, tuple(shared), shown)
 
 
 def _paths(evidence: str) -> tuple[str, ...]:

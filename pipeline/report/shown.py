@@ -20,6 +20,8 @@ CLAIMS = "Claims"
 FOLDERS = ("bell", "tanay", "seguin", "note")
 BEYOND, BEYOND_TITLE = "beyond", "Beyond the sources"
 OWN_TITLE = "Figures and tables of your own"
+# CSS pixels for an inch of a figure: its text of 7 points is as large as that of the page. Dots where a file names none.
+SCREEN, DPI = 160, 300
 NUMBERED = re.compile(r"(figure|table)_?([a-z]?)0*(\d+)(?:_(.+))?")
 
 
@@ -36,10 +38,9 @@ class Shown:
     """An item as a page shows it.
 
     Attributes:
-        item: what the run knows of it. anchor: its id. heading: "Figure 9", or what it shows where the source has no
-            number for it. subheading: what it shows where `heading` does not say it.
+        item: what the run knows of it. anchor: its id. heading, subheading: see `headings`.
         kind: "figure", "page" or "table". missing: whether its file is not there. problem: why it cannot be shown.
-        alt: words in place of the picture. size: width and height of the picture in pixels.
+        alt: words in place of the picture. size: width and height of the picture on a screen.
     """
 
     item: Item
@@ -145,11 +146,11 @@ def _order(places: Mapping[str, int]) -> Callable[[Item], tuple[Any, ...]]:
 
 
 def headings(item: Item) -> tuple[str, str]:
-    """What stands above an item, and the line below that."""
+    """What stands above an item, and the line below that: its number and what it shows, or what it shows and its name."""
     label = item.label[:1].upper() + item.label[1:]
     number = NUMBERED.fullmatch(item.name.rpartition("/")[2])
     if not number:
-        return label, ""
+        return label, item.name
     letter = f"{number[2].upper()}." if number[2] else ""
     more = f" ({number[4].replace('_', ' ')})" if number[4] else ""
     return f"{number[1].capitalize()} {letter}{number[3]}{more}", label
@@ -176,7 +177,7 @@ def show(item: Item, anchor: str, folder: Path, page: Path, section: str, result
             table = read_table(path)
         elif kind == "figure" and not missing:
             with Image.open(path) as image:
-                size = image.size
+                size = _on_screen(image)
     except TableError as error:
         problem = said(error, folder)
     except OSError:
@@ -192,7 +193,7 @@ def show(item: Item, anchor: str, folder: Path, page: Path, section: str, result
         missing,
         problem,
         rendered(item.caption, item.caption_file, anchor, snakemake=item.job),
-        f"{section.partition(':')[0]}, {heading}{': ' * bool(subheading)}{subheading}",
+        f"{section.partition(':')[0]}, {heading}: {subheading}",
         address(path, page),
         size,
         table,
@@ -200,6 +201,13 @@ def show(item: Item, anchor: str, folder: Path, page: Path, section: str, result
         [Link(file, existing(file, folder, page)) for file in item.inputs],
         results.get(item.path, {}),
     )
+
+
+def _on_screen(image: Image.Image) -> tuple[int, int]:
+    """Width and height in CSS pixels at which text is as large in all figures of one style, whatever their size."""
+    per_inch = image.info.get("dpi", (DPI, DPI))
+    across, down = (round(SCREEN * pixels / dots) for pixels, dots in zip(image.size, per_inch, strict=True))
+    return across, down
 
 
 def said(error: Exception, folder: Path) -> str:

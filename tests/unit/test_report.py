@@ -207,6 +207,23 @@ def test_the_ledger_has_every_row_and_its_counts(run):
     assert "measured 0.4 [0.3, 0.45], published 0.5" in [one.get("aria-label") for one in page.elements["svg"]]
 
 
+def test_what_the_rows_of_a_claim_share_stands_once(run):
+    rows = [
+        CLAIM | {"id": f"c/{n}", "evidence": f"results/a{n}.h5; results/shared.h5", "scale": "same"} for n in range(2)
+    ]
+    rows += [CLAIM | {"id": "c/none", "evidence": "", "scale": "same"}, CLAIM | {"id": "c", "claim": "another"}]
+    write_rows(run.folder / "results/claims.csv", rows)
+    first, second = ledger.read_ledger(run.folder / "results/claims.csv", Anchors()).groups
+    assert (first.id, first.evidence, first.scale) == ("c", ("results/shared.h5",), "same")
+    assert [(row.part, row.evidence, row.scale) for row in first.rows] == [
+        ("0", ("results/a0.h5",), ""), ("1", ("results/a1.h5",), ""), ("none", (), "")]  # fmt: skip
+    assert (second.evidence, second.rows[0].evidence, second.rows[0].part) == (
+        tuple(CLAIM["evidence"].split("; ")),
+        (),
+        "",
+    )
+
+
 def test_verdicts_are_those_of_the_ledger():
     assert set(ledger.MARKS) == set(VERDICTS)
     assert len(set(ledger.MARKS.values())) == len(VERDICTS)
@@ -338,8 +355,8 @@ def test_parameters_show_what_differs_first(run, config):
         "mirror",
         "artefacts",
     }
-    assert f"seed 7 {config['seed']}" in page.words().replace("seed7", "seed 7 ")
-    assert "mirrorhttps://host/xnull" in page.words()
+    assert f"seed 7 {config['seed']}" in page.words()
+    assert "mirror https://host/x null" in page.words()
     assert page.ids.index("changed") < page.ids.index("settings")
     assert "pw@" not in "".join(one.text for one in pages.values())
 
