@@ -20,7 +20,7 @@ CLAIMS = "Claims"
 FOLDERS = ("bell", "tanay", "seguin", "note")
 BEYOND, BEYOND_TITLE = "beyond", "Beyond the sources"
 OWN_TITLE = "Figures and tables of your own"
-# CSS pixels for an inch of a figure: its text of 7 points is as large as that of the page. Dots where a file names none.
+# CSS pixels an inch: text of 7 points is then as large in figures as on the page. Dots an inch where a file names none.
 SCREEN, DPI = 160, 300
 NUMBERED = re.compile(r"(figure|table)_?([a-z]?)0*(\d+)(?:_(.+))?")
 
@@ -146,7 +146,7 @@ def _order(places: Mapping[str, int]) -> Callable[[Item], tuple[Any, ...]]:
 
 
 def headings(item: Item) -> tuple[str, str]:
-    """What stands above an item, and the line below that: its number and what it shows, or what it shows and its name."""
+    """What stands above an item and below that: its number and what it shows, or what it shows and its name."""
     label = item.label[:1].upper() + item.label[1:]
     number = NUMBERED.fullmatch(item.name.rpartition("/")[2])
     if not number:
