@@ -20,6 +20,7 @@ from pipeline.report.run import Item, Run
 from pipeline.report.shown import (
     CLAIMS,
     Anchors,
+    Link,
     Section,
     Shown,
     address,
@@ -35,7 +36,7 @@ from pipeline.store import StoreError
 from pipeline.wording import duration
 
 START, FOLDER, STAMP = Path("results/report.html"), Path("results/report"), ".stamp"
-KEYS = dict.fromkeys(("run", "code", "versions", "hardware", "seed", "results")).keys()
+KEYS = ("run", "code", "versions", "hardware", "seed", "results")
 ASSETS = ("report.css", "report.js")
 # Pages after those of the sources: title, file and template.
 LAST = (("Parameters", "parameters.html"), ("Provenance", "provenance.html"), ("Runtimes", "runtimes.html"))
@@ -99,7 +100,7 @@ class _Pages:
         self.provenance: dict[str, Any] = {}
         try:
             self.provenance = read_provenance(run.folder)
-            if not self.provenance.keys() >= KEYS:
+            if not self.provenance.keys() >= set(KEYS):
                 raise StoreError(f"{PROVENANCE}: expected {', '.join(KEYS)}; found {', '.join(self.provenance)}")
         except StoreError as error:
             self.problems.append(said(error, run.folder))
@@ -114,7 +115,7 @@ class _Pages:
         )
         self.environment.filters |= {"duration": duration, "without_secrets": lambda text: SECRET.sub("", str(text))}
         self.places = {
-            file: (f"{FOLDER.name}/{section.file}#{quote(anchor)}", headings(item)[0])
+            file: Link(headings(item)[0], f"{FOLDER.name}/{section.file}#{quote(anchor)}")
             for section in self.sections
             for anchor, item in section.items.items()
             for file in (item.path, *item.beside)
@@ -154,14 +155,13 @@ class _Pages:
     def _show(self, item: Item, anchor: str, page: Path, title: str) -> Shown:
         return show(item, anchor, self.run.folder, page, title, self.results)
 
-    def _evidence(self, page: Path) -> Callable[[str], tuple[str, str, bool]]:
-        """For a path of evidence: its words, its address from the first page, and whether the report shows it."""
+    def _evidence(self, page: Path) -> Callable[[str], tuple[Link, bool]]:
+        """For a path of evidence: a link from the first page, and whether it leads to a place in the report."""
 
-        def link(path: str) -> tuple[str, str, bool]:
+        def link(path: str) -> tuple[Link, bool]:
             if path in self.places:
-                place, heading = self.places[path]
-                return heading, place, True
-            return path.removeprefix("results/"), address(self.run.folder / path, page), False
+                return self.places[path], True
+            return Link(path.removeprefix("results/"), existing(path, self.run.folder, page)), False
 
         return link
 

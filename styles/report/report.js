@@ -2,7 +2,7 @@
 "use strict";
 const form = document.getElementById("filter");
 const found = form.querySelector("output");
-const groups = [...document.querySelectorAll("#claims tbody")].map((body) => ({
+const groups = [...document.querySelectorAll("#rows tbody")].map((body) => ({
   body,
   source: body.dataset.source,
   words: body.querySelector(".claim").textContent.toLowerCase(),

@@ -268,6 +268,7 @@ def put(name: str, text: str) -> Callable[[Path], object]:
         (lose("claims.csv"), "report.html", "There is no ledger of claims to show: results/claims.csv: no such file.", 1),
         (lose("figures/bell/figure_09.png"), "bell-part-i.html", "Not there: results/figures/bell/figure_09.png.", 1),
         (lose("tables/bell/table1.csv"), "bell-part-i.html", "Not there: results/tables/bell/table1.csv.", 1),
+        (lose("persistence/a.h5"), "report.html", "persistence/a.h5 (not there)", 0),
         (lose("figures/bell/figure_09.pdf"), "bell-part-i.html", "PDF (not there)", 0),
         (lose("provenance.json"), "provenance.html", "results/provenance.json: no such file", 0),
         (lose("benchmarks/a.tsv", "benchmarks/b.tsv"), "runtimes.html", "No job of this run has left its time", 0),
@@ -453,7 +454,7 @@ const open = (page, width) => new Promise((done) => {
     found[`${page} ${width}`] = root.scrollWidth - width;
   }
   const page = await open("report.html", 1400), form = page.getElementById("filter"), rows = () =>
-    [...page.querySelectorAll("#claims tr[data-id]")].filter((row) => row.offsetParent).map((row) => row.dataset.id).join();
+    [...page.querySelectorAll("#rows tr[data-id]")].filter((row) => row.offsetParent).map((row) => row.dataset.id).join();
   found.hidden = form.hidden;
   const set = (name, value) => {
     form.elements[name].value = value;
