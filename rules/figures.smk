@@ -1,5 +1,3 @@
-# One label a figure: Snakemake's report turns a second one that splits the figures in halves into a toggle, and then
-# shows an empty page.
 rule draw_class_frequencies:
     input:
         stability=entry_input("stability"),

@@ -3,8 +3,6 @@
 import csv
 import hashlib
 import json
-import re
-import zipfile
 from pathlib import Path
 
 import h5py
@@ -269,19 +267,3 @@ def test_a_failed_run_and_one_of_a_part_leave_a_record_too(smoke, tmp_path):
     written = (copy.folder / "results/provenance.json").stat().st_mtime_ns
     assert copy.forked_snakemake(table, "--cores", "1", *SMOKE).returncode == 0
     assert (copy.folder / "results/provenance.json").stat().st_mtime_ns == written, "nothing was done"
-
-
-def test_the_report_holds_the_figures_and_needs_no_network(smoke):
-    run = smoke.snakemake(*SMOKE, "--report", "report.zip")
-    assert run.returncode == 0, run.stdout
-    with zipfile.ZipFile(smoke.folder / "report.zip") as archive:
-        names = archive.namelist()
-        page = archive.read("report/report.html").decode()
-    for figure in ("figure_09.png", "figure_10.png", "histogram-c-2.png"):
-        assert any(name.endswith(figure) for name in names)
-    assert "Clopper-Pearson" in page
-    # With two labels the report of 9.27 can turn blank (rules/figures.smk says why).
-    listed = json.JSONDecoder().raw_decode(page, re.search(r"var results = (?=\{\"results)", page).end())[0]
-    assert len(listed) == 17
-    assert all(len(entry["labels"]) == 1 and entry["caption"] for entry in listed.values())
-    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://", page)
