@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import code_digest
-from pipeline.ledger import LEDGER, NUMBERS, load, results_of
+from pipeline.ledger import NUMBERS, ledger_files, load, results_of
 from pipeline.selection import (
     artefact_paths,
     result_paths,
@@ -21,7 +21,7 @@ def claims_spec(config: Config, root: Path) -> dict[str, Any]:
     studies = claim_studies(config, root)
     named = {name for claim in load(root, config["claims"]["datasets"], studies) for name in claim.artefacts}
     made = zip(config["artefacts"], artefact_paths(config), strict=True)
-    code = code_digest(root, root / SCRIPT, (root / LEDGER, root / NUMBERS, root / SEGUIN))
+    code = code_digest(root, root / SCRIPT, (*ledger_files(root), root / NUMBERS, root / SEGUIN))
     shown = {name: path for name, path in made if name in named}
     own = {"code": code, "artefacts": dict(sorted(shown.items())), "studies": studies}
     return dict(sorted({**config["claims"], **own}.items()))

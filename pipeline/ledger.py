@@ -1,6 +1,6 @@
 """The ledger of published claims: which stored results decide each, by which statistic.
 
-`published/claims.yaml` says how it is written. Nothing here decides anything.
+`published/claims.yaml` says how it is written, and `published/claims/` holds it. Nothing here decides anything.
 """
 
 import itertools
@@ -97,13 +97,20 @@ def load(
         numbers = {**numbers, "seguin": read_yaml(root / SEGUIN)}
     claims = [
         _claim(each, ledger["networks"], numbers, datasets, studies or {})
-        for entry in ledger["claims"]
+        for path in ledger_files(root)[1:]
+        for entry in read_yaml(path)
         for each in _everywhere(entry)
     ]
     ids = [claim.id for claim in claims]
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
         raise UserError(f"{LEDGER}: expected every id once, found more of {', '.join(repeated)}")
     return claims
+
+
+def ledger_files(root: Path) -> list[Path]:
+    """Files of the ledger of a checkout: the one that says how it is written, then those of the claims in order."""
+    names = read_yaml(root / LEDGER)["files"]
+    return [root / LEDGER, *(root / LEDGER.with_suffix("") / f"{name}.yaml" for name in names)]
 
 
 def results_of(claims: list[Claim]) -> set[str]:

@@ -197,6 +197,13 @@ def test_few_noisy_images_leave_claims_undecided(run):
     assert rows["less-persistent/FC10-4"]["verdict"] == UNDECIDED
 
 
+def write_ledger(root, *entries):
+    (root / "published/claims").mkdir(parents=True)
+    (root / "published/bell.yaml").write_text("table1: {C-4: {natural: 1.0}}")
+    (root / "published/claims.yaml").write_text(yaml.safe_dump({"networks": {"C-4": "c-4"}, "files": ["all"]}))
+    (root / "published/claims/all.yaml").write_text(yaml.safe_dump(list(entries)))
+
+
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
@@ -210,19 +217,14 @@ def test_few_noisy_images_leave_claims_undecided(run):
 def test_a_mistake_in_the_ledger_gets_a_sentence(tmp_path, entry, sentence):
     good = {"id": "one", "source": "s", "claim": "c.", "role": "mnist", "statistic": "mean", "parts": ["C-4"]}
     good |= {"results": ["models/{dataset}/{network}"]} | entry
-    (tmp_path / "published").mkdir()
-    (tmp_path / "published/bell.yaml").write_text("table1: {C-4: {natural: 1.0}}")
-    ledger = {"networks": {"C-4": "c-4"}, "claims": [{key: value for key, value in good.items() if value is not None}]}
-    (tmp_path / "published/claims.yaml").write_text(yaml.safe_dump(ledger))
+    write_ledger(tmp_path, {key: value for key, value in good.items() if value is not None})
     with pytest.raises(UserError, match=sentence):
         load(tmp_path, ROLES)
 
 
 def test_ids_are_told_apart(tmp_path):
-    (tmp_path / "published").mkdir()
-    (tmp_path / "published/bell.yaml").write_text("{}")
     entry = {"id": "one", "source": "s", "claim": "c.", "statistic": "mean", "results": ["cones/orthants"]}
-    (tmp_path / "published/claims.yaml").write_text(yaml.safe_dump({"networks": {}, "claims": [entry, entry]}))
+    write_ledger(tmp_path, entry, entry)
     with pytest.raises(UserError, match="expected every id once, found more of one"):
         load(tmp_path, ROLES)
 

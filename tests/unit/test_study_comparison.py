@@ -10,7 +10,7 @@ import yaml
 
 from neighborhoods.claims import NOT_RUN, REPRODUCED
 from pipeline.errors import UserError
-from pipeline.ledger import load
+from pipeline.ledger import ledger_files, load
 from pipeline.store import Provenance, writing
 from pipeline.study_comparison import (
     accuracy_rows,
@@ -181,7 +181,7 @@ def test_the_ledger_knows_the_studies_that_play_roles(config):
 
 
 def test_every_published_number_of_a_network_is_decided_or_tabulated(published):
-    ledger = yaml.safe_load((ROOT / "published/claims.yaml").read_text())["claims"]
+    ledger = [entry for path in ledger_files(ROOT)[1:] for entry in yaml.safe_load(path.read_text())]
     own = [entry for entry in ledger if entry["source"].startswith("Seguin")]
     parts = [part for entry in own for part in (entry, *entry.get("parts", {}).values())]
     named = [part["published"] for part in parts if isinstance(part.get("published"), dict)]
@@ -234,10 +234,11 @@ def checkout(tmp_path):
 
     def written(*entries):
         folder = tmp_path / "checkout" / "published"
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "claims").mkdir(parents=True, exist_ok=True)
         for name in ("bell.yaml", "seguin.yaml"):
             (folder / name).write_bytes((ROOT / "published" / name).read_bytes())
-        (folder / "claims.yaml").write_text(yaml.safe_dump({"networks": {}, "claims": list(entries)}))
+        (folder / "claims.yaml").write_text(yaml.safe_dump({"networks": {}, "files": ["all"]}))
+        (folder / "claims" / "all.yaml").write_text(yaml.safe_dump(list(entries)))
         return folder.parent
 
     return written
