@@ -53,7 +53,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         stage: "data", "models", "attacks", "persistence" or "stability".
         names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; dataset and
             pair for "tilting"; study and what `study_settings` says for those of `logits`; none for "cones", "norms",
-            "wedges" and "toy".
+            "wedges", "capacities" and "toy".
     """
     settings: dict[str, Any]
     script = SCRIPTS.get(stage, "")
@@ -126,8 +126,8 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         case "cones", ():
             sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
             settings = sampling | config["cones"]
-        case "norms", ():
-            settings = dict(config["norms"])
+        case (("norms" | "capacities"), ()):
+            settings = dict(config[stage])
         case "logit_surfaces", ():
             settings = dict(config["logit_model"]["surfaces"])
         case "logit_model", (_, name):

@@ -8,6 +8,7 @@ rule decide_claims:
             category="Claims",
             labels={"artefact": "published claims and their verdicts"},
         ),
+        CLAIM_LIMITS,
     log:
         "logs/claims.log",
     benchmark:

@@ -9,7 +9,7 @@ sys.path.insert(0, str(ROOT))
 
 from pipeline import guard, parsed_code
 from pipeline.cifar import ARCHIVES
-from pipeline.claims import CLAIMS, claim_inputs, claims_spec
+from pipeline.claims import CLAIM_LIMITS, CLAIMS, claim_inputs, claims_spec
 from pipeline.config import ConfigError, resolve
 from pipeline.content import file_content, names_and_sizes
 from pipeline.costs import Requests
