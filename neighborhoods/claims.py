@@ -116,8 +116,8 @@ def equivalence(low: float, high: float, margin: float) -> str:
 def combined(findings: Sequence[Finding | None]) -> Finding:
     """The verdict on a sentence that claims all of its parts.
 
-    Not reproduced where one part is not; reproduced where all are; "not run at this scale" where none contradicts it
-    but some were not measured (None).
+    Not reproduced where one part is not, or not as printed where no part fails otherwise; reproduced where all are; "not
+    run at this scale" where none contradicts it but some were not measured (None).
 
     Returns:
         A finding whose number is that of the parts reproduced, whose limits say how many can hold, and whose n is the
@@ -132,7 +132,7 @@ def combined(findings: Sequence[Finding | None]) -> Finding:
     count = {name: verdicts.count(name) for name in VERDICTS}
     failed = count[NOT_REPRODUCED] + count[NOT_AS_PRINTED]
     if failed:
-        answer = NOT_REPRODUCED
+        answer = NOT_REPRODUCED if count[NOT_REPRODUCED] else NOT_AS_PRINTED
     elif count[NOT_RUN]:
         answer = NOT_RUN
     else:

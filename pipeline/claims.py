@@ -18,6 +18,8 @@ CLAIMS = "results/claims.csv"
 # Between which limits what each row measures lies if its claim holds.
 CLAIM_LIMITS = "results/claim_limits.csv"
 SCRIPT = Path("scripts") / "tables" / "claims.py"
+FIGURE = "results/figures/claims"
+FIGURE_SCRIPT = Path("scripts") / "figures" / "claims.py"
 
 
 def claims_spec(config: Config, root: Path) -> dict[str, Any]:
@@ -30,6 +32,23 @@ def claims_spec(config: Config, root: Path) -> dict[str, Any]:
     shown = {name: path for name, path in made if name in named}
     own = {"code": code, "artefacts": dict(sorted(shown.items())), "studies": studies, "kernels": claim_kernels(config)}
     return dict(sorted({**config["claims"], **own}.items()))
+
+
+def claim_groups(root: Path) -> list[str]:
+    """Groups of claims that have a picture each: the files of the ledger."""
+    return [path.stem for path in ledger_files(root)[1:]]
+
+
+def claim_pictures(root: Path) -> list[str]:
+    """Figures of all claims and of each group, as PNG; what lies beside them has other endings."""
+    return [f"{FIGURE}.png", *(f"{FIGURE}/{group}.png" for group in claim_groups(root))]
+
+
+def claims_figure_spec(config: Config, root: Path) -> dict[str, Any]:
+    """Spec of the figure of all claims."""
+    style = config["figures"]["style"]
+    code = code_digest(root, root / FIGURE_SCRIPT, (root / "styles" / f"{style}.mplstyle",))
+    return {"code": code, "groups": claim_groups(root), "style": style}
 
 
 def claim_inputs(config: Config, root: Path) -> list[str]:

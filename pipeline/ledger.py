@@ -66,7 +66,8 @@ class Claim:
             that plays the role: numbers only on one that is trained as the source's.
         scale: of the study, in words; empty for claims without.
         artefacts: figures and tables that show the same. unmeasured: why no result of any run decides it, else empty.
-        original: id of the claim about the source's own data, where this is about other data.
+        original: id of the claim about the source's own data, where this is about other data. group: file of the
+            ledger that it stands in.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Claim:
     artefacts: tuple[str, ...]
     unmeasured: str
     original: str
+    group: str
 
     @property
     def comparisons(self) -> int:
@@ -110,7 +112,7 @@ def load(
         _claim(each, ledger["networks"], numbers, datasets, studies or {}, kernels or {})
         for path in ledger_files(root)[1:]
         for entry in read_yaml(path)
-        for each in _everywhere(entry)
+        for each in _everywhere({**entry, "group": path.stem})
     ]
     ids = [claim.id for claim in claims]
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
@@ -154,7 +156,7 @@ def _claim(
 ) -> Claim:
     where = f"{LEDGER}: {entry.get('id', 'an entry without id')}"
     needed = NEEDED | (UNMEASURED if "unmeasured" in entry else DECIDED)
-    if (missing := needed - entry.keys()) or (unknown := entry.keys() - needed - OPTIONAL - {"original"}):
+    if (missing := needed - entry.keys()) or (unknown := entry.keys() - needed - OPTIONAL - {"original", "group"}):
         wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown keys {', '.join(sorted(unknown))}"
         raise UserError(f"{where} {wrong}")
     role = str(entry.get("role"))
@@ -189,6 +191,7 @@ def _claim(
         artefacts=tuple(entry.get("artefacts", ())),
         unmeasured=entry.get("unmeasured", ""),
         original=entry.get("original", entry["id"]),
+        group=entry["group"],
     )
 
 

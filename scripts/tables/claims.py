@@ -15,7 +15,7 @@ from pipeline.results import Stored, write_csv
 from pipeline.store import Provenance, reading
 
 # What the figure of all claims needs beside the rows, in a file of its own.
-LIMITS = ("least", "most")
+LIMITS = ("group", "least", "most")
 
 
 def decide(
@@ -95,9 +95,10 @@ def _row(
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"id": name, "source": claim.source, "claim": claim.claim, "published": published}
     row |= {key: getattr(finding, key, None) for key in ("measured", "low", "high", "n")}
+    row["group"] = claim.group
     row |= {"scale": ground.scale, "verdict": finding.verdict if finding and decided else NOT_RUN}
     row["evidence"] = ground.evidence
-    limits = {key: getattr(finding, key, math.inf) for key in LIMITS}
+    limits = {key: getattr(finding, key, math.inf) for key in LIMITS[1:]}
     return row | {key: value if math.isfinite(value) else None for key, value in limits.items()}
 
 

@@ -150,13 +150,20 @@ def test_claims_are_decided_from_what_was_measured(results):
     assert row["measured"] == table["adversarial_minus_natural_mean"]
     assert row["evidence"] == "results/persistence/mnist5k/fc10-4/lbfgs.h5; results/tables/bell/table1.csv"
     assert row["scale"] == "1000 training images"
+    # A number needs more, and the row says which configuration has it.
+    row = rows["table1-accuracy/FC10-4"]
+    assert row["scale"] == "1000 training images; needs 60000 training images"
+    assert "with config/mnist_full.yaml: results/models/mnist/fc10-4.h5" in row["evidence"]
     # The closed form is met at any scale; numbers of networks need the training images of the source.
     assert rows["cone-persistence/k=1"]["published"] == "1.907"
     assert float(rows["cone-persistence/k=1"]["low"]) < 1.907 < float(rows["cone-persistence/k=1"]["high"])
     assert rows["table1-accuracy/FC10-4"]["verdict"] == "not run at this scale"
     for row in rows.values():
-        for path in filter(None, row["evidence"].split("; ")):
-            assert (results.parent / path).is_file()
+        assert row["scale"]
+        assert row["evidence"]
+        for path in row["evidence"].split("; "):
+            made = path.startswith(("with config", "no configuration", "no result"))
+            assert made or (results.parent / path).is_file()
         assert row["verdict"] == "not run at this scale" or row["measured"]
 
 
@@ -180,12 +187,13 @@ def test_two_runs_in_two_clones_give_equal_bytes(smoke, tmp_path, monkeypatch):
     for log in (other.folder / "logs").rglob("*.log"):
         assert f"code from {other.folder}\n" in log.read_text()
     assert hashes(other.folder) == hashes(smoke.folder)
-    assert len(hashes(other.folder)) == 22 + 3 * 13 + 4
+    # Results, figures of three files each, of which eleven show the ledger, and tables.
+    assert len(hashes(other.folder)) == 22 + 3 * (12 + 11) + 5
 
 
 def test_every_figure_has_its_numbers(results):
     pictures = sorted((results / "figures").rglob("*.png"))
-    assert len(pictures) == 13
+    assert len(pictures) == 12 + 11
     for picture in pictures:
         with open(picture.with_suffix(".csv"), newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -271,11 +279,11 @@ def test_the_report_holds_the_figures_and_needs_no_network(smoke):
     with zipfile.ZipFile(smoke.folder / "report.zip") as archive:
         names = archive.namelist()
         page = archive.read("report/report.html").decode()
-    for figure in ("figure_09.png", "figure_10.png", "histogram-c-2.png"):
+    for figure in ("figure_09.png", "figure_10.png", "claims.png", "bell_1.png"):
         assert any(name.endswith(figure) for name in names)
     assert "Clopper-Pearson" in page
     # With two labels the report of 9.27 can turn blank (rules/figures.smk says why).
     listed = json.JSONDecoder().raw_decode(page, re.search(r"var results = (?=\{\"results)", page).end())[0]
-    assert len(listed) == 17
+    assert len(listed) == 12 + 11 + 4
     assert all(len(entry["labels"]) == 1 and entry["caption"] for entry in listed.values())
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"https?://", page)

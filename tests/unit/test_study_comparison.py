@@ -10,7 +10,7 @@ import yaml
 
 from neighborhoods.claims import NOT_RUN, REPRODUCED
 from pipeline.errors import UserError
-from pipeline.ledger import ledger_files, load
+from pipeline.ledger import load
 from pipeline.store import Provenance, writing
 from pipeline.study_comparison import (
     accuracy_rows,
