@@ -116,8 +116,8 @@ def equivalence(low: float, high: float, margin: float) -> str:
 def combined(findings: Sequence[Finding | None]) -> Finding:
     """The verdict on a sentence that claims all of its parts.
 
-    Not reproduced where one part is not, or not as printed where no part fails otherwise; reproduced where all are; "not
-    run at this scale" where none contradicts it but some were not measured (None).
+    Not reproduced where one part is not, or not as printed where no part fails otherwise; reproduced where all are;
+    "not run at this scale" where none contradicts it but some were not measured (None).
 
     Returns:
         A finding whose number is that of the parts reproduced, whose limits say how many can hold, and whose n is the

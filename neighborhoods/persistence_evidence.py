@@ -30,8 +30,8 @@ def orthant(
     if sigma is None or not kept:
         return None
     summary = summarize(np.log(sigma), confidence=bonferroni(confidence, comparisons))
-    apart = np.array([summary.mean_low, summary.mean_high]) - np.log(published)
-    answer = equivalence(*apart, float(np.log(factor)))
+    least, most = (limit - float(np.log(published)) for limit in (summary.mean_low, summary.mean_high))
+    answer = equivalence(least, most, float(np.log(factor)))
     low, high = np.exp([summary.mean_low, summary.mean_high])
     return Finding(
         float(np.exp(summary.mean)), float(low), float(high), summary.n, answer, *within_factor(published, factor)

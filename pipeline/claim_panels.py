@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neighborhoods.claims import NOT_AS_PRINTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, VERDICTS
-
 TITLES = {
     "bell_1": "Bell, Part I",
     "bell_2": "Bell, Part II",
@@ -21,12 +19,14 @@ TITLES = {
     "seguin_model": "Seguin, model",
     "anchors": "Known elsewhere",
 }
+INDENT = "  "
+NOT_RUN = "not run at this scale"
 # Colour and marker of each verdict; colours of natural and adversarial images mean nothing else.
 LOOKS = {
-    REPRODUCED: ("C3", "o"),
-    NOT_REPRODUCED: ("C5", "X"),
-    NOT_AS_PRINTED: ("C4", "D"),
-    UNDECIDED: ("C6", "v"),
+    "reproduced": ("C3", "o"),
+    "not reproduced": ("C5", "X"),
+    "not reproducible as printed": ("C4", "D"),
+    "undecided": ("C6", "v"),
     NOT_RUN: ("C2", "|"),
 }
 # Farther than so many units nothing is told apart.
@@ -66,7 +66,27 @@ def read_rows(claims: str | Path, limits: str | Path) -> list[Row]:
 def counts(rows: Sequence[Row]) -> dict[str, int]:
     """How many rows have each verdict."""
     found = Counter(row.verdict for row in rows)
-    return {verdict: found[verdict] for verdict in VERDICTS}
+    return {verdict: found[verdict] for verdict in LOOKS}
+
+
+def labelled(rows: Sequence[Row]) -> list[tuple[str, Row | None]]:
+    """Lines of a picture of some claims: each claim, then its measured parts, indented, with their rows.
+
+    A claim of several parts says how many this run decides, and has the row of its sentence, if any.
+    """
+    lines: list[tuple[str, Row | None]] = []
+    for claim in dict.fromkeys(row.claim for row in rows):
+        own = [row for row in rows if row.claim == claim]
+        parts = [row for row in own if row.x is not None]
+        whole = next((row for row in own if not row.part and row.x is None), None)
+        if len(own) == 1 and parts:
+            lines.append((claim, parts[0]))
+            continue
+        asked = [row for row in own if row is not whole] or own
+        run = sum(row.verdict != NOT_RUN for row in asked)
+        lines.append((f"{claim}: {run} of {len(asked)} run", whole if len(own) > 1 else own[0]))
+        lines += [(f"{INDENT}{row.part}", row) for row in parts]
+    return lines
 
 
 def place(measured: float, low: float, high: float, least: float, most: float) -> tuple[float, float, float]:
@@ -102,7 +122,8 @@ def _row(row: dict[str, str], limit: dict[str, str]) -> Row:
     least, most = (float(limit[key] or sign * math.inf) for key, sign in (("least", -1), ("most", 1)))
     where = None
     if row["measured"] and (math.isfinite(least) or math.isfinite(most)):
-        where = place(*(float(row[key]) for key in ("measured", "low", "high")), least, most)
-    x, low, high = where or (None, None, None)
+        measured, low, high = (float(row[key]) for key in ("measured", "low", "high"))
+        where = place(measured, low, high, least, most)
+    x, left, right = where or (None, None, None)
     two_sided = math.isfinite(least) and math.isfinite(most)
-    return Row(claim, part, limit["group"], row["verdict"], row["n"], x, low, high, two_sided)
+    return Row(claim, part, limit["group"], row["verdict"], row["n"], x, left, right, two_sided)

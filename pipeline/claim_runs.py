@@ -61,8 +61,10 @@ def configuration_files(root: Path) -> list[Path]:
 def offers(root: Path) -> list[Offer]:
     """What each configuration of a checkout makes, those whose files are there."""
     there = set(configuration_files(root))
-    base = read_yaml(root / DEFAULT) if root / DEFAULT in there else None
-    found = [names for names in CONFIGURATIONS if base and there.issuperset(root / name for name in names)]
+    if root / DEFAULT not in there:
+        return []
+    base = read_yaml(root / DEFAULT)
+    found = [names for names in CONFIGURATIONS if there.issuperset(root / name for name in names)]
     return [_offer(root, base, names) for names in found]
 
 

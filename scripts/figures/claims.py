@@ -9,14 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from neighborhoods.claims import NOT_RUN
-from pipeline.claim_panels import FARTHEST, LOOKS, TITLES, Row, counts, read_rows
+from pipeline.claim_panels import FARTHEST, INDENT, LOOKS, NOT_RUN, TITLES, Row, counts, labelled, read_rows
 from pipeline.figure import drawing, save
 
 # Inches of a line with a label of 7 points, of one without, and of what stands around the lines.
 LINE, THIN, AROUND = 0.125, 0.018, 1.5
 SHADE = "0.88"
-INDENT = "  "
 XLABEL = "deviation (tolerance = 1), or distance from\nthe limit on the side claimed (half width = 1)"
 
 
@@ -53,18 +51,7 @@ def _overview(by_group: Mapping[str, Sequence[Row]]) -> Figure:
 
 def _details(rows: Sequence[Row], group: str) -> Figure:
     """Every claim of a group with its measured parts, a labelled line each."""
-    lines: list[tuple[str, Row | None]] = []
-    for claim in dict.fromkeys(row.claim for row in rows):
-        own = [row for row in rows if row.claim == claim]
-        parts = [row for row in own if row.x is not None]
-        whole = next((row for row in own if not row.part and row.x is None), None)
-        if len(own) == 1 and parts:
-            lines.append((claim, parts[0]))
-            continue
-        asked = [row for row in own if row is not whole] or own
-        run = sum(row.verdict != NOT_RUN for row in asked)
-        lines.append((f"{claim}: {run} of {len(asked)} run", whole if len(own) > 1 else own[0]))
-        lines += [(f"{INDENT}{row.part}", row) for row in parts]
+    lines = labelled(rows)
     width, _ = plt.rcParams["figure.figsize"]
     heights = (0.4, max(len(lines), 3) * LINE)
     size = (1.45 * width, sum(heights) + AROUND)
