@@ -53,7 +53,7 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
         stage: a stage of the catalogue's scripts, e.g. "data", "models", "attacks" or "persistence".
         names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; dataset and
             pair for "tilting"; study and what `study_settings` says for those of `logits`; none for "cones", "norms",
-            "wedges" and "toy".
+            "wedges", "capacities" and "toy".
 
     Raises:
         ValueError: names that the stage does not take.
@@ -86,7 +86,7 @@ def _settings(config: Config, stage: str, names: tuple[str, ...]) -> dict[str, A
             return config[stage] | _model_settings(config["models"][model])
         case "attacks", (_, _, attack):
             return _attack_settings(config["attacks"][attack])
-        case (("path_geometry" | "importance"), (_,)) | ("plane", (_, _)) | ("norms", ()):
+        case (("path_geometry" | "importance"), (_,)) | ("plane", (_, _)) | (("norms" | "capacities"), ()):
             return dict(config[stage])
         case "tilting", (_, _):
             return _without(config[stage], "dataset", "pairs", "toy")

@@ -9,7 +9,14 @@ sys.path.insert(0, str(ROOT))
 
 from pipeline import guard, parsed_code
 from pipeline.cifar import ARCHIVES
-from pipeline.claims import CLAIMS, claim_inputs, claims_spec
+from pipeline.claims import (
+    CLAIM_LIMITS,
+    CLAIMS,
+    claim_inputs,
+    claim_pictures,
+    claims_figure_spec,
+    claims_spec,
+)
 from pipeline.config import ConfigError, resolve
 from pipeline.content import file_content, names_and_sizes
 from pipeline.costs import Requests
@@ -407,6 +414,13 @@ def claims_param(wildcards):
 
 def claims_input(wildcards):
     return claim_inputs(settings, ROOT)
+
+
+def claims_figure_param(wildcards):
+    return claims_figure_spec(settings, ROOT)
+
+
+CLAIM_PICTURES = claim_pictures(ROOT)
 
 
 OTHER_FORMATS = beside_formats(settings)

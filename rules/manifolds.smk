@@ -23,6 +23,25 @@ rule measure_manifolds:
         "../scripts/manifolds/measure.py"
 
 
+rule measure_capacities:
+    output:
+        SINGLE["capacities"],
+    log:
+        "logs/capacities.log",
+    benchmark:
+        "results/benchmarks/capacities.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=memory_of("measure_capacities"),
+        runtime=time_of("measure_capacities"),
+    params:
+        spec=spec_of("capacities"),
+    script:
+        "../scripts/manifolds/measure_capacities.py"
+
+
 rule draw_manifold_layers:
     input:
         manifolds=named_results("manifolds", "figures"),
