@@ -87,7 +87,7 @@ def test_accuracies_stand_beside_the_published_ones(tmp_path, network):
         {"network": "normal", "published": ["CIFAR-10", "normal"], "as_published": True, **common},
     ]
     output = tmp_path / "table.csv"
-    settings = {"published": PUBLISHED, "published_table": "table2", "provenance": Provenance()}
+    settings = {"published": PUBLISHED, "published_table": "table2"}
     logit_accuracies.tabulate(robustness=paths, output=str(output), networks=networks, **settings)
     first, second, third = rows_of(output)
     assert float(first["adversarial_pct"]) == pytest.approx(45.0)
@@ -131,7 +131,7 @@ def test_times_are_those_that_snakemake_measured(tmp_path):
         {**common, "what": "standard", "jobs": 3, "published": ["CIFAR-10", "standard"]},
         {**common, "what": "outputs", "jobs": 1, "published": None},
     ]
-    settings = {"published": PUBLISHED, "output": str(tmp_path / "table.csv"), "provenance": Provenance()}
+    settings = {"published": PUBLISHED, "output": str(tmp_path / "table.csv")}
     training_times.tabulate(times=times, rows=rows, **settings)
     first, second = rows_of(tmp_path / "table.csv")
     low, high = stats.t(2, 12.0, 2 / 3**0.5).interval(0.95)
