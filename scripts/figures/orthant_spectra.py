@@ -43,7 +43,7 @@ def _points(axes: Axes, file: Reader, name: str) -> None:
     axes.axhline(
         file.read(f"{name}/threshold")[0, 0], color=OTHER, linestyle=":", linewidth=0.8, zorder=0, label="_threshold"
     )
-    axes.legend(loc="lower right", handletextpad=0, borderaxespad=0, labelspacing=0.2, fontsize=6)
+    axes.legend(loc="upper left", handletextpad=0, borderaxespad=0, labelspacing=0.2)
 
 
 def _normals(axes: Axes, file: Reader, name: str) -> None:
@@ -53,7 +53,7 @@ def _normals(axes: Axes, file: Reader, name: str) -> None:
     for k, row, rank, colour in zip(faces, values, ranks, _colours(len(faces)), strict=True):
         place = np.arange(1, len(row) + 1)
         axes.plot(place, row, color=colour, linewidth=0.8, marker="o", markersize=2, label=f"k = {k}: rank {rank}")
-    axes.legend(loc="upper right", handlelength=0.8, handletextpad=0.3, borderaxespad=0, labelspacing=0.2, fontsize=6)
+    axes.legend(loc="upper right", handlelength=0.8, handletextpad=0.3, borderaxespad=0, labelspacing=0.2)
 
 
 def _note(file: Reader) -> str:
@@ -61,10 +61,10 @@ def _note(file: Reader) -> str:
     k, lines = file.read("faces")[-1], []
     for part, text in (("relative", "dropped / rest"), ("corrected", "population")):
         mean, low, high = (float(file.read(f"orthant/{part}_{key}")[-1]) for key in ("mean", "mean_low", "mean_high"))
-        lines.append(f"{text}: {with_interval(mean, low, high, 4)} (orthant, k = {k})")
-    scale = f"{int(file.read('samples'))} samples, n = {int(file.read('dimension'))}"
-    level = f"{100 * float(file.read('confidence')):g} % over {int(file.read('repeats'))} samples"
-    return "\n".join([f"{scale}; intervals: {level}", *lines])
+        lines.append(f"{text}: {with_interval(mean, low, high, 3)} (orthant, k = {k})")
+    scale = f"n = {int(file.read('samples')):,} points in {int(file.read('dimension'))} dimensions"
+    level = f"intervals: {100 * float(file.read('confidence')):g} %, over {int(file.read('repeats'))} such samples"
+    return "\n".join([scale, level, *lines])
 
 
 if "snakemake" in globals():

@@ -21,6 +21,7 @@ def draw(
     """One line in three panels; a vertical line marks where the class first changes."""
     with reading(interpolation) as file:
         lines = {name: file.read(name) for name in ("t", "gamma", "sigma", "low", "high", "index", "target")}
+        samples = int(file.read("samples"))
     with reading(boundary) as file:
         trace = file.read_group("trace")
         crossed = {name: file.read(f"adversarial/{name}") for name in ("index", "target", "t", "skewness", "pair")}
@@ -51,7 +52,7 @@ def draw(
             )  # fmt: skip
         above.set_ylabel("persistence σ*\n(pixel range = 1)")
         above.set_ylim(bottom=0)
-        above.legend(loc="lower left")
+        above.legend(loc="lower left", title=f"n = {samples:,} samples a point", title_fontsize=plt.rcParams["legend.fontsize"])
         others = iter(STYLES * len(classes))
         for number in np.argsort(-probability.max(0)):
             named = number in colours or probability[:, number].max() >= NAMED

@@ -22,6 +22,7 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
     with reading(importance) as file:
         groups = {name: file.read_group(name) for name in ("shown", "helpful", "harmful")}
         names = [str(name) for name in file.read("classes")]
+        _, queries, trained = file.read("share").shape
     images = groups["shown"]["x"]
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise StoreError(f"{importance}: expected images of 1 or 3 colours to draw, found shape {images.shape}")
@@ -46,7 +47,8 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
         for first, text, colour in ((1, "raise the margin most", HELPFUL), (1 + count, "lower it most", HARMFUL)):
             grid[-1, first + (count - 1) // 2].set_xlabel(text, color=colour)
         grid[-1, 0].set_xlabel("query")
-        figure.supxlabel("shares of training images in the margin (logit), by the path kernel", fontsize=small)
+        text = f"shares in the margin (logit) by the path kernel of a single training on n = {trained} images; "
+        figure.supxlabel(f"{text}{rows} of {queries} queries", fontsize=small)
         save(figure, outputs)
 
 

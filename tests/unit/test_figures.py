@@ -108,7 +108,7 @@ def test_class_frequencies_show_the_right_curves_and_colours(stability_file, dra
     assert left.get_title() == "natural (one)"
     assert right.get_title() == "adversarial (zero)"
     natural, adversarial = "#0072b2", "#d55e00"
-    assert picture.line_colours[0] == [adversarial, natural, "#7f7f7f"]
+    assert picture.line_colours[0] == [adversarial, natural, "#595959"]
     assert left.lines[1].get_ydata() == pytest.approx(np.exp(-np.linspace(0.1, 1, 10)))
     assert right.lines[0].get_ydata() == pytest.approx(np.exp(-4 * np.linspace(0.1, 1, 10)))
     assert any("123 samples" in text for text in texts(picture))

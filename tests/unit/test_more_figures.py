@@ -15,7 +15,7 @@ from scripts.figures import (
 )
 
 MODULES = (adversarial_examples, class_frequencies_by_target, distortion_histogram, persistence_histograms)
-NATURAL, ADVERSARIAL, OTHER = "#0072b2", "#d55e00", "#7f7f7f"
+NATURAL, ADVERSARIAL, OTHER = "#0072b2", "#d55e00", "#595959"
 DIMS = ("image", "channel", "row", "column")
 
 

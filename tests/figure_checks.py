@@ -1,0 +1,132 @@
+"""What every figure must keep to be read in print: asserted of each one that a test draws (`conftest.checked_figures`).
+
+A figure is printed at the size it is saved with: one column, the width of its style's figures, or two.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from pipeline.figure import EXACT
+
+# In points. Exponents and indices of formulas are smaller, as in print.
+SMALLEST = 7.0
+# In inches, what a page leaves for one figure.
+TALLEST = 9.5
+# How far texts may reach into each other or beyond the figure, in pixels of a hundredth of an inch: boxes are wider than ink.
+SLACK = 1.5
+
+# A number of samples; figures of closed forms and of single inputs say so in words.
+COUNTED = re.compile(rf"\bn = \d|{EXACT}")
+UNCERTAIN = re.compile(rf"\[-?[\d.]+, -?[\d.]+\]|±|\bintervals?\b|\bsingle\b|{EXACT}")
+
+
+def problems(figure: Figure) -> list[str]:
+    """What makes a drawn figure hard to read or leaves a number without its n, in words; empty for a good one.
+
+    Call it in the style that the figure was drawn in, after it was saved.
+    """
+    # Saving measures texts in the pixels of the file.
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches()
+    found = []
+    if width > 2 * plt.rcParams["figure.figsize"][0] + 1e-6:
+        found.append(f"{width:.1f} inches wide, more than two columns")
+    if height > TALLEST:
+        found.append(f"{height:.1f} inches tall, more than a page")
+    texts = list(_texts(figure))
+    if not any(COUNTED.search(text.get_text()) for text in texts):
+        found.append("states no n")
+    if not _shows_uncertainty(figure, texts):
+        found.append("shows no interval")
+    boxes = [(text, text.get_window_extent()) for text in texts]
+    page = figure.bbox
+    for text, box in boxes:
+        if text.get_fontsize() < SMALLEST:
+            found.append(f"{_short(text)} has {text.get_fontsize():g} points")
+        if box.x0 < page.x0 - SLACK or box.y0 < page.y0 - SLACK or box.x1 > page.x1 + SLACK or box.y1 > page.y1 + SLACK:
+            found.append(f"{_short(text)} is cut at the edge")
+    # The box of a slanted text is mostly empty.
+    straight = [(text, box) for text, box in boxes if text.get_rotation() % 90 == 0]
+    for (one, first), (two, second) in itertools.combinations(straight, 2):
+        if _overlap(first, second):
+            found.append(f"{_short(one)} and {_short(two)} overlap")
+    for axes in figure.axes:
+        found.extend(_unlabelled(axes))
+    return found
+
+
+def _is_number(text: Text) -> bool:
+    return any(letter.isdigit() for letter in text.get_text()) and not re.search("[^\\W\\d_]{3}", text.get_text())
+
+
+def _short(text: Text) -> str:
+    return repr(text.get_text()[:40])
+
+
+def _overlap(one: Bbox, two: Bbox) -> bool:
+    across = min(one.x1, two.x1) - max(one.x0, two.x0)
+    up = min(one.y1, two.y1) - max(one.y0, two.y0)
+    return across > 2 * SLACK and up > 2 * SLACK
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """Every text that is drawn, ticks beyond the limits of their axis left out."""
+    ticks: set[int] = set()
+    shown: list[Text] = []
+    hidden: set[int] = set()
+    for axes in figure.axes:
+        if not axes.get_visible():
+            hidden.update(id(text) for text in axes.findobj(Text))
+        for axis in axes._axis_map.values():
+            ticks.update(id(text) for text in axis.findobj(Text) if text is not axis.label)
+            if not axes.axison:
+                ticks.add(id(axis.label))
+            elif axis.get_visible() and axes.name != "3d":
+                for tick in axis._update_ticks():
+                    shown.extend(text for text in (tick.label1, tick.label2) if text.get_visible())
+                shown.append(axis.offsetText)
+    others = [text for text in figure.findobj(Text) if id(text) not in ticks]
+    seen: set[int] = set()
+    for text in [*others, *shown]:
+        if text.get_visible() and text.get_text().strip() and id(text) not in seen | hidden:
+            seen.add(id(text))
+            yield text
+
+
+def _shows_uncertainty(figure: Figure, texts: list[Text]) -> bool:
+    if any(UNCERTAIN.search(text.get_text()) for text in texts):
+        return True
+    for axes in figure.axes:
+        if any(isinstance(container, ErrorbarContainer) for container in axes.containers):
+            return True
+        if axes.findobj(FillBetweenPolyCollection):
+            return True
+    return False
+
+
+def _unlabelled(axes: Axes) -> list[str]:
+    """Axes whose ticks have numbers and no label says what of."""
+    found = []
+    if not axes.get_visible() or not axes.axison or hasattr(axes, "_colorbar"):
+        return []
+    part = axes.get_figure(root=False)
+    for name, axis in axes._axis_map.items():
+        siblings = axes._shared_axes[name].get_siblings(axes)
+        labels = [getattr(other, f"get_{name}label")() for other in siblings]
+        root = axes.get_figure(root=True)
+        around = [getattr(one, f"get_sup{name}label")() for one in (part, root)] if name != "z" else []
+        ticks = [] if axes.name == "3d" else list(axis._update_ticks())
+        texts = [text for tick in ticks for text in (tick.label1, tick.label2) if text.get_visible()]
+        if any(map(_is_number, texts)) and not any(labels) and not any(around):
+            found.append(f"the {name} axis of a panel has numbers and no label")
+    return found
