@@ -1,4 +1,4 @@
-"""What every figure must keep to be read in print: asserted of each one that a test draws (`conftest.checked_figures`).
+"""What every figure must keep to be read in print; `conftest.readable_figures` asserts it of each one that a test draws.
 
 A figure is printed at the size it is saved with: one column, the width of its style's figures, or two.
 """
@@ -35,8 +35,7 @@ def problems(figure: Figure) -> list[str]:
 
     Call it in the style that the figure was drawn in, after it was saved.
     """
-    # Saving measures texts in the pixels of the file.
-    figure.draw_without_rendering()
+    _measure(figure)
     width, height = figure.get_size_inches()
     found = []
     if width > 2 * plt.rcParams["figure.figsize"][0] + 1e-6:
@@ -49,11 +48,10 @@ def problems(figure: Figure) -> list[str]:
     if not _shows_uncertainty(figure, texts):
         found.append("shows no interval")
     boxes = [(text, text.get_window_extent()) for text in texts]
-    page = figure.bbox
     for text, box in boxes:
         if text.get_fontsize() < SMALLEST:
             found.append(f"{_short(text)} has {text.get_fontsize():g} points")
-        if box.x0 < page.x0 - SLACK or box.y0 < page.y0 - SLACK or box.x1 > page.x1 + SLACK or box.y1 > page.y1 + SLACK:
+        if not _inside(box, figure.bbox):
             found.append(f"{_short(text)} is cut at the edge")
     # The box of a slanted text is mostly empty.
     straight = [(text, box) for text, box in boxes if text.get_rotation() % 90 == 0]
@@ -65,12 +63,25 @@ def problems(figure: Figure) -> list[str]:
     return found
 
 
+def _measure(figure: Figure) -> None:
+    """Places everything as it was saved, in the pixels of the figure: a second layout could come out otherwise."""
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    figure.draw_without_rendering()
+    figure.set_layout_engine(engine)
+
+
 def _is_number(text: Text) -> bool:
     return any(letter.isdigit() for letter in text.get_text()) and not re.search("[^\\W\\d_]{3}", text.get_text())
 
 
 def _short(text: Text) -> str:
     return repr(text.get_text()[:40])
+
+
+def _inside(box: Bbox, page: Bbox) -> bool:
+    beyond = (page.x0 - box.x0, page.y0 - box.y0, box.x1 - page.x1, box.y1 - page.y1)
+    return max(beyond) < SLACK / 2
 
 
 def _overlap(one: Bbox, two: Bbox) -> bool:

@@ -70,7 +70,7 @@ def draw(
         point = plt.rcParams["font.size"] / 72
         side = width / across / (3 + 2 * GAP) * x.shape[2] / x.shape[3]
         text = 2.6 + max(title.count("\n") for title in titles) + max(note.count("\n") + 1 for note in notes)
-        size = (width, lines * (0.9 * side + text * point) + 7 * point)
+        size = (width, lines * (0.9 * side + text * point) + 8.5 * point)
         # Wider than the gaps in a sum, so that two sums do not read as one.
         apart = {"wspace": 0.12}
         figure, panels = plt.subplots(lines, across, squeeze=False, figsize=size, gridspec_kw=apart)

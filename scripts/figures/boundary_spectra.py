@@ -28,7 +28,7 @@ def draw(*, spectra: str, outputs: Sequence[str], style: str) -> None:
     chosen = sorted({0, len(radii) - 1})
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
-        figure = plt.figure(figsize=(width, 2.5 * height))
+        figure = plt.figure(figsize=(width, 2.7 * height))
         upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=(2, 1)))
         panels = upper.subplots(len(GROUPS), SHOWN, sharex=True, sharey=True, squeeze=False)
         for row, (name, (text, colour)) in zip(panels, GROUPS.items(), strict=True):
@@ -127,7 +127,7 @@ def _cosines(
             label=f"{text}, n = {n}",
         )
     axes.axhline(random, color="k", linewidth=0.8, linestyle=":", label="random direction")
-    axes.set(ylim=(0, 1.05), ylabel="|cosine| with the line\nof the first direction,\nimage removed")
+    axes.set(ylim=(0, 1.05), ylabel="|cosine| of the line and\nthe first direction,\nimage removed")
     axes.set_xticks(range(len(names)), [f"{radii[i]:g}" for i, _, _ in names])
     axes.set(xlim=(-0.5, len(names) - 0.5))
     small = plt.rcParams["xtick.labelsize"]
@@ -136,8 +136,8 @@ def _cosines(
     for place, text in enumerate(groups_below):
         middle = (place + 0.5) / len(groups_below)
         axes.annotate(text, (middle, 0), (0, -2.2 * small), textcoords="offset points", **below)
-    axes.set_xlabel("radius (pixel range = 1), for each sample and projection", labelpad=2.6 * small)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, columnspacing=0.8)
+    axes.set_xlabel("radius (pixel range = 1)", labelpad=3 * small)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0))
 
 
 if "snakemake" in globals():

@@ -105,7 +105,7 @@ def _shares(axes: Axes, groups: Mapping[str, Group], null: float, count: int, di
     axes.set_xticks(range(len(bars)), ticks)
     axes.set(ylabel=f"share of squared length in {count}\nprincipal directions", xlim=(-0.6, 3.6), ylim=(0, 1))
     mean, low, high = difference.values()
-    title = "normals, natural less adversarial: "
+    title = "difference of normals: "
     title += f"{mean:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(low) else "not measured"
     axes.set_title(title, fontsize=plt.rcParams["legend.fontsize"])
 

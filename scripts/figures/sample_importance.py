@@ -30,7 +30,7 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
     with drawing(style):
         width = 2 * plt.rcParams["figure.figsize"][0]
         columns = 1 + 2 * count
-        figure, grid = plt.subplots(rows, columns, figsize=(width, 1.35 * width / columns * rows + 0.3), squeeze=False)
+        figure, grid = plt.subplots(rows, columns, figsize=(width, 1.35 * width / columns * rows + 0.4), squeeze=False)
         small = plt.rcParams["legend.fontsize"]
         for row in range(rows):
             found, follower, label = (names[groups["shown"][key][row]] for key in ("predicted", "next", "label"))
