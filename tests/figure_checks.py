@@ -72,7 +72,8 @@ def _measure(figure: Figure) -> None:
 
 
 def _is_number(text: Text) -> bool:
-    return any(letter.isdigit() for letter in text.get_text()) and not re.search("[^\\W\\d_]{3}", text.get_text())
+    plain = re.sub(r"mathdefault|times|[$\\{}^]", "", text.get_text())
+    return bool(re.fullmatch(r"[-−+\d.,e%°\s]+", plain)) and any(letter.isdigit() for letter in plain)
 
 
 def _short(text: Text) -> str:

@@ -76,9 +76,9 @@ def _simplex(axes: Axes, groups: Mapping[str, Mapping[str, Any]], spreads: np.nd
             points[:, 0], points[:, 1], s=6, color=colour, linewidths=0, zorder=3, label=f"{text}, n = {len(points)}"
         )
     axes.set(aspect="equal", xlim=(-0.35, 1.35))
-    note = axes.text(
-        -0.44, 1.05, _dimensions(groups, spreads), transform=axes.transAxes, fontsize=plt.rcParams["xtick.labelsize"], va="top", linespacing=1.4
-    )
+    small, text = plt.rcParams["xtick.labelsize"], _dimensions(groups, spreads)
+    place: dict[str, Any] = {"xycoords": ("figure fraction", "axes fraction"), "annotation_clip": False}
+    note = axes.annotate(text, (0.01, 1.05), fontsize=small, va="top", linespacing=1.4, **place)
     # Beside the triangle's top, where the other panels have their labels.
     note.set_in_layout(False)
     axes.axis("off")

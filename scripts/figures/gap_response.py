@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from pipeline.figure import drawing, save, with_interval
+from pipeline.figure import EXACT, drawing, save, with_interval
+from pipeline.panels import decades
 from pipeline.store import Reader, StoreError, reading
 
 SURFACES = {
@@ -46,8 +47,8 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
             axes.set(title=title, xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         above.supylabel("β of misclassified (nat)", size=plt.rcParams["axes.labelsize"])
         panels[-1].set_xlabel("β of correctly classified (nat)")
-        label = f"|Δgap| / gap, ε = {epsilon:g}, {100 * error:g} % errors"
-        above.colorbar(picture, ax=panels, label=label, extend="both", aspect=40)
+        label = f"|Δgap| / gap, ε = {epsilon:g}, {100 * error:g} % errors; {EXACT}"
+        decades(above.colorbar(picture, ax=panels, label=label, extend="both", aspect=40).ax.yaxis)
         if responses:
             axes = parts[1, 0].subplots()
             networks = zip(responses, names, strict=True)

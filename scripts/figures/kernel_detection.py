@@ -37,6 +37,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
             for other in others:
                 axes.plot(*curves[score, other], color=COLOURS[other], linestyle=DASHES[other], label=f"_{other}")
             axes.set(title=name, aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+            axes.tick_params(labelbottom=number > 1, labelleft=number % 2 == 0)
             axes.set(
                 xlabel="share of natural flagged" if number > 1 else "",
                 ylabel="" if number % 2 else "share of others flagged",

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 
 from pipeline.figure import EXACT, drawing, save
+from pipeline.panels import decades
 from pipeline.store import StoreError, reading
 
 VERSIONS = ("printed", "derived")
@@ -37,7 +38,8 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
             axes.set(title=text, ylabel="β of misclassified (nat)", xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         panels[1].set_xlabel("β of correctly classified (nat)")
         label = f"mean loss (nat), {100 * error:g} % errors, {classes} classes;\n{EXACT}"
-        figure.colorbar(picture, ax=panels, label=label, location="bottom", aspect=30, extend="both")
+        bar = figure.colorbar(picture, ax=panels, label=label, location="bottom", aspect=30, extend="both")
+        decades(bar.ax.xaxis)
         save(figure, outputs)
 
 

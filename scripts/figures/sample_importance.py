@@ -22,10 +22,10 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
     with reading(importance) as file:
         groups = {name: file.read_group(name) for name in ("shown", "helpful", "harmful")}
         names = [str(name) for name in file.read("classes")]
+        images = groups["shown"]["x"]
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise StoreError(f"{importance}: expected images of 1 or 3 colours to draw, found shape {images.shape}")
         _, queries, trained = file.read("share").shape
-    images = groups["shown"]["x"]
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise StoreError(f"{importance}: expected images of 1 or 3 colours to draw, found shape {images.shape}")
     rows, count = groups["helpful"]["label"].shape
     with drawing(style):
         width = 2 * plt.rcParams["figure.figsize"][0]

@@ -32,8 +32,8 @@ def draw(*, zoo: str, outputs: Sequence[str], style: str) -> None:
     looks = {reference: TEACHERS["standard"], **looks_of(others)}
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
-        figure = plt.figure(figsize=(width, 2.4 * height))
-        grid = figure.add_gridspec(2, 1, height_ratios=(1.35, 1))
+        figure = plt.figure(figsize=(width, 2.75 * height))
+        grid = figure.add_gridspec(2, 1, height_ratios=(1.1, 1))
         above, below = (figure.add_subfigure(part) for part in (grid[0], grid[1]))
         panels = above.subplots(1, 3, sharey=True)
         for axes, key in zip(panels, AGAINST, strict=True):
@@ -47,7 +47,7 @@ def draw(*, zoo: str, outputs: Sequence[str], style: str) -> None:
         title += f"\n(of the means, over networks: {_interval(over)})"
         place: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "columnspacing": 1, "handletextpad": 0.2}
         above.legend(handles, labels, title=title, title_fontsize=plt.rcParams["legend.fontsize"], **place)
-        for axes, key in zip(below.subplots(1, 4, sharey=True), MEASURES, strict=True):
+        for axes, key in zip(below.subplots(2, 2, sharey=True).flat, MEASURES, strict=True):
             _differences(axes, {name: networks[name] for name in others}, key, looks)
         text = f"paired difference to {reference}, n = {images} images\n(pixel range = 1; skewness in degrees)"
         below.supxlabel(text, fontsize=plt.rcParams["axes.labelsize"])
@@ -79,8 +79,9 @@ def _differences(
         axes.errorbar(mean, place, None, bar, fmt=marker, color=colour, markersize=3, capsize=1.5, label=f"_{name}")
     axes.set_yticks(range(len(networks)), networks)
     axes.set(ylim=(len(networks) - 0.5, -0.5))
-    axes.set_title(MEASURES[key].split(",")[0].replace(" ", "\n", 1), fontsize=plt.rcParams["legend.fontsize"])
+    axes.set_title(MEASURES[key].split(",")[0], fontsize=plt.rcParams["legend.fontsize"])
     axes.locator_params(axis="x", nbins=3)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 if "snakemake" in globals():
