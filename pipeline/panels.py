@@ -20,6 +20,16 @@ LONGEST_NAME = 18
 
 BINS = 30
 
+# Points that studies of the path kernel compare with natural ones: colour, marker and line of each group.
+KERNEL_GROUPS = {
+    "natural": (NATURAL, "o", "-"),
+    "adversarial": (ADVERSARIAL, "^", "-"),
+    "inverted": ("C3", "s", "--"),
+    "permuted": ("C4", "D", "-."),
+    "noise": ("C5", "v", ":"),
+    "far": ("C3", "s", "--"),
+}
+
 _PERSISTENCE = ("sigma", *(f"summary/{key}" for key in ("median", "median_low", "median_high", "n", "clusters")))
 
 

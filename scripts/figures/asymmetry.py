@@ -34,7 +34,10 @@ def draw(*, asymmetry: str, outputs: Sequence[str], style: str) -> None:
             reach = [min(reach[0], d.min()), max(reach[1], d.max())]
         left.plot(reach, [null * value for value in reach], color="k", linewidth=0.8, label="flat boundary")
         left.set(
-            xscale="log", yscale="log", xlabel="distance to the boundary (pixel range = 1)", ylabel="persistence σ* (pixel range = 1)"
+            xscale="log",
+            yscale="log",
+            xlabel="distance to the boundary (pixel range = 1)",
+            ylabel="persistence σ* (pixel range = 1)",
         )
         left.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, handletextpad=0.2, columnspacing=0.6)
         for place, (name, text, colour) in enumerate(zip(GROUPS, NAMES, COLOURS, strict=True)):

@@ -124,9 +124,7 @@ def _outcomes(axes: Axes, paths: Mapping[str, Mapping[str, np.ndarray]], step: f
     axes.set_yticks(range(len(PATHS)), labels)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel=f"share of pairs of points (steps ≤ {step:g})")
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=4, columnspacing=0.7, handlelength=0.9
-    )
+    axes.legend(loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=4, columnspacing=0.7, handlelength=0.9)
 
 
 if "snakemake" in globals():

@@ -44,8 +44,8 @@ def draw(*, spectra: str, outputs: Sequence[str], style: str) -> None:
             Line2D([], [], color="k", label="flat sample (in colour)"),
             *(Line2D([], [], color="k", linestyle=LINES[way], label=f"projected by {way}") for way in ways),
         ]
-        title, size = "a single crossing of each kind", plt.rcParams["legend.fontsize"]
-        place: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "title": title, "title_fontsize": size}
+        title = "a single crossing of each kind"
+        place: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "title": title}
         upper.legend(handles=handles, handlelength=2, **place)
         save(figure, outputs)
 

@@ -39,8 +39,9 @@ def draw(*, cones: str, outputs: Sequence[str], style: str) -> None:
         gamma, confidence = float(file.read("gamma")), float(file.read("confidence"))
         repeats = file.read("inside/sigma").shape[1]
         title = f"γ = {gamma:g}, {int(file.read('dimension'))} dimensions; lines: closed form\n"
-        title += f"dots: n = {repeats} measurements of ≤ {int(file.read('samples')):,} samples, {100 * confidence:g} % intervals"
-        figure.legend(title=title, title_fontsize=small, loc="outside upper center", ncols=2)
+        title += f"dots: n = {repeats} measurements of ≤ {int(file.read('samples')):,} samples, "
+        title += f"{100 * confidence:g} % intervals"
+        figure.legend(title=title, loc="outside upper center", ncols=2)
         save(figure, outputs)
 
 

@@ -115,9 +115,9 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     masks = groups["natural"]["classes"].shape[1]
     for fill, text in (("k", "than the ends without dropout"), ("none", "than the ends under the same mask")):
         axes.plot([], [], "o", color="k", markerfacecolor=fill, markersize=3, label=text)
-    title, size = f"n = {masks} masks for each line", plt.rcParams["legend.fontsize"]
+    title = f"n = {masks} masks for each line"
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderpad": 0.1}
-    axes.legend(title=title, title_fontsize=size, handletextpad=0.1, **place)
+    axes.legend(title=title, handletextpad=0.1, **place)
 
 
 if "snakemake" in globals():

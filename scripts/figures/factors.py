@@ -25,7 +25,7 @@ FACTORS = {
 }
 RANKS = {
     "first_order_and_distance": ("margin / gradient", "C6", "D"),
-    "first_order_and_persistence": ("same, with persistence", "C0", "o"),
+    "first_order_and_persistence": ("same, with persistence", "k", "X"),
     "feature_margin_and_distance": ("feature margin", "C3", "^"),
     "feature_gain_and_distance": ("features' gain", "C4", "v"),
 }

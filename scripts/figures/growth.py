@@ -39,7 +39,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
         )
         n = int(groups["adversarial"]["n"].max())
         title = f"n = {n} images, median length {length:.2g} (pixel range = 1)"
-        axes.legend(title=title, title_fontsize=7, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
+        axes.legend(title=title, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
         save(figure, outputs)
 
 

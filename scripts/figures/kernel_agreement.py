@@ -57,7 +57,8 @@ def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
         below.scatter(network[rows].ravel(), gap[rows].ravel(), label=f"_{label}", **style)
     axes.set(ylabel="kernel machine (logit)")
     axes.tick_params(labelbottom=False)
-    axes.legend(title=f"single training, {network.shape[1]} outputs a point;\nlargest |difference| {gap.max():.1e} logit", title_fontsize=plt.rcParams["legend.fontsize"])
+    title = f"single training, {network.shape[1]} outputs a point;\nlargest |difference| {gap.max():.1e} logit"
+    axes.legend(loc="lower center", bbox_to_anchor=(0.43, 1.0), ncols=2, handletextpad=0.1, title=title)
     below.axhline(tolerance, color="0.4", linestyle="--", linewidth=0.8, label="_tolerance")
     below.annotate("tolerance", (1, tolerance), (0, 2), ("axes fraction", "data"), "offset points", ha="right", size=7)
     below.set(yscale="log", xlabel="network output (logit)", ylabel="|difference| (logit)", ylim=(None, tolerance * 20))

@@ -42,7 +42,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         below.set_xticks(sizes, [f"{size:g}" for size in sizes])
         below.minorticks_off()
         decades(below.yaxis)
-        below.legend(title=f"exponent {with_interval(order[0], order[1], order[2])}, n = {n} queries", title_fontsize=7)
+        below.legend(title=f"exponent {with_interval(order[0], order[1], order[2])}, n = {n} queries")
         save(figure, outputs)
 
 

@@ -44,9 +44,10 @@ def draw(*, manifolds: Sequence[str], names: Sequence[str], outputs: Sequence[st
         axes.set(xlim=ends, ylim=ends, xlabel="simulated capacity", ylabel="mean-field capacity")
         axes.set_aspect("equal")
         axes.locator_params(nbins=5)
-        title = f"bars: intervals over n = {count} manifolds (up)\nand n = {trials} projections and dichotomies (across)"
-        size = plt.rcParams["legend.fontsize"]
-        axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, title=title, title_fontsize=size)
+        title = (
+            f"bars: intervals over n = {count} manifolds (up)\nand n = {trials} projections and dichotomies (across)"
+        )
+        axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, title=title)
         save(figure, outputs)
 
 

@@ -75,7 +75,7 @@ def draw(
         axes.set_xticks(range(1, logits.shape[1], max(1, logits.shape[1] // 10)))
         axes.set_xlim(0.5, logits.shape[1] - 0.5)
         place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.45, 1.0), "ncols": 2}
-        axes.legend(title=counted(own), title_fontsize=small, **place)
+        axes.legend(title=counted(own), **place)
         save(figure, outputs)
 
 

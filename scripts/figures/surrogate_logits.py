@@ -49,7 +49,9 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
         for axes, label in zip(panels[:, 0], ("correct (nat)", *["misclassified (nat)"] * 2), strict=True):
             axes.set_ylabel(label)
             axes.legend(loc="lower right", handlelength=1.2)
-        panels[1, 1].legend(handles=panels[1, 1].lines[-1:], loc="center right", bbox_to_anchor=(1, 0.38), handlelength=1.2)
+        panels[1, 1].legend(
+            handles=panels[1, 1].lines[-1:], loc="center right", bbox_to_anchor=(1, 0.38), handlelength=1.2
+        )
         for axes in panels.flat:
             axes.axhline(0, color="k", linewidth=0.5)
             axes.set_ylim(-TOP, TOP)

@@ -63,8 +63,7 @@ def _curves(figure: plt.Figure, cell: plt.SubplotSpec, file: Reader, shown: np.n
     level = 100 * file.attribute("confidence")
     handles, names = axes.get_legend_handles_labels()
     title = f"bands: {level:g} % intervals; above, n = {len(file.read('plane/label'))} of the images in training"
-    small = plt.rcParams["legend.fontsize"]
-    figure.legend(handles, names, loc="outside lower center", ncols=3, title=title, title_fontsize=small)
+    figure.legend(handles, names, loc="outside lower center", ncols=3, title=title)
 
 
 if "snakemake" in globals():

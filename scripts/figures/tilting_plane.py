@@ -1,7 +1,6 @@
 """Draw training images of two classes in the tilting plane of a linear classifier (Tanay, figure 5)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 
@@ -23,8 +22,7 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[f
             axes.set(title=note, xlabel="along z, centroid to centroid (pixel range = 1)")
         panels[0, 0].set_ylabel("along n (pixel range = 1)")
         title = f"single machines, each trained on n = {int(file.read('train/n'))} images"
-        place: dict[str, Any] = {"title": title, "title_fontsize": plt.rcParams["legend.fontsize"], "ncols": 2}
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", **place)
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, title=title)
         save(figure, outputs)
 
 

@@ -32,7 +32,12 @@ def draw(*, toy: str, outputs: Sequence[str], style: str) -> None:
             axes.set(title=f"{dimension} pixels", xlabel="along z", xlim=(-reach, reach), ylim=(-reach, reach))
             axes.set_aspect("equal")
         panels[0, 0].set_ylabel("along n (root mean square)")
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, title=EXACT, title_fontsize=plt.rcParams["legend.fontsize"])
+        figure.legend(
+            *panels[0, 0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=2,
+            title=EXACT,
+        )
         save(figure, outputs)
 
 

@@ -46,7 +46,7 @@ def draw(*, zoo: str, outputs: Sequence[str], style: str) -> None:
         title = "rank correlation of skewness with smallest attack, over images"
         title += f"\n(of the means, over networks: {_interval(over)})"
         place: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "columnspacing": 1, "handletextpad": 0.2}
-        above.legend(handles, labels, title=title, title_fontsize=plt.rcParams["legend.fontsize"], **place)
+        above.legend(handles, labels, title=title, **place)
         for axes, key in zip(below.subplots(2, 2, sharey=True).flat, MEASURES, strict=True):
             _differences(axes, {name: networks[name] for name in others}, key, looks)
         text = f"paired difference to {reference}, n = {images} images\n(pixel range = 1; skewness in degrees)"
