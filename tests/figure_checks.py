@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -23,6 +25,8 @@ SMALLEST = 7.0
 TALLEST = 9.5
 # How far texts may reach into each other or beyond the figure, in pixels of a hundredth of an inch: boxes are wider than ink.
 SLACK = 1.5
+# Shares of red, green and blue that count as equal.
+NEAR = 0.02
 
 # A number of samples; figures of closed forms and of single inputs say so in words.
 COUNTED = re.compile(rf"\bn = \d|{EXACT}")
@@ -59,6 +63,7 @@ def problems(figure: Figure) -> list[str]:
             found.append(f"{_short(one)} and {_short(two)} overlap")
     for axes in figure.axes:
         found.extend(_unlabelled(axes))
+        found.extend(f"the colour {to_hex(colour)} is not the style's" for colour in _colours(axes) if not _own(colour))
     return found
 
 
@@ -123,6 +128,26 @@ def _shows_uncertainty(figure: Figure, texts: list[Text]) -> bool:
         if axes.findobj(FillBetweenPolyCollection):
             return True
     return False
+
+
+def _colours(axes: Axes) -> set[tuple[float, ...]]:
+    """Of lines, points and bars; what a colour map gives to values is not among them."""
+    found = [to_rgb(line.get_color()) for line in axes.lines]
+    found += [to_rgb(patch.get_facecolor()) for patch in axes.patches if patch.get_fill()]
+    plain = [marks for marks in axes.collections if marks.get_array() is None]
+    found += [to_rgb(colour) for marks in plain for colour in [*marks.get_facecolor(), *marks.get_edgecolor()]]
+    return set(found)
+
+
+def _own(colour: tuple[float, ...]) -> bool:
+    """Whether a colour is grey, of the style's cycle, perhaps mixed with white, or of the map for ordered values."""
+    ink = 1 - np.array(colour)
+    if np.ptp(ink) < NEAR:
+        return True
+    cycle = 1 - np.array([to_rgb(own) for own in plt.rcParams["axes.prop_cycle"].by_key()["color"]])
+    shares = np.clip(cycle @ ink / (cycle**2).sum(1), 0, 1)
+    ordered = 1 - plt.get_cmap("viridis")(np.linspace(0, 1, 256))[:, :3]
+    return bool(min(np.abs(shares[:, None] * cycle - ink).max(1).min(), np.abs(ordered - ink).max(1).min()) < NEAR)
 
 
 def _unlabelled(axes: Axes) -> list[str]:

@@ -39,7 +39,7 @@ def _ranks(axes: Axes, file: Reader) -> None:
     far, limit = file.read("ranks/far")[rows], float(file.read("ranks/far_limit"))
     dots: dict[str, Any] = {"s": 5, "linewidths": 0}
     axes.scatter(one[~far], two[~far], color="0.6", label="_others", **dots)
-    axes.scatter(one[far], two[far], color="C3", label="_far apart", **dots)
+    axes.scatter(one[far], two[far], color="C3", marker="^", label="_far apart", **{**dots, "s": 11})
     for sign in (-1, 1):
         axes.axline((0, sign * limit), slope=1, color="k", linewidth=0.5, linestyle=":", label="_limit")
     name = shortened(str(classes[chosen]))

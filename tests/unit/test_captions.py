@@ -19,7 +19,7 @@ FIGURES = sorted(
     {name for rule in RULES if "/scripts/figures/" in rule for name in re.findall(r"report/(\w+)\.rst", rule)}
 )
 
-COUNTED = re.compile(r"\bn\b|nothing is\s+sampled")
+COUNTED = re.compile(r"\bn\b|[Nn]othing is\s+sampled")
 
 WITHOUT_DATA = {"cone_views", "cone_persistence", "norms", "orthant_spectra", "wedge_crossings", "toy_images",
                 "toy_planes", "surrogate_logits", "loss_surface"}  # fmt: skip
