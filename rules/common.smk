@@ -41,6 +41,7 @@ from pipeline.logit_studies import (
 from pipeline.named_networks import named_network, named_path, names_shown
 from pipeline.patterns import one_of
 from pipeline.photos import photos_below
+from pipeline.scale import figure_scale
 from pipeline.records import record_in_jobs
 from pipeline.study_artefacts import plot_inputs, table_inputs
 from pipeline.teachers import TEACHERS
@@ -405,6 +406,11 @@ def table_param(wildcards):
 
 def figure_param(wildcards):
     return figure_spec(settings, ROOT, wildcards.artefact)
+
+
+def scale_in_words(wildcards, input):
+    # For captions; not compared, as it follows from what the inputs are.
+    return figure_scale(settings, wildcards.artefact)
 
 
 def claims_param(wildcards):

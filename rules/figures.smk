@@ -23,6 +23,7 @@ rule draw_class_frequencies:
         runtime=time_of("draw_class_frequencies"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/class_frequencies.py"
 
@@ -54,6 +55,7 @@ rule draw_persistence_histogram:
         runtime=time_of("draw_persistence_histogram"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/persistence_histogram.py"
 
@@ -85,6 +87,7 @@ rule draw_persistence_along_line:
         runtime=time_of("draw_persistence_along_line"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/persistence_along_line.py"
 
@@ -114,6 +117,7 @@ rule draw_kernel_agreement:
         runtime=time_of("draw_kernel_agreement"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_agreement.py"
 
@@ -143,6 +147,7 @@ rule draw_class_frequencies_by_target:
         runtime=time_of("draw_class_frequencies_by_target"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/class_frequencies_by_target.py"
 
@@ -174,6 +179,7 @@ rule draw_class_frequencies_of_cells:
         runtime=time_of("draw_class_frequencies_of_cells"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/class_frequencies_of_cells.py"
 
@@ -203,6 +209,7 @@ rule draw_persistence_histograms:
         runtime=time_of("draw_persistence_histograms"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/persistence_histograms.py"
 
@@ -234,6 +241,7 @@ rule draw_adversarial_examples:
         runtime=time_of("draw_adversarial_examples"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/adversarial_examples.py"
 
@@ -263,6 +271,7 @@ rule draw_distortion_histogram:
         runtime=time_of("draw_distortion_histogram"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/distortion_histogram.py"
 
@@ -294,6 +303,7 @@ rule draw_asymmetry:
         runtime=time_of("draw_asymmetry"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/asymmetry.py"
 
@@ -327,5 +337,6 @@ rule draw_sensitivity:
         runtime=time_of("draw_sensitivity"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/sensitivity.py"

@@ -67,6 +67,7 @@ rule draw_manifold_layers:
         runtime=time_of("draw_manifold_layers"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/manifold_layers.py"
 
@@ -96,5 +97,6 @@ rule draw_manifold_capacity:
         runtime=time_of("draw_manifold_capacity"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/manifold_capacity.py"

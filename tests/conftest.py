@@ -130,6 +130,28 @@ def seeded() -> None:
         torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def readable_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure that a script draws in a test can be read at the size of print, and states n and intervals."""
+    scripts = [module for name, module in sys.modules.items() if name.startswith("scripts.figures.")]
+    if not scripts:
+        return
+    from pipeline import figure
+    from tests.figure_checks import problems
+
+    save = figure.save
+
+    def checked(picture: Any, outputs: Any) -> None:
+        save(picture, outputs)
+        # What is not drawn has no places yet.
+        found = problems(picture) if any(not str(output).endswith(".csv") for output in outputs) else []
+        assert not found, "\n".join(found)
+
+    for module in (figure, *scripts):
+        if getattr(module, "save", None) is save:
+            monkeypatch.setattr(module, "save", checked)
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Several threads gain nothing on small tensors, and wait in busy loops when other processes need the cores."""

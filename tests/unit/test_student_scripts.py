@@ -175,8 +175,8 @@ def test_manipulated_logits_and_what_they_teach(tmp_path, drawn, network, studen
     assert [bar.get_height() for bar in right.patches] == logits[0].tolist()
     assert [bar.get_height() for bar in after.patches] == permuted[0].tolist()
     assert [bar.get_height() for bar in wrong.patches] == logits[1].tolist()
-    blue, orange, grey = "#0072b2", "#d55e00", "#7f7f7f"
-    assert [to_hex(bar.get_facecolor()) for bar in after.patches] == [blue, orange, orange, orange]
+    blue, pink, grey = "#56b4e9", "#cc79a7", "#595959"
+    assert [to_hex(bar.get_facecolor()) for bar in after.patches] == [blue, pink, pink, pink]
     assert [to_hex(bar.get_facecolor()) for bar in wrong.patches] == [blue, grey, grey, grey]
     (line,) = [line for line in curves.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"]
     assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == (
