@@ -41,9 +41,7 @@ def draw(
             )
         middle.axhline(1, color="k", linewidth=0.8)
         top.set(xlabel="γ", ylabel=PERSISTENCE, ylim=(0, None), xticks=gammas)
-        middle.set(
-            xscale="log", xlabel="σ* under Gaussian noise (pixel range = 1)", ylabel="ball / Gaussian"
-        )
+        middle.set(xscale="log", xlabel="σ* under Gaussian noise (pixel range = 1)", ylabel="ball / Gaussian")
         epsilons = [_epsilon(path) for path in attacks]
         order = np.argsort(epsilons)
         ticks = [f"{epsilon:g}" for epsilon in epsilons]
