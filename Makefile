@@ -12,8 +12,7 @@ TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirement
 DOCS_STAMP := $(VENV)/.docs-$(shell cat requirements/constraints.txt requirements/docs.txt | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath $(PROFILE)),$(PROFILE))
-# Equal while nothing has changed that the report shows.
-REPORT_STAMP = $(BIN)/python -m pipeline.report_stamp --workflow-profile $(PROFILE) $(ARGS)
+REPORT := $(BIN)/python -m pipeline.report
 
 .DEFAULT_GOAL := help
 .PHONY: help run estimate report verify dag docs reference gallery test slurm faults fuzz lint audit format
@@ -24,16 +23,13 @@ help: ## list the targets
 run: $(RUN_STAMP) ## run the workflow (ARGS: more for snakemake), then write the report where it has changed
 	$(SNAKEMAKE) $(ARGS)
 	$(if $(filter -n% --dry-run --dryrun --dag --rulegraph --summary --list% --unlock,$(ARGS)),,\
-	  @test "$$($(REPORT_STAMP))" = "$$(cat results/report/.stamp 2>/dev/null)" || $(MAKE) --no-print-directory report)
+	  @$(REPORT) --if-changed --workflow-profile $(PROFILE) $(ARGS))
 
 estimate: $(RUN_STAMP) ## price a run before it starts: jobs, core-hours, GPU-hours, disk, time (ARGS as for run)
 	@$(BIN)/python -m pipeline.estimate --workflow-profile $(PROFILE) $(ARGS)
 
-report: $(RUN_STAMP) ## write results/report/report.html from the results there are
-	@rm -rf results/report results/report.zip
-	stamp=$$($(REPORT_STAMP)) && $(SNAKEMAKE) --quiet --report results/report.zip $(ARGS) \
-	  && $(BIN)/python -m zipfile -e results/report.zip results && echo $$stamp > results/report/.stamp
-	@echo "report: results/report/report.html"
+report: $(RUN_STAMP) ## write results/report.html from the results there are
+	@$(REPORT) --workflow-profile $(PROFILE) $(ARGS)
 
 verify: $(RUN_STAMP) ## compare every result with its hash in results/provenance.json (ARGS=--remove deletes what differs)
 	@$(BIN)/python -m pipeline.verify $(ARGS)

@@ -41,6 +41,7 @@ rule all:
         artefact_paths(settings),
         beside_paths(settings),
         CLAIMS,
+        CLAIM_PICTURES,
 
 
 rule persistence:

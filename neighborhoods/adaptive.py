@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neighborhoods.modes import evaluating
+
 
 @dataclass(frozen=True)
 class _State:
@@ -95,9 +97,7 @@ def adaptive(
         raise ValueError(f"adaptive needs a start of shape {tuple(x.shape)}, found {tuple(start.shape)}")
     project, direction = (_into_cube, torch.sign) if distortion is None else (_into_ball, _unit)
     generator = torch.Generator().manual_seed(seed)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
+    with evaluating(model):
         fixed = _noise(x, noise_samples, sigmas, generator)
         moved = x.detach() if start is None else project(start.detach(), x, limit)
         state = _look(model, moved, fixed, label, target, chunk)
@@ -113,9 +113,6 @@ def adaptive(
             better = state.score > score
             best[better] = state.moved[better]
             score = torch.maximum(score, state.score)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     return best
 
 

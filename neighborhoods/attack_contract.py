@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neighborhoods.modes import evaluating
 from neighborhoods.training import predict
 
 # A clip in single precision can miss a bound by its rounding: epsilon + x is rounded once.
@@ -150,22 +151,18 @@ def undisturbed(model: nn.Module, seed: int) -> Iterator[None]:
     Args:
         seed: of the global generators of torch, numpy and random, inside.
     """
-    modes = {module: module.training for module in model.modules()}
     parameters = {parameter: parameter.requires_grad for parameter in model.parameters()}
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     # The global states are what must come back, whatever somebody's attack does to them.
     legacy, builtin = np.random.get_state(), random.getstate()  # noqa: NPY002
-    with torch.random.fork_rng(devices), torch.enable_grad():
+    with torch.random.fork_rng(devices), torch.enable_grad(), evaluating(model):
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         random.seed(seed)
-        model.eval()
         model.requires_grad_(False)
         try:
             yield
         finally:
-            for module, mode in modes.items():
-                module.training = mode
             for parameter, required in parameters.items():
                 parameter.requires_grad_(required)
             np.random.set_state(legacy)  # noqa: NPY002

@@ -16,6 +16,7 @@ from neighborhoods.claims import (
     equivalence,
     proportion,
     signed,
+    within_factor,
 )
 from neighborhoods.statistics import summarize
 
@@ -47,7 +48,14 @@ def dropped_size(
         return None
     low, centre, high = _student(np.log(values), confidence, comparisons)
     answer = equivalence(low - np.log(published), high - np.log(published), float(np.log(factor)))
-    return Finding(float(np.exp(centre)), float(np.exp(low)), float(np.exp(high)), len(values), answer)
+    return Finding(
+        float(np.exp(centre)),
+        float(np.exp(low)),
+        float(np.exp(high)),
+        len(values),
+        answer,
+        *within_factor(published, factor),
+    )
 
 
 def left_direction(
@@ -138,11 +146,11 @@ def neighbours_orthogonal(cells: Sequence[Cell], confidence: float, comparisons:
         return None
     largest = float(angles.max())
     if largest > ORTHOGONAL:
-        return Finding(largest, largest, largest, len(angles), NOT_REPRODUCED)
+        return Finding(largest, largest, largest, len(angles), NOT_REPRODUCED, most=ORTHOGONAL)
     tested = np.asarray(cells[0]["others/delaunay"], bool)
     others = np.asarray(cells[0]["others/voronoi/skewness"], float)[: len(tested)][tested]
     answer = NOT_AS_PRINTED if (others > ORTHOGONAL).any() else REPRODUCED if len(others) else UNDECIDED
-    return Finding(largest, 0.0, largest, len(angles), answer)
+    return Finding(largest, 0.0, largest, len(angles), answer, most=ORTHOGONAL)
 
 
 def through_others(
@@ -189,7 +197,7 @@ def wedges_like(
     # Ratios go from 1 (a flat boundary) to the largest without a gap: measures of wedges are continuous in angles.
     recreated = 1.0 < low <= ratios.max()
     answer = REPRODUCED if recreated else UNDECIDED if low <= 1.0 <= high else NOT_REPRODUCED
-    return Finding(float(np.exp(mean)), low, high, int(n), answer)
+    return Finding(float(np.exp(mean)), low, high, int(n), answer, 1.0, float(ratios.max()))
 
 
 def related(
@@ -205,7 +213,24 @@ def related(
     return signed(value, low, high, int(n), expects)
 
 
+def centreline(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding:
+    """The printed centreline of wedges, at half of their angle theta, lies inside (Bell, definitions 30.8 and 30.9).
+
+    A wedge leaves the angles from theta to a right angle, its opening; its centreline is in the middle. Measured is the
+    share of openings at which the printed one is inside; the corrected one passes where every point of it beyond the
+    crossing is inside, for all openings and numbers of faces.
+    """
+    theta = 90 - np.asarray(cells[0]["crossings/wedge/opening"], float)
+    beyond = np.asarray(cells[0]["crossings/offset"], float) > 0
+    corrected = bool(np.asarray(cells[0]["crossings/wedge/centreline/inside"], bool)[..., beyond].all())
+    holds = theta / 2 > theta
+    share = float(holds.mean())
+    answer = REPRODUCED if holds.all() else NOT_AS_PRINTED if corrected else NOT_REPRODUCED
+    return Finding(share, share, share, len(theta), answer, least=1.0)
+
+
 STATISTICS = (
+    centreline,
     counted_faces,
     dropped_size,
     left_direction,

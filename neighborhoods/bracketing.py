@@ -5,9 +5,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neighborhoods.inference import Classifier
+from neighborhoods.modes import evaluating
 from neighborhoods.noise import is_large
 from neighborhoods.sampling import fitting_batch
 
@@ -65,18 +66,11 @@ def bracketing(
     tolerance = math.sqrt(gamma * (1 - gamma) / samples) if precision is None else precision
     width = fitting_batch(batch_size, x.shape[1:], x.device.type) if is_large(x.shape[1:]) else samples
     generator = torch.Generator(x.device).manual_seed(seed & (2**63 - 1))
-    modes = {m: m.training for m in model.modules()} if isinstance(model, nn.Module) else {}
-    if isinstance(model, nn.Module):
-        model.eval()
-    try:
-        with torch.no_grad():
-            found = [
-                _one(model, image, gamma, samples, generator, (sigma_min, sigma_max), max_steps, tolerance, width)
-                for image in x
-            ]
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluating(model), torch.no_grad():
+        found = [
+            _one(model, image, gamma, samples, generator, (sigma_min, sigma_max), max_steps, tolerance, width)
+            for image in x
+        ]
     sigma, status, predicted, evaluations = zip(*found, strict=True)
     return Bracketed(
         torch.tensor(sigma, dtype=torch.float64), list(status), torch.tensor(predicted), torch.tensor(evaluations)

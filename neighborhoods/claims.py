@@ -41,6 +41,7 @@ class Finding:
         measured: estimate. low, high: its interval, in the same unit.
         n: values behind it.
         verdict: one of `VERDICTS`.
+        least, most: where the quantity lies if the claim holds, in the same unit; a figure shows them.
     """
 
     measured: float
@@ -48,18 +49,38 @@ class Finding:
     high: float
     n: int
     verdict: str
+    least: float = -math.inf
+    most: float = math.inf
 
 
 def signed(measured: float, low: float, high: float, n: int, expected: float) -> Finding:
     """A claim about the sign of a quantity: reproduced where its whole interval has the sign expected."""
     answer = {SUPPORTED: REPRODUCED, CONTRADICTED: NOT_REPRODUCED, UNDECIDED: UNDECIDED}
-    return Finding(measured, low, high, n, answer[verdict(low, high, expected)])
+    least, most = (0.0, math.inf) if expected > 0 else (-math.inf, 0.0)
+    return Finding(measured, low, high, n, answer[verdict(low, high, expected)], least, most)
+
+
+def beside(measured: float, low: float, high: float, n: int, limit: float, expected: float) -> Finding:
+    """A claim that a quantity lies above a limit, or below it where a negative number is expected."""
+    apart = signed(measured - limit, low - limit, high - limit, n, expected)
+    least, most = (limit, math.inf) if expected > 0 else (-math.inf, limit)
+    return Finding(measured, low, high, n, apart.verdict, least, most)
 
 
 def above(measured: float, low: float, high: float, n: int, limit: float) -> Finding:
     """A claim that a quantity lies above a number: reproduced where its whole interval does."""
     answer = REPRODUCED if low > limit else NOT_REPRODUCED if high < limit else UNDECIDED
-    return Finding(measured, low, high, n, answer)
+    return Finding(measured, low, high, n, answer, least=limit)
+
+
+def within(number: float, margin: float) -> tuple[float, float]:
+    """Limits of what lies within `margin` of a number."""
+    return number - margin, number + margin
+
+
+def within_factor(number: float, factor: float) -> tuple[float, float]:
+    """Limits of what is at most `factor` times larger or smaller than a positive number."""
+    return number / factor, number * factor
 
 
 def bonferroni(confidence: float, comparisons: int) -> float:
@@ -95,8 +116,8 @@ def equivalence(low: float, high: float, margin: float) -> str:
 def combined(findings: Sequence[Finding | None]) -> Finding:
     """The verdict on a sentence that claims all of its parts.
 
-    Not reproduced where one part is not; reproduced where all are; "not run at this scale" where none contradicts it
-    but some were not measured (None).
+    Not reproduced where one part is not, or not as printed where no part fails otherwise; reproduced where all are;
+    "not run at this scale" where none contradicts it but some were not measured (None).
 
     Returns:
         A finding whose number is that of the parts reproduced, whose limits say how many can hold, and whose n is the
@@ -111,7 +132,7 @@ def combined(findings: Sequence[Finding | None]) -> Finding:
     count = {name: verdicts.count(name) for name in VERDICTS}
     failed = count[NOT_REPRODUCED] + count[NOT_AS_PRINTED]
     if failed:
-        answer = NOT_REPRODUCED
+        answer = NOT_REPRODUCED if count[NOT_REPRODUCED] else NOT_AS_PRINTED
     elif count[NOT_RUN]:
         answer = NOT_RUN
     else:

@@ -8,8 +8,9 @@ coordinates.
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from neighborhoods.wedges import unit_normals
 
@@ -157,7 +158,8 @@ def wedge_share(distances: ArrayLike, normals: ArrayLike, sigma: ArrayLike, seed
         return np.asarray(special.ndtr(d[0] / s))
     products = np.clip(v @ v.T, -1, 1)
     np.fill_diagonal(products, 1)
-    law = stats.multivariate_normal
+    # Imported when it is first used: it takes half a second.
+    law = scipy.stats.multivariate_normal
     shares = [
         law.cdf(d / value, np.zeros(len(v)), products, allow_singular=True, rng=np.random.default_rng(seed))
         for value in s.ravel()

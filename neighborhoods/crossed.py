@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.statistics import clopper_pearson, student
 
 # The factor that images are levels of, unless another set of images is named.
 IMAGES = "image"
@@ -79,7 +78,7 @@ class Crossed:
             freedom = np.where(total > 0, total**2 / spread, np.nan)
         # Values that never differ say nothing of their spread.
         error = np.where(total > 0, np.sqrt(total), np.nan)
-        half = error * stats.t.ppf((1 + confidence) / 2, freedom)
+        half = error * student(confidence, freedom)
         n = sum(self.freedom[name] + 1 for name in self.images)
         networks = sum(count + 1 for name, count in self.freedom.items() if name not in self.images)
         if self.share:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
+from neighborhoods.statistics import clopper_pearson
+
 Array = NDArray[np.float64]
 
 
@@ -170,7 +172,8 @@ def detection_rate(
     value = share_below(rank)
     tail = (1 - confidence) / 2
     size = _effective(groups.adversarial < threshold, groups.adversarial_index)
-    low, high = _clopper_pearson(value, size, tail)
+    # Effective numbers of images need not be whole (Korn and Graubard 1998).
+    low, high = (float(limit) for limit in clopper_pearson(value * size, size, confidence))
     # A binomial number of independent natural images lies below the true quantile.
     size = max(round(_effective(groups.natural <= threshold, groups.natural_index)), 1)
     fewest, most = stats.binom.ppf([tail, 1 - tail], size, false_positive_rate)
@@ -281,11 +284,3 @@ def _effective(hits: NDArray[np.bool_], index: NDArray[np.intp]) -> float:
     if len(sizes) in (1, n) or not np.any(np.abs(sums) > 1e-9):
         return n**2 / float(np.sum(sizes**2))
     return float(np.clip(share * (1 - share) * n**2 / np.sum(sums**2), 1, n))
-
-
-def _clopper_pearson(share: float, n: float, tail: float) -> tuple[float, float]:
-    """Limits of a share of n independent images, n not necessarily whole (Korn and Graubard 1998)."""
-    k = share * n
-    low = float(special.betaincinv(k, n - k + 1, tail)) if share > 0 else 0.0
-    high = float(special.betaincinv(k + 1, n - k, 1 - tail)) if share < 1 else 1.0
-    return low, high

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from torch import Tensor, nn
 
+from neighborhoods.modes import evaluating
 from neighborhoods.statistics import Summary, summarize_finite
 
 # Halvings of the step that holds a change of class.
@@ -154,24 +155,21 @@ def masked(model: nn.Module, x: Tensor, masks: int, seed: int) -> Iterator[Dropp
         # Everything dropped would be 0 / 0.
         return None if dropping.rows is None else output * kept[layer][dropping.rows] / max(1 - layer.p, 1e-30)
 
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     layers = [module for module in model.modules() if isinstance(module, nn.Dropout) and module.p > 0]
     handles = [layer.register_forward_hook(draw) for layer in layers]
     try:
-        with torch.no_grad():
-            model(x)
-        if not kept:
-            raise ValueError("expected a network with dropout, found no dropout layer that drops anything")
-        for handle in handles:
-            handle.remove()
-        handles = [layer.register_forward_hook(drop) for layer in kept]
-        yield dropping
+        with evaluating(model):
+            with torch.no_grad():
+                model(x)
+            if not kept:
+                raise ValueError("expected a network with dropout, found no dropout layer that drops anything")
+            for handle in handles:
+                handle.remove()
+            handles = [layer.register_forward_hook(drop) for layer in kept]
+            yield dropping
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @dataclass(frozen=True)

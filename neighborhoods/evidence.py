@@ -19,19 +19,23 @@ from neighborhoods import (
     logit_evidence,
     logit_model_evidence,
     manifold_evidence,
+    persistence_evidence,
     photo_evidence,
+    printed_evidence,
     sensitivity_evidence,
     student_evidence,
     tilting_evidence,
 )
 from neighborhoods.claims import (
-    NOT_AS_PRINTED,
     NOT_REPRODUCED,
     REPRODUCED,
     UNDECIDED,
     Finding,
+    bonferroni,
     equivalence,
     signed,
+    within,
+    within_factor,
 )
 from neighborhoods.images import recounted
 from neighborhoods.statistics import Summary, clopper_pearson, difference, summarize
@@ -55,7 +59,7 @@ def accuracy(
     apart = share - reported
     low, high = clopper_pearson(round(share * n), n, 1 - (1 - confidence) / comparisons)
     answer = equivalence(100 * (apart - half), 100 * (apart + half), points)
-    return Finding(100 * share, 100 * float(low), 100 * float(high), n, answer)
+    return Finding(100 * share, 100 * float(low), 100 * float(high), n, answer, *within(published, points))
 
 
 def mean(
@@ -90,7 +94,9 @@ def mean(
     reach = half * np.sqrt(relative**2 + spread)
     answer = equivalence(apart - reach, apart + reach, float(np.log(factor)))
     own = half * summary.standard_error
-    return Finding(summary.mean, summary.mean - own, summary.mean + own, summary.n, answer)
+    return Finding(
+        summary.mean, summary.mean - own, summary.mean + own, summary.n, answer, *within_factor(published, factor)
+    )
 
 
 def mean_difference(
@@ -149,132 +155,7 @@ def small_mean(cells: Sequence[Cell], group: str, factor: float, confidence: flo
     """A mean of logarithms is within ln(factor) of 0."""
     found = contrast(cells, group, 1.0, confidence, comparisons)
     answer = equivalence(found.low, found.high, float(np.log(factor)))
-    return Finding(found.measured, found.low, found.high, found.n, answer)
-
-
-def orthant(
-    cells: Sequence[Cell], faces: int, published: float, factor: float, confidence: float, comparisons: int = 1
-) -> Finding | None:
-    """Persistence at distance 1 inside an orthant of k faces is within a factor of the published (Bell, prop. 4.3)."""
-    sigma, kept = _orthant(cells[0], "inside", faces)
-    if sigma is None or not kept:
-        return None
-    summary = summarize(np.log(sigma), confidence=confidence)
-    half = _student_quantile(summary.clusters - 1, confidence, comparisons) * summary.standard_error
-    apart = summary.mean - np.log(published)
-    answer = equivalence(apart - half, apart + half, float(np.log(factor)))
-    low, high = np.exp([summary.mean - half, summary.mean + half])
-    return Finding(float(np.exp(summary.mean)), float(low), float(high), summary.n, answer)
-
-
-def outside_longer(cells: Sequence[Cell], faces: int, confidence: float, comparisons: int = 1) -> Finding | None:
-    """ln of persistence outside over inside an orthant, both divided by the distance from it.
-
-    The outer point is sqrt(k) from the orthant. Measurements censored at the end of the range count as lying there, so
-    that the ratio is understated.
-    """
-    inside, _ = _orthant(cells[0], "inside", faces)
-    outside, _ = _orthant(cells[0], "outside", faces)
-    if inside is None or outside is None:
-        return None
-    values = np.log(outside / np.sqrt(faces)), np.log(inside)
-    first, second = (summarize(value, confidence=confidence) for value in values)
-    found = difference(first, second, 1 - (1 - confidence) / comparisons)
-    return signed(found.mean, found.low, found.high, first.n + second.n, 1.0)
-
-
-def wider_norms(cells: Sequence[Cell], dimension: int, confidence: float, comparisons: int = 1) -> Finding | None:
-    """ln of the Gaussian's standard deviation of norms over the ball's is positive."""
-    parts = [[f"{dimension}/{law}/{part}" for part in ("deviation", "deviation_error")] for law in ("gaussian", "ball")]
-    if parts[0][0] not in cells[0]:
-        return None
-    (wide, wide_error), (narrow, narrow_error) = ([float(cells[0][name]) for name in names] for names in parts)
-    half = _normal_quantile(confidence, comparisons) * np.hypot(wide_error / wide, narrow_error / narrow)
-    apart = float(np.log(wide / narrow))
-    return signed(apart, apart - half, apart + half, len(cells[0][f"{dimension}/gaussian/norm"]), 1.0)
-
-
-def printed_norm(
-    cells: Sequence[Cell], dimension: int, published: float, factor: float, confidence: float, comparisons: int = 1
-) -> Finding | None:
-    """The mean norm of a Gaussian whose printed standard deviation is r sqrt(n), where r / sqrt(n) is meant.
-
-    Norms grow in proportion to sigma, so those of the printed one are the measured ones times n. Measured is the mean
-    norm with the corrected sigma.
-    """
-    name = f"{dimension}/gaussian"
-    if f"{name}/mean" not in cells[0]:
-        return None
-    centre, error = float(cells[0][f"{name}/mean"]), float(cells[0][f"{name}/mean_error"])
-    half = _normal_quantile(confidence, comparisons) * error
-    low, high = centre - half, centre + half
-    printed, corrected = (
-        equivalence(np.log(scale * low / published), np.log(scale * high / published), np.log(factor))
-        for scale in (dimension, 1)
-    )
-    answer = NOT_AS_PRINTED if (printed, corrected) == (NOT_REPRODUCED, REPRODUCED) else printed
-    return Finding(centre, low, high, len(cells[0][f"{name}/norm"]), answer)
-
-
-def share_above(
-    cells: Sequence[Cell], of: str, share: float, confidence: float, comparisons: int = 1
-) -> Finding | None:
-    """More than a share of adversarial images behave as said under growing noise; Clopper-Pearson.
-
-    `of` is "overtaken" (the adversarial class, most frequent at the smallest sigma, is later surpassed by another:
-    beyond both limits), "loses_majority" (above one half at the smallest sigma, below it at the largest), or
-    "background" (of those overtaken, the class that leads then is not the original).
-    """
-    cell = cells[0]
-    frequency, low, high = (np.asarray(cell[f"adversarial/{part}"]) for part in ("frequency", "low", "high"))
-    label = np.asarray(cell["adversarial/label"])
-    own = np.where(np.asarray(cell["adversarial/target"]) >= 0, cell["adversarial/target"], frequency[:, 0].argmax(1))
-    rows = np.arange(len(own))
-    own_low, own_high = low[rows, :, own], high[rows, :, own]
-    others = np.where(np.arange(low.shape[2]) == own[:, None, None], 0.0, low)
-    surpassed = others.max(2) > own_high
-    overtaken = surpassed.any(1) & (frequency[:, 0].argmax(1) == own)
-    leader = frequency[rows, surpassed.argmax(1)].argmax(1)
-    match of:
-        case "overtaken":
-            holds = overtaken
-        case "loses_majority":
-            holds = (own_low[:, 0] > 0.5) & (own_high[:, -1] < 0.5)
-        case "background":
-            holds = (leader != label)[overtaken]
-        case _:
-            raise ValueError(f"expected overtaken, loses_majority or background, found {of!r}")
-    if not len(holds):
-        return None
-    count, n = int(holds.sum()), len(holds)
-    limits = clopper_pearson(count, n, 1 - (1 - confidence) / comparisons)
-    below, above = (float(limit) - share for limit in limits)
-    answer = signed(count / n - share, below, above, n, 1.0).verdict
-    return Finding(count / n, below + share, above + share, n, answer)
-
-
-def weaker_drop(
-    cells: Sequence[Cell], at_most: float, gamma: float, confidence: float, comparisons: int = 1
-) -> Finding | None:
-    """How much less persistence falls at the crossing for the smallest gamma than for `gamma`, over lines.
-
-    The fall is ln of persistence at the two points around the first change of class (geometric mean) less that at the
-    line's ends. Needs a gamma of `at_most` in the results and two lines.
-    """
-    gammas, sigma, label = (np.asarray(cells[0][name]) for name in ("gamma", "sigma", "label"))
-    changes = label != label[:, :1]
-    lines = np.flatnonzero(changes.any(1))
-    usual = np.flatnonzero(np.isclose(gammas, gamma))
-    if gammas.min() > at_most or not len(usual) or len(lines) < 2:
-        return None
-    first = changes[lines].argmax(1)
-    logs = np.log(sigma[lines][..., [int(gammas.argmin()), int(usual[0])]])
-    rows = np.arange(len(lines))
-    near = (logs[rows, first - 1] + logs[rows, first]) / 2
-    fall = near - (logs[:, 0] + logs[:, -1]) / 2
-    summary = summarize(fall[:, 0] - fall[:, 1], confidence=confidence)
-    half = _student_quantile(summary.clusters - 1, confidence, comparisons) * summary.standard_error
-    return signed(summary.mean, summary.mean - half, summary.mean + half, summary.n, 1.0)
+    return Finding(found.measured, found.low, found.high, found.n, answer, *within(0.0, float(np.log(factor))))
 
 
 def small_difference(
@@ -284,7 +165,7 @@ def small_difference(
     first, second = (_summary(cells[0], group) for group in groups)
     found = difference(first, second, 1 - (1 - confidence) / comparisons)
     answer = equivalence(found.low, found.high, float(np.log(factor)))
-    return Finding(found.mean, found.low, found.high, first.n + second.n, answer)
+    return Finding(found.mean, found.low, found.high, first.n + second.n, answer, *within(0.0, float(np.log(factor))))
 
 
 def mean_between(
@@ -304,7 +185,20 @@ def mean_between(
         answer = REPRODUCED
     elif high < least or low > most:
         answer = NOT_REPRODUCED
-    return Finding(summary.mean, low, high, summary.n, answer)
+    return Finding(summary.mean, low, high, summary.n, answer, least, most)
+
+
+def attack_survival(
+    cells: Sequence[Cell], published: float, points: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The share in % of attacked images that an attack leaves right is within so many points of the published."""
+    survives = ~np.asarray(cells[0]["success"], bool)
+    if not len(survives):
+        return None
+    low, high = clopper_pearson(int(survives.sum()), len(survives), bonferroni(confidence, comparisons))
+    answer = equivalence(100 * float(low) - published, 100 * float(high) - published, points)
+    found = (100 * float(survives.mean()), 100 * float(low), 100 * float(high))
+    return Finding(*found, len(survives), answer, *within(published, points))
 
 
 def interpolated_robustness(
@@ -334,27 +228,18 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
         accuracy,
         mean,
         mean_difference,
-        photo_evidence.mean_ratio,
         column_difference,
         rank_trend,
         contrast,
         small_mean,
         small_difference,
-        orthant,
-        outside_longer,
-        wider_norms,
-        printed_norm,
-        share_above,
-        weaker_drop,
-        kernel_evidence.share_agreeing,
-        kernel_evidence.differing_nearest,
-        kernel_evidence.separated,
-        kernel_evidence.overlapping,
-        kernel_evidence.varies,
-        kernel_evidence.mean_above,
-        kernel_evidence.turning,
+        *kernel_evidence.STATISTICS,
         mean_between,
+        attack_survival,
         interpolated_robustness,
+        *photo_evidence.STATISTICS,
+        *persistence_evidence.STATISTICS,
+        *printed_evidence.STATISTICS,
         *boundary_evidence.STATISTICS,
         *sensitivity_evidence.STATISTICS,
         *logit_evidence.STATISTICS,
@@ -378,14 +263,6 @@ def _student_quantile(freedom: float, confidence: float, comparisons: int = 1) -
 
 def _summary(cell: Cell, group: str) -> Summary:
     return Summary(**{name: cell[f"{group}/{name}"].item() for name in Summary.__dataclass_fields__})
-
-
-def _orthant(cell: Cell, side: str, faces: int) -> tuple[NDArray[np.float64] | None, bool]:
-    """Measured persistences of k faces and whether none is censored; None where k was not measured."""
-    place = np.flatnonzero(np.asarray(cell["faces"]) == faces)
-    if not len(place):
-        return None, False
-    return cell[f"{side}/sigma"][place[0]], bool((cell[f"{side}/status"][place[0]] == "ok").all())
 
 
 def _kendall(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from torch import Tensor
 from torch.nn import functional
 
-from neighborhoods.statistics import Estimate, Summary, rank_correlation, share, summarize_finite
+from neighborhoods.statistics import Estimate, Summary, rank_correlation, share, student, summarize_finite
 
 
 def runner_up(logits: Tensor, label: Tensor) -> Tensor:
@@ -104,7 +103,7 @@ def regress(columns: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Regre
     leverage = np.square(q).sum(1)
     # An observation of leverage one is fitted exactly: the error it hides is unknown.
     pulled = np.linalg.solve(r, (q * (residual / np.maximum(1 - leverage, np.finfo(float).eps))[:, None]).T)
-    half = np.sqrt(np.square(pulled).sum(1)) * stats.t.ppf((1 + confidence) / 2, n - k)
+    half = np.sqrt(np.square(pulled).sum(1)) * student(confidence, n - k)
     spread = np.square(goal - goal.mean()).sum()
     explained = 1 - np.square(residual).sum() / spread if spread > 0 else float("nan")
     return Regression(value / size, (value - half) / size, (value + half) / size, float(explained), n)

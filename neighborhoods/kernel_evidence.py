@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from neighborhoods.claims import REPRODUCED, UNDECIDED, Finding, above, proportion, signed
+from neighborhoods.claims import (
+    NOT_AS_PRINTED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDED,
+    Finding,
+    above,
+    beside,
+    proportion,
+)
 from neighborhoods.detection import auroc
 from neighborhoods.kernel_geometry import variation
 from neighborhoods.statistics import clopper_pearson
@@ -48,8 +57,7 @@ def separated(
     if found is None:
         return None
     area, low, high, n = found
-    answer = signed(area - 0.5, low - 0.5, high - 0.5, n, expects).verdict
-    return Finding(area, low, high, n, answer)
+    return beside(area, low, high, n, 0.5, expects)
 
 
 def overlapping(
@@ -60,7 +68,7 @@ def overlapping(
     if found is None:
         return None
     area, low, high, n = found
-    return Finding(area, low, high, n, REPRODUCED if high < 1 else UNDECIDED)
+    return Finding(area, low, high, n, REPRODUCED if high < 1 else UNDECIDED, most=1.0)
 
 
 def varies(
@@ -98,8 +106,72 @@ def turning(
     n = int(cells[0][f"{name}/n"])
     count = round(float(cells[0][f"{name}/value"]) * n)
     low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
-    answer = signed(count / n - share, low - share, high - share, n, -1.0 if constant else 1.0).verdict
-    return Finding(count / n, low, high, n, answer)
+    return beside(count / n, low, high, n, share, -1.0 if constant else 1.0)
+
+
+def residuals_within(
+    cells: Sequence[Cell],
+    rule: str,
+    nodes: int,
+    tolerance: float,
+    share: float,
+    confidence: float,
+    comparisons: int = 1,
+) -> Finding | None:
+    """Kernel machine and network differ by at most `tolerance` for more than a share of the queries; Clopper-Pearson.
+
+    The integral over each step is taken by one rule with so many nodes. None where this rule was not tried.
+    """
+    rules, counts = np.asarray(cells[0]["rule"]).astype(str), np.asarray(cells[0]["nodes"])
+    place = np.flatnonzero((rules == rule) & (counts == nodes))
+    if not len(place):
+        return None
+    near = np.asarray(cells[0]["residual"])[place[0]] <= tolerance
+    return proportion(int(near.sum()), len(near), share, confidence, comparisons)
+
+
+def exact_everywhere(
+    cells: Sequence[Cell], tolerance: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The integral's residual is at most `tolerance` for every query, with as few derivatives as its rule has nodes.
+
+    As for a linear network, whose kernel does not change along a step. Limits are the range over queries.
+    """
+    residual = np.asarray(cells[0]["residual"], float)
+    most = float(residual.max())
+    answer = REPRODUCED if most <= tolerance else NOT_REPRODUCED
+    return Finding(most, float(residual.min()), most, len(residual), answer, most=tolerance)
+
+
+def constant_coefficients(
+    cells: Sequence[Cell], case: str, corrected: str, tolerance: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Coefficients of a training stay as they are at its start, to a share `tolerance` of the largest.
+
+    Where those of `case` do not, but those of `corrected` do, it does not hold as printed. Measured is the largest
+    change over all steps and training points; limits say the same, since nothing is sampled.
+    """
+    names = [f"signs/{each}/drift" for each in (case, corrected)]
+    if not all(name in cells[0] for name in names):
+        return None
+    drift = [float(cells[0][name]) for name in names]
+    wrong = NOT_AS_PRINTED if drift[1] <= tolerance else NOT_REPRODUCED
+    answer = REPRODUCED if drift[0] <= tolerance else wrong
+    return Finding(drift[0], drift[0], drift[0], int(cells[0][f"signs/{case}/n"]), answer, most=tolerance)
+
+
+STATISTICS = (
+    share_agreeing,
+    differing_nearest,
+    separated,
+    overlapping,
+    varies,
+    mean_above,
+    turning,
+    residuals_within,
+    exact_everywhere,
+    constant_coefficients,
+)
 
 
 def _auroc(

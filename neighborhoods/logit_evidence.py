@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from neighborhoods.claims import Finding, equivalence, signed
+from neighborhoods.claims import Finding, beside, equivalence, within
 from neighborhoods.overlap import crossing
 from neighborhoods.statistics import Estimate, share
 
@@ -50,7 +50,9 @@ def crossed_near(
     found = _stored(cells[0], group, _Where(place, teacher, after), confidence, comparisons)
     if found is None:
         return None
-    return Finding(found.value, found.low, found.high, found.n, equivalence(found.low, found.high, margin))
+    return Finding(
+        found.value, found.low, found.high, found.n, equivalence(found.low, found.high, margin), *within(0.0, margin)
+    )
 
 
 def crossed_number(
@@ -76,7 +78,7 @@ def crossed_number(
     value, low, high = (number / unit for number in (found.value, found.low, found.high))
     reach = np.sqrt(2) * (high - low) / 2
     answer = equivalence(value - published - reach, value - published + reach, margin)
-    return Finding(value, low, high, found.n, answer)
+    return Finding(value, low, high, found.n, answer, *within(published, margin))
 
 
 def next_classes(
@@ -111,7 +113,8 @@ def overlap_crossing(
     k, low, high = crossing(found["value"], found["value"] - half, found["value"] + half)
     if not np.isfinite(k):
         return None
-    return Finding(k, low, high, int(found["n"]), equivalence(low - published, high - published, margin))
+    answer = equivalence(low - published, high - published, margin)
+    return Finding(k, low, high, int(found["n"]), answer, *within(published, margin))
 
 
 STATISTICS = (crossed_side, crossed_near, crossed_number, next_classes, overlap_crossing)
@@ -158,5 +161,4 @@ def _half(error: Any, freedom: Any, confidence: float, comparisons: int) -> Any:
 
 
 def _beside(found: Estimate, limit: float, expects: float) -> Finding:
-    apart = signed(found.value - limit, found.low - limit, found.high - limit, found.n, expects)
-    return Finding(found.value, found.low, found.high, found.n, apart.verdict)
+    return beside(found.value, found.low, found.high, found.n, limit, expects)

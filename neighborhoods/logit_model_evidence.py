@@ -14,6 +14,7 @@ from neighborhoods.claims import (
     bonferroni,
     equivalence,
     signed,
+    within,
 )
 from neighborhoods.gap_dependence import gap_dependence
 from neighborhoods.statistics import summarize_finite
@@ -50,7 +51,8 @@ def gap_exponent(
     if fit is None:
         return None
     value, low, high = (float(limits[1]) for limits in (fit.value, fit.low, fit.high))
-    return Finding(value, low, high, fit.n, equivalence(low - published, high - published, tolerance))
+    answer = equivalence(low - published, high - published, tolerance)
+    return Finding(value, low, high, fit.n, answer, *within(published, tolerance))
 
 
 def response_cosine(
@@ -79,7 +81,9 @@ def stationary_logits(
     right = len(derived) > 0 and bool((derived < tolerance).all())
     wrong = NOT_AS_PRINTED if right else NOT_REPRODUCED
     answer = REPRODUCED if (printed < tolerance).all() else wrong
-    return Finding(float(np.median(printed)), float(printed.min()), float(printed.max()), len(printed), answer)
+    return Finding(
+        float(np.median(printed)), float(printed.min()), float(printed.max()), len(printed), answer, most=tolerance
+    )
 
 
 def positive_above(cells: Sequence[Cell], beta: float, confidence: float, comparisons: int = 1) -> Finding | None:
@@ -93,7 +97,26 @@ def positive_above(cells: Sequence[Cell], beta: float, confidence: float, compar
     if not len(apart):
         return None
     answer = REPRODUCED if (apart > 0).all() else NOT_REPRODUCED
-    return Finding(float(apart.min()), float(apart.min()), float(apart.max()), len(apart), answer)
+    return Finding(float(apart.min()), float(apart.min()), float(apart.max()), len(apart), answer, least=0.0)
+
+
+def positive_from(
+    cells: Sequence[Cell], published: float, margin: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The printed g and psi (root +) change places at the published largest logit, to a margin.
+
+    Measured is the largest beta at which they do; which of them is larger beyond, `positive_above` says. Limits are the
+    grid's neighbours of it.
+    """
+    beta = np.asarray(cells[0]["beta"], float)
+    places = np.asarray(cells[0]["printed/g_above_psi"], float).ravel()
+    places = places[(places > beta.min()) & (places < beta.max())]
+    if not len(places):
+        return None
+    value = float(places.max())
+    low, high = float(beta[beta <= value].max()), float(beta[beta >= value].min())
+    answer = equivalence(low - published, high - published, margin)
+    return Finding(value, low, high, len(beta), answer, *within(published, margin))
 
 
 def _gaps(cell: Cell, step: str) -> tuple[np.ndarray, np.ndarray]:
@@ -107,4 +130,5 @@ STATISTICS = (
     response_cosine,
     stationary_logits,
     positive_above,
+    positive_from,
 )

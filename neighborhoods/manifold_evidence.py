@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, above, bonferroni, equivalence, signed
+from neighborhoods.claims import (
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDED,
+    Finding,
+    above,
+    bonferroni,
+    equivalence,
+    signed,
+    within,
+)
 from neighborhoods.manifold_layers import ANALYSED
 from neighborhoods.manifolds import center_correlation
 from neighborhoods.statistics import Estimate, rank_correlation, summarize
@@ -102,7 +112,7 @@ def layers_alike(
         answer = NOT_REPRODUCED
     else:
         answer = REPRODUCED if set(verdicts) == {REPRODUCED} else UNDECIDED
-    return Finding(*max(shares, key=lambda share: abs(share[0])), answer)
+    return Finding(*max(shares, key=lambda share: abs(share[0])), answer, *within(0.0, margin))
 
 
 def capacity_tracks(
@@ -147,7 +157,8 @@ def capacity_over_simulated(
     else:
         answer = equivalence(found.mean_low, found.mean_high, margin)
     value, low, high = (float(np.exp(limit)) for limit in (found.mean, found.mean_low, found.mean_high))
-    return Finding(value, low, high, found.n, answer)
+    least, most = (np.exp(-margin), np.exp(margin)) if not expects else (1.0, np.inf) if expects > 0 else (-np.inf, 1.0)
+    return Finding(value, low, high, found.n, answer, float(least), float(most))
 
 
 STATISTICS = (layer_trend, layer_difference, layers_alike, capacity_tracks, capacity_over_simulated)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from neighborhoods.gradient_steps import pgd, uniform
 from neighborhoods.growth import stages
+from neighborhoods.modes import evaluating
 
 # After these, and after blocks, a layer's work is done.
 ACTIVATIONS = (
@@ -154,10 +155,8 @@ def layer_points(
         module.register_forward_hook(lambda module, inputs, output, name=name: keep(output, name))
         for name, module in followed
     ]
-    training = network.training
-    network.eval()
     try:
-        with torch.no_grad():
+        with evaluating(network), torch.no_grad():
             for batch in images.flatten(0, 1).split(batch_size):
                 outputs.clear()
                 network(batch)
@@ -168,7 +167,6 @@ def layer_points(
                             flat if features is None else random_projection(flat.T[None], features, seed)[0].T
                         )
     finally:
-        network.train(training)
         for handle in handles:
             handle.remove()
     shape = images.shape[:2]

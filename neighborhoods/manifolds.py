@@ -20,12 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from neighborhoods.manifold_centers import TOLERANCE, UnsuitedManifoldsError, shared_directions
 from neighborhoods.nonnegative import nonnegative_minimum
-from neighborhoods.statistics import Estimate, summarize
+from neighborhoods.statistics import Estimate, student, summarize
 
 # Relative to the centre's distance: anchor points nearer to the centre than this have no direction.
 SMALLEST = 1e-12
@@ -269,7 +268,7 @@ def center_correlation(rows: NDArray[np.float64], confidence: float = 0.95) -> E
     count, mean = len(rows), float(rows.mean())
     without = (count * mean - 2 * rows) / (count - 2)
     error = math.sqrt((count - 1) / count * float(np.square(without - without.mean()).sum()))
-    half = error * float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    half = error * float(student(confidence, count - 1))
     return Estimate(mean, mean - half, mean + half, count)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neighborhoods.gradient_steps import pgd
+from neighborhoods.modes import evaluating
 from neighborhoods.training import History, train
 
 
@@ -85,13 +86,8 @@ def adversarial_images(
     Raises:
         AttackError: no steps.
     """
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
+    with evaluating(network):
         return pgd(network, x, label, epsilon=epsilon, step_size=step_size, steps=steps, generator=generator)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def soft_nearest_neighbor_loss(points: Tensor, label: Tensor, temperature: float = 1.0) -> Tensor:

@@ -14,6 +14,7 @@ from neighborhoods.allocation import keep_freed_memory
 from neighborhoods.folding import fold_batch_norms
 from neighborhoods.inference import Classifier, FullPrecision, HalfPrecision, dense, half_pays, hooked, in_place
 from neighborhoods.low_discrepancy import COORDINATES, shifted_sobol_normals
+from neighborhoods.modes import evaluating
 from neighborhoods.noise import (
     KeptNoise,
     RedrawnNoise,
@@ -239,36 +240,28 @@ def neighborhoods_of(
     """
     if x.device.type == "cpu" and is_large(x.shape[1:]):
         keep_freed_memory()
-    modes = {m: m.training for m in model.modules()} if isinstance(model, nn.Module) else {}
-    if isinstance(model, nn.Module):
-        model.eval()
-    try:
-        with torch.no_grad():
-            shape = x.shape[1:]
-            layer, tail = _split(model, shape)
-            head = _Head(layer, shape)
-            decider = deciding(tail, head.center(x[:TRIED]), half, is_large(shape))
-            batch_size = fitting_batch(batch_size, shape, x.device.type)
-            kept = head.center(x[:1])[0].numel()
-            large = is_large(head.drawn)
-            image_bytes = directions * (math.prod(head.drawn) + (0 if large else kept)) * 4
-            width = max(1, memory_mb * 2**20 // image_bytes)
-            if large and x.device.type != "cpu":
-                width, memory_mb = batch_size, 0
-            for start in range(0, len(x), width):
-                chunk = x[start : start + width]
-                source: KeptNoise | RedrawnNoise
-                if large:
-                    source = RedrawnNoise(shape, seed, start, noise, chunk, memory_mb * 2**20)
-                else:
-                    drawn = (head.directions(directions, seed, start + i, noise, even) for i in range(len(chunk)))
-                    source = KeptNoise(head.apply(drawn, len(chunk), directions, chunk))
-                labels = _classify(model, chunk, batch_size)
-                yield Neighborhood(head, decider, labels, chunk, source, directions, batch_size)
-    finally:
-        # Each module by itself: a frozen batch norm within a model in training stays frozen.
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluating(model), torch.no_grad():
+        shape = x.shape[1:]
+        layer, tail = _split(model, shape)
+        head = _Head(layer, shape)
+        decider = deciding(tail, head.center(x[:TRIED]), half, is_large(shape))
+        batch_size = fitting_batch(batch_size, shape, x.device.type)
+        kept = head.center(x[:1])[0].numel()
+        large = is_large(head.drawn)
+        image_bytes = directions * (math.prod(head.drawn) + (0 if large else kept)) * 4
+        width = max(1, memory_mb * 2**20 // image_bytes)
+        if large and x.device.type != "cpu":
+            width, memory_mb = batch_size, 0
+        for start in range(0, len(x), width):
+            chunk = x[start : start + width]
+            source: KeptNoise | RedrawnNoise
+            if large:
+                source = RedrawnNoise(shape, seed, start, noise, chunk, memory_mb * 2**20)
+            else:
+                drawn = (head.directions(directions, seed, start + i, noise, even) for i in range(len(chunk)))
+                source = KeptNoise(head.apply(drawn, len(chunk), directions, chunk))
+            labels = _classify(model, chunk, batch_size)
+            yield Neighborhood(head, decider, labels, chunk, source, directions, batch_size)
 
 
 def deciding(

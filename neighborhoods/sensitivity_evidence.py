@@ -121,7 +121,9 @@ def head_relates(cells: Sequence[Cell], least: float, confidence: float, compari
         answer = REPRODUCED
     elif -least <= low and high <= least:
         answer = NOT_REPRODUCED
-    return Finding(rho, low, high, count * (count - 1) // 2, answer)
+    return Finding(
+        rho, low, high, count * (count - 1) // 2, answer, *((least, np.inf) if rho > 0 else (-np.inf, -least))
+    )
 
 
 def _explained(part: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, equivalence, signed
+from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, equivalence, signed, within
 from neighborhoods.seed_accuracies import mean_over_seeds, right, share_over_seeds
-from neighborhoods.statistics import Estimate, summarize
+from neighborhoods.statistics import Estimate, clopper_pearson, summarize
 
 Cell = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ def accuracy_near(
         for sign, limit in ((-1, found.value - found.low), (1, found.high - found.value))
     ]
     answer = equivalence(100 * apart[0], 100 * apart[1], points)
-    return _percent(found, answer)
+    return _percent(found, answer, published, points)
 
 
 def accuracy_difference(
@@ -67,13 +67,13 @@ def difference_near(
     first, second = _paired(cells, of)
     found = mean_over_seeds(first - second, _level(confidence, comparisons))
     answer = equivalence(100 * found.low - published, 100 * found.high - published, points)
-    return _percent(found, answer)
+    return _percent(found, answer, published, points)
 
 
 def no_robustness(cells: Sequence[Cell], points: float, confidence: float, comparisons: int = 1) -> Finding:
     """Adversarial accuracy is 0 to a tolerance of `points` percentage points: its whole interval lies below."""
     found = share_over_seeds(_right(cells[0], "adversarial"), _level(confidence, comparisons))
-    return _percent(found, equivalence(100 * found.low, 100 * found.high, points))
+    return _percent(found, equivalence(100 * found.low, 100 * found.high, points), 0.0, points)
 
 
 def accuracy_trend(
@@ -99,7 +99,7 @@ def share_kept(
     if found is None:
         return None
     answer = equivalence(found.low - published, found.high - published, tolerance)
-    return Finding(found.value, found.low, found.high, found.n, answer)
+    return Finding(found.value, found.low, found.high, found.n, answer, *within(published, tolerance))
 
 
 def last_of_best(
@@ -118,7 +118,7 @@ def last_of_best(
         return None
     inside, outside = least <= found.low and found.high <= most, found.high < least or found.low > most
     answer = REPRODUCED if inside else NOT_REPRODUCED if outside else UNDECIDED
-    return Finding(found.value, found.low, found.high, found.n, answer)
+    return Finding(found.value, found.low, found.high, found.n, answer, least, most)
 
 
 def ends_lower(cells: Sequence[Cell], of: str, confidence: float, comparisons: int = 1) -> Finding | None:
@@ -153,10 +153,28 @@ def train_error_near(
         found.value - published / 100 + sign * np.hypot(limit, spread)
         for sign, limit in ((-1, found.value - found.low), (1, found.high - found.value))
     )
-    return _percent(found, equivalence(100 * low, 100 * high, points))
+    answer = equivalence(100 * low, 100 * high, points)
+    return _percent(found, answer, published, points)
+
+
+def checks_agree(
+    cells: Sequence[Cell], other: str, points: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """Another attack breaks at most `points` percent of the images that APGD leaves right, of those both were tried on.
+
+    Clopper and Pearson's interval. Measured is that share in % of all images tried; None where they were not.
+    """
+    if f"check/{other}/correct" not in cells[0]:
+        return None
+    kept, left = (np.asarray(cells[0][f"check/{name}/correct"], bool) for name in ("apgd", other))
+    broken = kept & ~left
+    low, high = clopper_pearson(int(broken.sum()), len(broken), _level(confidence, comparisons))
+    answer = equivalence(100 * float(low), 100 * float(high), points)
+    return Finding(100 * float(broken.mean()), 100 * float(low), 100 * float(high), len(broken), answer, most=points)
 
 
 STATISTICS = (
+    checks_agree,
     accuracy_near,
     accuracy_difference,
     difference_near,
@@ -200,8 +218,8 @@ def _ratio(part: Cell, whole: Cell, level: float) -> Estimate | None:
     return Estimate(float(ratio), float(ratio) + found.low, float(ratio) + found.high, found.n)
 
 
-def _percent(found: Estimate, answer: str) -> Finding:
-    return Finding(100 * found.value, 100 * found.low, 100 * found.high, found.n, answer)
+def _percent(found: Estimate, answer: str, published: float, points: float) -> Finding:
+    return Finding(100 * found.value, 100 * found.low, 100 * found.high, found.n, answer, *within(published, points))
 
 
 def _level(confidence: float, comparisons: int) -> float:

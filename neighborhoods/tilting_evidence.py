@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neighborhoods.claims import Finding, equivalence, signed
+from neighborhoods.claims import Finding, beside, equivalence, signed, within, within_factor
 from neighborhoods.statistics import clopper_pearson, summarize
 
 Cell = Mapping[str, Any]
@@ -31,7 +31,9 @@ def tilt_angle(
         return None
     theta, low, high = (values[place] for values in _angles(cells[0]))
     answer = equivalence(low - published, high - published, degrees)
-    return Finding(float(theta), float(low), float(high), _images(cells[0], "train"), answer)
+    return Finding(
+        float(theta), float(low), float(high), _images(cells[0], "train"), answer, *within(published, degrees)
+    )
 
 
 def tilt_distance(
@@ -53,7 +55,7 @@ def tilt_distance(
         place = int(np.argmin(cells[0]["d_adv"]))
         measured, most, least = (float(zero * np.cos(np.radians(angle[place]))) for angle in _angles(cells[0]))
     answer = equivalence(np.log(least / published), np.log(most / published), float(np.log(factor)))
-    return Finding(measured, least, most, _images(cells[0], "train"), answer)
+    return Finding(measured, least, most, _images(cells[0], "train"), answer, *within_factor(published, factor))
 
 
 def tilt_error(
@@ -78,7 +80,14 @@ def tilt_error(
     error = float(cells[0][f"{split}/error"][place])
     low, high = clopper_pearson(round(error * n), n, 1 - (1 - confidence) / comparisons)
     apart = 100 * error - published
-    return Finding(100 * error, 100 * float(low), 100 * float(high), n, equivalence(apart, apart, points))
+    return Finding(
+        100 * error,
+        100 * float(low),
+        100 * float(high),
+        n,
+        equivalence(apart, apart, points),
+        *within(published, points),
+    )
 
 
 def best_alpha(
@@ -97,7 +106,9 @@ def best_alpha(
     best = alpha[error == error.min()]
     nearest = float(best[np.abs(best - published).argmin()])
     answer = equivalence(nearest - published, nearest - published, step)
-    return Finding(nearest, float(best.min()), float(best.max()), _images(cells[0], "test"), answer)
+    return Finding(
+        nearest, float(best.min()), float(best.max()), _images(cells[0], "test"), answer, *within(published, step)
+    )
 
 
 def separates(cells: Sequence[Cell], share: float, confidence: float, comparisons: int = 1) -> Finding:
@@ -105,7 +116,7 @@ def separates(cells: Sequence[Cell], share: float, confidence: float, comparison
     place, n = int(np.argmin(cells[0]["alpha"])), _images(cells[0], "train")
     error = float(cells[0]["train/error"][place])
     low, high = (float(x) for x in clopper_pearson(round(error * n), n, 1 - (1 - confidence) / comparisons))
-    return Finding(error, low, high, n, signed(error - share, low - share, high - share, n, -1.0).verdict)
+    return beside(error, low, high, n, share, -1.0)
 
 
 def closer(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding:
@@ -113,8 +124,7 @@ def closer(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Fi
     order = np.argsort(cells[0]["alpha"])[[0, -1]]
     theta, low, high = (np.cos(np.radians(angle[order])) for angle in _angles(cells[0]))
     ratio, least, most = theta[0] / theta[1], high[0] / low[1], low[0] / high[1]
-    answer = signed(ratio - 1, least - 1, most - 1, _images(cells[0], "train"), -1.0).verdict
-    return Finding(float(ratio), float(least), float(most), _images(cells[0], "train"), answer)
+    return beside(float(ratio), float(least), float(most), _images(cells[0], "train"), 1.0, -1.0)
 
 
 def less_tilt(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding:
@@ -123,8 +133,7 @@ def less_tilt(cells: Sequence[Cell], confidence: float, comparisons: int = 1) ->
     theta = np.asarray(cells[0]["theta"])[order]
     fall = theta[0] - theta[-1]
     rise = float((theta - np.minimum.accumulate(theta)).max())
-    answer = signed(rise - fall / 100, rise - fall / 100, rise - fall / 100, len(theta), -1.0).verdict
-    return Finding(rise, rise, rise, len(theta), answer)
+    return beside(rise, rise, rise, len(theta), float(fall) / 100, -1.0)
 
 
 def closed_form(cells: Sequence[Cell], published: float, confidence: float, comparisons: int = 1) -> Finding:
@@ -132,7 +141,7 @@ def closed_form(cells: Sequence[Cell], published: float, confidence: float, comp
     apart = np.asarray(cells[0]["measured/signed"]) - np.asarray(cells[0]["d_adv"])
     answer = equivalence(float(apart.min()), float(apart.max()), published)
     largest = float(np.abs(apart).max())
-    return Finding(largest, largest, largest, _images(cells[0], "train"), answer)
+    return Finding(largest, largest, largest, _images(cells[0], "train"), answer, most=published)
 
 
 def penalty_moves_away(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding | None:
@@ -168,7 +177,7 @@ def dimension_plays_no_part(
     )
     apart = float(np.ptp(found, axis=0).max())
     n = len(np.asarray(cells[0][f"{dimensions[0]}/label"]))
-    return Finding(apart, apart, apart, n, equivalence(-apart, apart, tolerance))
+    return Finding(apart, apart, apart, n, equivalence(-apart, apart, tolerance), most=tolerance)
 
 
 STATISTICS = (

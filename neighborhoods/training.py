@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neighborhoods.modes import evaluating
+
 log = logging.getLogger(__name__)
 
 # Of a forward pass without gradients; more gains nothing, and photos by hundreds do not fit into caches.
@@ -141,13 +143,9 @@ def predict(network: nn.Module, x: Tensor, batch_size: int | None = None) -> Ten
     """
     if batch_size is None:
         batch_size = max(16, min(1024, PIXELS_AT_ONCE // max(1, x[0].numel()))) if len(x) else 1
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    with torch.no_grad():
+    with evaluating(network), torch.no_grad():
         batches = (batch.float() / 255 if batch.dtype == torch.uint8 else batch for batch in x.split(batch_size))
         classes = [network(batch).argmax(1) for batch in batches]
-    for module, mode in modes.items():
-        module.training = mode
     return torch.cat(classes)
 
 

@@ -67,6 +67,7 @@ SCRIPTS = {
     "manifold_layers": "scripts/figures/manifold_layers.py",
     "manifold_capacity": "scripts/figures/manifold_capacity.py",
     "logit_surfaces": "scripts/logit_model/evaluate.py",
+    "capacities": "scripts/manifolds/measure_capacities.py",
     "logit_model": "scripts/logit_model/respond.py",
     "surrogate_logits": "scripts/figures/surrogate_logits.py",
     "loss_surface": "scripts/figures/loss_surface.py",
@@ -196,6 +197,7 @@ SINGLE = {
     "wedges": "results/wedges/spectra_and_crossings.h5",
     "toy": "results/tilting/toy.h5",
     "logit_surfaces": "results/logit_surfaces/surfaces.h5",
+    "capacities": "results/capacities/points_and_balls.h5",
 }
 PLOT_SINGLE = {
     "cone_views": "cones",
@@ -208,6 +210,7 @@ PLOT_SINGLE = {
     "surrogate_logits": "logit_surfaces",
     "loss_surface": "logit_surfaces",
     "gap_response": "logit_surfaces",
+    "manifold_capacity": "capacities",
 }
 
 # Plots and tables of networks that a section names, by their section.

@@ -3,17 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+from pipeline.claim_runs import claim_kernels, configuration_files
 from pipeline.digest import code_digest
-from pipeline.ledger import LEDGER, NUMBERS, load, results_of
+from pipeline.ledger import ledger_files, load, results_of
+from pipeline.published_numbers import number_files
 from pipeline.selection import (
     artefact_paths,
     result_paths,
 )
 from pipeline.specs import Config
-from pipeline.study_comparison import SEGUIN, claim_studies
+from pipeline.study_comparison import claim_studies
 
 CLAIMS = "results/claims.csv"
+# Between which limits what each row measures lies if its claim holds.
+CLAIM_LIMITS = "results/claim_limits.csv"
 SCRIPT = Path("scripts") / "tables" / "claims.py"
+FIGURE = "results/figures/claims"
+FIGURE_SCRIPT = Path("scripts") / "figures" / "claims.py"
 
 
 def claims_spec(config: Config, root: Path) -> dict[str, Any]:
@@ -21,10 +27,28 @@ def claims_spec(config: Config, root: Path) -> dict[str, Any]:
     studies = claim_studies(config, root)
     named = {name for claim in load(root, config["claims"]["datasets"], studies) for name in claim.artefacts}
     made = zip(config["artefacts"], artefact_paths(config), strict=True)
-    code = code_digest(root, root / SCRIPT, (root / LEDGER, root / NUMBERS, root / SEGUIN))
+    read = (*ledger_files(root), *number_files(root), *configuration_files(root))
+    code = code_digest(root, root / SCRIPT, read)
     shown = {name: path for name, path in made if name in named}
-    own = {"code": code, "artefacts": dict(sorted(shown.items())), "studies": studies}
+    own = {"code": code, "artefacts": dict(sorted(shown.items())), "studies": studies, "kernels": claim_kernels(config)}
     return dict(sorted({**config["claims"], **own}.items()))
+
+
+def claim_groups(root: Path) -> list[str]:
+    """Groups of claims that have a picture each: the files of the ledger."""
+    return [path.stem for path in ledger_files(root)[1:]]
+
+
+def claim_pictures(root: Path) -> list[str]:
+    """Figures of all claims and of each group, as PNG; what lies beside them has other endings."""
+    return [f"{FIGURE}.png", *(f"{FIGURE}/{group}.png" for group in claim_groups(root))]
+
+
+def claims_figure_spec(config: Config, root: Path) -> dict[str, Any]:
+    """Spec of the figure of all claims."""
+    style = config["figures"]["style"]
+    code = code_digest(root, root / FIGURE_SCRIPT, (root / "styles" / f"{style}.mplstyle",))
+    return {"code": code, "groups": claim_groups(root), "style": style}
 
 
 def claim_inputs(config: Config, root: Path) -> list[str]:

@@ -19,6 +19,7 @@ from pipeline.network_work import pass_work
 from pipeline.planned import Plan, PlannedJob, plan
 from pipeline.schedule import critical_path, makespan
 from pipeline.sizes import sizes_of
+from pipeline.wording import duration
 
 DRAWS = 2000
 # Of these, as many follow every chain of jobs.
@@ -179,7 +180,9 @@ def report(found: Estimate) -> str:
             note = f"  {one.beyond:.0f} times as much work as was ever measured"
         hours = f"{one.seconds / 3600:.3g}"
         memory = f"{one.memory_mb:.0f} MB"
-        lines.append(f"{one.rule:{width}}  {one.jobs:>6}  {hours:>10}  {_time(one.longest_s):>11}  {memory:>9}{note}")
+        lines.append(
+            f"{one.rule:{width}}  {one.jobs:>6}  {hours:>10}  {duration(one.longest_s):>11}  {memory:>9}{note}"
+        )
     lines += ["", f"jobs        {found.jobs}", f"core-hours  {_hours(found.core_s)}", f"GPU-hours   {_gpu(found)}"]
     lines.append(f"disk        {found.disk_mb / 1000:.2g} GB")
     for number, wall in found.wall_s.items():
@@ -216,14 +219,7 @@ def _hours(found: Range) -> str:
 
 
 def _times(found: Range) -> str:
-    return f"{_time(found.value)} [{_time(found.low)}, {_time(found.high)}]"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.2g} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{duration(found.value)} [{duration(found.low)}, {duration(found.high)}]"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -21,6 +21,12 @@ NATURAL = "C0"
 ADVERSARIAL = "C1"
 OTHER = "C2"
 
+# Two classes of a problem, which are neither.
+CLASSES = ("C6", "C4")
+
+# What figures say instead of an n and an interval.
+EXACT = "exact, nothing sampled"
+
 # Without these, two equal runs would give files that differ in a date.
 _METADATA = {
     "png": {"Software": None},

@@ -195,6 +195,7 @@ class _Name(Annotation):
         extent = self.get_window_extent()
         # A digit stands beside the end of its curve, a name above it.
         limit = panel.x1 + (extent.width if extent.width <= OUTSIDE * step * point else 0)
+        limit = min(limit, figure.bbox.x1 - point)
         for lift in STEPS:
             for place in self.places:
                 x, y = self.axes.transData.transform(place)

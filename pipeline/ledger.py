@@ -1,6 +1,6 @@
 """The ledger of published claims: which stored results decide each, by which statistic.
 
-`published/claims.yaml` says how it is written. Nothing here decides anything.
+`published/claims.yaml` says how it is written, and `published/claims/` holds it. Nothing here decides anything.
 """
 
 import itertools
@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.study_comparison import SEGUIN
+from pipeline.published_numbers import read_numbers, take
 from pipeline.yaml_files import read_yaml
 
 LEDGER = Path("published") / "claims.yaml"
-NUMBERS = Path("published") / "bell.yaml"
-KEYS = {"id", "source", "claim", "statistic", "test", "parts", "results", "published"}
-OPTIONAL = {"sentence", "role", "train", "artefacts", "elsewhere", "as_published"}
-PART_KEYS = {"network", "networks", "attack", "trained", "test", "published"}
+NEEDED = {"id", "source", "claim"}
+# How an entry is decided: by a statistic of results, or by none, with why.
+DECIDED, UNMEASURED = {"statistic", "results"}, {"unmeasured"}
+OPTIONAL = {"test", "parts", "published", "sentence", "role", "train", "artefacts", "elsewhere", "as_published"}
+PART_KEYS = {"network", "networks", "attack", "line", "trained", "test", "published"}
+# Of claims that rest on no network.
+ANY_SCALE = "no network"
 
 # What paths of studies hold, besides the study itself (`pipeline.study_comparison.names_of`).
 STUDY_FIELDS = re.compile(
@@ -37,7 +40,8 @@ class Part:
         results: result files that it is decided from, by their paths; some may not be among a run's.
         arguments: of the statistic.
         weights: SHA-256 that the weights of a network must have, by the path of its file.
-        published: the number that the source prints, if any.
+        published: the number that the source prints, if any. places: of all its numbers that decide the part.
+        scale: in words, of what is no study; empty where nothing plays the role.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Part:
     arguments: Mapping[str, Any]
     weights: Mapping[str, str]
     published: float | None
+    places: tuple[str, ...]
+    scale: str
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,16 @@ class Claim:
     """An entry of the ledger.
 
     Attributes:
-        id, source, claim: as the ledger has them. statistic: name of the function that decides each part.
+        id, source, claim: as the ledger has them. statistic: name of the function that decides each part; empty where
+            no result of any run does, and `unmeasured` says why.
         parts: at least one. sentence: whether the parts are decided together, and also as a whole.
         data: file of the dataset that plays the role the claim is about, None for claims without.
         train: training images below which the claim is not decided. comparable: whether it can be decided on the study
             that plays the role: numbers only on one that is trained as the source's.
         scale: of the study, in words; empty for claims without.
-        artefacts: figures and tables that show the same.
+        artefacts: figures and tables that show the same. unmeasured: why no result of any run decides it, else empty.
+        original: id of the claim about the source's own data, where this is about other data. group: file of the
+            ledger that it stands in.
     """
 
     id: str
@@ -72,6 +81,9 @@ class Claim:
     comparable: bool
     scale: str
     artefacts: tuple[str, ...]
+    unmeasured: str
+    original: str
+    group: str
 
     @property
     def comparisons(self) -> int:
@@ -80,30 +92,38 @@ class Claim:
 
 
 def load(
-    root: Path, datasets: Mapping[str, str], studies: Mapping[str, Mapping[str, Any]] | None = None
+    root: Path,
+    datasets: Mapping[str, str],
+    studies: Mapping[str, Mapping[str, Any]] | None = None,
+    kernels: Mapping[str, str] | None = None,
 ) -> list[Claim]:
     """Claims of the ledger of a checkout.
 
     Args:
         root: the checkout. datasets: dataset of each role, e.g. {"mnist": "mnist5k"}; claims about a role without one
             have no results. studies: study of logits of each role, as `study_comparison.claim_studies` gives them;
-            claims about a study have no results without one.
+            claims about a study have no results without one. kernels: scale of each network of the path kernel.
 
     Raises:
         UserError: an entry lacks a key, has an unknown one, or names a number that is not published.
     """
-    ledger, numbers = (read_yaml(root / path) for path in (LEDGER, NUMBERS))
-    if (root / SEGUIN).is_file():
-        numbers = {**numbers, "seguin": read_yaml(root / SEGUIN)}
+    ledger, numbers = read_yaml(root / LEDGER), read_numbers(root)
     claims = [
-        _claim(each, ledger["networks"], numbers, datasets, studies or {})
-        for entry in ledger["claims"]
-        for each in _everywhere(entry)
+        _claim(each, ledger["networks"], numbers, datasets, studies or {}, kernels or {})
+        for path in ledger_files(root)[1:]
+        for entry in read_yaml(path)
+        for each in _everywhere({**entry, "group": path.stem})
     ]
     ids = [claim.id for claim in claims]
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
         raise UserError(f"{LEDGER}: expected every id once, found more of {', '.join(repeated)}")
     return claims
+
+
+def ledger_files(root: Path) -> list[Path]:
+    """Files of the ledger of a checkout: the one that says how it is written, then those of the claims in order."""
+    names = read_yaml(root / LEDGER)["files"]
+    return [root / LEDGER, *(root / LEDGER.with_suffix("") / f"{name}.yaml" for name in names)]
 
 
 def results_of(claims: list[Claim]) -> set[str]:
@@ -120,6 +140,7 @@ def _everywhere(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         own = {
             "role": role,
             "id": f"{entry['id']}-{name}",
+            "original": entry["id"],
             "source": f"{entry['source']}, on {name}, which it does not have",
         }
         yield {**common, **own}
@@ -128,13 +149,14 @@ def _everywhere(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _claim(
     entry: Mapping[str, Any],
     names: Mapping[str, Any],
-    numbers: Mapping[str, Any],
+    numbers: Mapping[str, Mapping[str, float]],
     datasets: Mapping[str, str],
     studies: Mapping[str, Mapping[str, Any]],
+    kernels: Mapping[str, str],
 ) -> Claim:
     where = f"{LEDGER}: {entry.get('id', 'an entry without id')}"
-    needed = KEYS - {"test", "parts", "published"}
-    if (missing := needed - entry.keys()) or (unknown := entry.keys() - KEYS - OPTIONAL):
+    needed = NEEDED | (UNMEASURED if "unmeasured" in entry else DECIDED)
+    if (missing := needed - entry.keys()) or (unknown := entry.keys() - needed - OPTIONAL - {"original", "group"}):
         wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown keys {', '.join(sorted(unknown))}"
         raise UserError(f"{where} {wrong}")
     role = str(entry.get("role"))
@@ -147,26 +169,29 @@ def _claim(
         if unknown := part.keys() - PART_KEYS:
             raise UserError(f"{where}: part {name} has unknown keys {', '.join(sorted(unknown))}")
         try:
-            published, of_published = _published(
-                part.get("published", entry.get("published")), part.get("network"), numbers
-            )
+            published = take(part.get("published", entry.get("published")), numbers, part)
             results = _results(entry, part, names, datasets, study["names"] if study else {})
+            scale = _scale(entry, part, names, kernels)
         except KeyError as error:
             raise UserError(f"{where}: part {name} names {error}, which is not there") from error
-        arguments = {**of_published, **entry.get("test", {}), **part.get("test", {})}
-        made.append(Part(str(name), results, arguments, _weights(entry, part, names, datasets), published))
+        arguments = {**published.arguments, **entry.get("test", {}), **part.get("test", {})}
+        weights = _weights(entry, part, names, datasets)
+        made.append(Part(str(name), results, arguments, weights, published.value, published.places, scale))
     return Claim(
         id=entry["id"],
         source=entry["source"],
         claim=" ".join(entry["claim"].split()),
-        statistic=entry["statistic"],
+        statistic=entry.get("statistic", ""),
         parts=tuple(made),
         sentence=entry.get("sentence", False),
         data=f"results/data/{dataset}.h5" if dataset else None,
         train=entry.get("train", 0),
         comparable="as_published" not in entry or bool(study and entry["as_published"] in study["as_published"]),
-        scale=study["scale"] if study and any("{study}" in template for template in entry["results"]) else "",
+        scale=study["scale"] if study and any("{study}" in template for template in entry.get("results", ())) else "",
         artefacts=tuple(entry.get("artefacts", ())),
+        unmeasured=entry.get("unmeasured", ""),
+        original=entry.get("original", entry["id"]),
+        group=entry["group"],
     )
 
 
@@ -180,29 +205,39 @@ def _results(
     """Paths of a part, template by template; none where nothing plays the role or the study lacks a network."""
     networks = part.get("networks", [part.get("network")])
     values = {"dataset": datasets.get(entry.get("role", ""), ""), "attack": part.get("attack", "")}
+    templates = entry.get("results", ())
     models = [_model(names[network]) if network else "" for network in networks]
     # Names of students, or fields of the study that name networks.
     trained = _listed(part.get("trained", ""))
     found = [
         [path for model in models for path in _filled(template, {"network": model, **values}, study)]
-        for whole in entry["results"]
+        for whole in templates
         for template in (whole.replace("{trained}", name) for name in trained)
     ]
     played = "role" not in entry or entry["role"] in datasets
     return tuple(f"results/{path}.h5" for paths in found for path in paths) if played and all(found) else ()
 
 
-def _filled(template: str, values: Mapping[str, str], study: Mapping[str, str | list[str]]) -> list[str]:
+def _filled(template: str, values: Mapping[str, str | list[str]], study: Mapping[str, str | list[str]]) -> list[str]:
     """A path for each combination of the names that a study has for a template's fields, the last field fastest."""
     fields = list(dict.fromkeys(field for _, field, _, _ in string.Formatter().parse(template) if field))
     if unknown := [field for field in fields if field not in values and not STUDY_FIELDS.fullmatch(field)]:
         raise KeyError(unknown[0])
-    choices = [[values[field]] if field in values else _listed(study.get(field, [])) for field in fields]
+    choices = [_listed(values[field] if field in values else study.get(field, [])) for field in fields]
     return [template.format(**dict(zip(fields, names, strict=True))) for names in itertools.product(*choices)]
 
 
 def _listed(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names
+
+
+def _scale(
+    entry: Mapping[str, Any], part: Mapping[str, Any], names: Mapping[str, Any], kernels: Mapping[str, str]
+) -> str:
+    """Scale of what plays no role: a network of the path kernel, or none."""
+    if "role" in entry or "unmeasured" in entry:
+        return ""
+    return kernels.get(_model(names[part["network"]]), "") if "network" in part else ANY_SCALE
 
 
 def _model(network: str | Mapping[str, str]) -> str:
@@ -217,19 +252,3 @@ def _weights(
         return {}
     folder = f"results/models/{datasets[entry['role']]}"
     return {f"{folder}/{item['model']}.h5": item["weights"] for item in known if not isinstance(item, str)}
-
-
-def _published(value: Any, network: str | None, numbers: Mapping[str, Any]) -> tuple[float | None, dict[str, float]]:
-    """A number of a source, and what else it prints of it that a statistic takes: its standard deviation."""
-    if not isinstance(value, Mapping):
-        return None if value is None else float(value), {}
-    if "seguin" in value:
-        found = numbers["seguin"]
-        for key in value["seguin"]:
-            found = found[key]
-        if not isinstance(found, Mapping):
-            return float(found), {}
-        return float(found["value"]), {"deviation": float(found["deviation"])}
-    line = numbers[value["table"]][network]
-    line = line[value["line"]] if "line" in value else line
-    return float(line[value["column"]]) / (float(line[value["over"]]) if "over" in value else 1.0), {}

@@ -78,7 +78,7 @@ def draw_epochs(file: Reader, quantity: str, columns: Sequence[tuple[str, str]])
     for part, label in below.items():
         for (training, split), name in zip(columns, names, strict=True):
             found = read_crossed(file, f"{name}/{quantity}/{part}")
-            numbers = f"{training}, {found['n']} {split} images, {found['networks']} seeds"
+            numbers = f"{training}, n = {found['n']} {split} images, {found['networks']} seeds"
             line = {"color": TRAINING[training], "linestyle": STYLES[split], "marker": "o", "markersize": 2.5}
             band(panels[part], epochs, found, label=numbers, **line)
         panels[part].set_ylabel(label)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from plotly.offline import get_plotlyjs
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, STYLES, drawing
+from pipeline.figure import CLASSES, OTHER, STYLES, drawing
 from pipeline.store import publishing
 
 TEMPLATE = STYLES / "page.html"
@@ -24,7 +24,7 @@ def colours(style: str) -> dict[str, str]:
     """Hexadecimal colours of the two classes, for a page."""
     with drawing(style):
         return {
-            name: to_hex(colour) for name, colour in (("first", NATURAL), ("second", ADVERSARIAL), ("other", OTHER))
+            name: to_hex(colour) for name, colour in (("first", CLASSES[0]), ("second", CLASSES[1]), ("other", OTHER))
         }
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.figure import ADVERSARIAL, NATURAL, with_interval
 from pipeline.store import Reader, StoreError
@@ -17,6 +19,16 @@ PHOTO_SIDE = 64
 LONGEST_NAME = 18
 
 BINS = 30
+
+# Points that studies of the path kernel compare with natural ones: colour, marker and line of each group.
+KERNEL_GROUPS = {
+    "natural": (NATURAL, "o", "-"),
+    "adversarial": (ADVERSARIAL, "^", "-"),
+    "inverted": ("C3", "s", "--"),
+    "permuted": ("C4", "D", "-."),
+    "noise": ("C5", "v", ":"),
+    "far": ("C3", "s", "--"),
+}
 
 _PERSISTENCE = ("sigma", *(f"summary/{key}" for key in ("median", "median_low", "median_high", "n", "clusters")))
 
@@ -75,6 +87,13 @@ def centre_line(axes: Axes, centre: float, low: float, high: float, colour: str,
     if math.isfinite(low) and math.isfinite(high):
         axes.axvspan(low, high, color=colour, alpha=0.25, linewidth=0, label=f"_{name}")
     axes.axvline(centre, color=colour, label=f"_{name}")
+
+
+def decades(axis: Axis) -> None:
+    """A logarithmic axis, or that of a colour bar, with plain numbers at 1, 2 and 5 of each decade alone."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def counted(n: int, clusters: int) -> str:

@@ -2,19 +2,21 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from snakemake import cli
 from snakemake.workflow import Workflow
 
 from pipeline.errors import UserError
 
+T = TypeVar("T")
+
 
 class PlanError(UserError, RuntimeError):
-    """Snakemake could not say what it would run; it has said why."""
+    """Snakemake could not read the run; it has said why."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,30 @@ def plan(arguments: Sequence[str]) -> Plan:
     Raises:
         PlanError: the configuration or the arguments are refused; Snakemake has printed why.
     """
-    plans: list[Plan] = []
 
-    def keep(workflow: Workflow) -> None:
+    def look(workflow: Workflow) -> Plan:
         settings = workflow.dag_settings
         workflow._prepare_dag(forceall=settings.forceall, ignore_incomplete=True, lock_warn_only=True)
         workflow._build_dag()
         gpus = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else None
-        plans.append(Plan(workflow.globals["settings"], tuple(_jobs(workflow.dag)), gpus))
+        return Plan(workflow.globals["settings"], tuple(_jobs(workflow.dag)), gpus)
 
+    return look_at(arguments, look)
+
+
+def look_at(arguments: Sequence[str], look: Callable[[Workflow], T]) -> T:
+    """What a function finds in the workflow that Snakemake reads with these arguments, before any of it runs.
+
+    Args:
+        arguments: what Snakemake gets, as on its command line.
+        look: gets the workflow, in its working folder, without a graph of jobs.
+
+    Raises:
+        PlanError: the configuration or the arguments are refused; Snakemake has printed why.
+    """
+    found: list[T] = []
     # Of what the command line offers, this alone builds all jobs and then does nothing with them.
-    original, Workflow.printdag = Workflow.printdag, keep
+    original, Workflow.printdag = Workflow.printdag, lambda workflow: found.append(look(workflow))
     here = Path.cwd()
     try:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -82,9 +97,9 @@ def plan(arguments: Sequence[str]) -> Plan:
     finally:
         Workflow.printdag = original
         os.chdir(here)
-    if not done or not plans:
-        raise PlanError("there is no plan of this run, so it cannot be priced")
-    return plans[0]
+    if not done or not found:
+        raise PlanError("Snakemake could not read this run, as it says above")
+    return found[0]
 
 
 def _jobs(dag: Any) -> Iterator[PlannedJob]:

@@ -24,9 +24,9 @@ PROVENANCE = Path("results/provenance.json")
 FORMAT = 1
 
 # What a run leaves for readers. Times of jobs (results/benchmarks) differ between equal runs, and a report
-# is a copy of what lies beside it.
+# shows what lies beside it.
 KINDS = frozenset({".h5", ".png", ".pdf", ".svg", ".csv", ".html"})
-NOT_RESULTS = frozenset({"benchmarks", "report", "rulegraph.png"})
+NOT_RESULTS = frozenset({"benchmarks", "report", "report.html", "rulegraph.png"})
 
 SECRET = re.compile(r"(?<=://)[^/@\s\"]+@")
 

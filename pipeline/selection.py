@@ -97,79 +97,27 @@ def atlas_artefacts(config: Config) -> list[str]:
     return [artefact_path(config, name) for name, kind in entries.items() if kind == "tilting_atlas"]
 
 
+# Dataset, model, attack and stage.
+Cell = tuple[str, str, str, str]
+
+
 def result_paths(config: Config) -> list[str]:
     """Every result that the experiments and the chosen artefacts rest on, intermediate ones too.
 
     Asked for by name, so that one that a killed run took away is made again: Snakemake leaves a missing
     intermediate file alone while what was made from it is there.
     """
-    cells = {
+    cells: set[Cell] = {
         (item["dataset"], item["model"], item["attack"], stage)
         for item in config["experiments"]
         for stage in item["measure"]
     }
-    networks = set(config["path_kernel"]["run"])
-    paths = set()
+    paths: set[str] = set()
     for name in config["artefacts"]:
-        if name in config["tables"]:
-            table = config["tables"][name]
-            if table["table"] in NAMED_TABLES:
-                section = NAMED_TABLES[table["table"]]
-                paths |= networks_behind(config, section, names_shown(config, section, table))
-                if section == "logit_model":
-                    paths.add(SINGLE["logit_surfaces"])
-                continue
-            if table["table"] in STUDY_TABLES:
-                paths |= results_behind(config, table)
-                continue
-            if table["table"] in ATLAS:
-                paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, atlas_pairs(config, name))}
-                continue
-            paths |= {model_path(table["dataset"], model) for model in table["rows"].values()}
-            if table["table"] == "persistence_by_network":
-                cells |= {(table["dataset"], model, table["attack"], "persistence") for model in table["rows"].values()}
-            if table["table"] in PAIRED:
-                pairs = product(table["rows"].values(), paired_attacks(table))
-                cells |= {(table["dataset"], model, attack, PAIRED[table["table"]]) for model, attack in pairs}
-            continue
-        entry = config["figures"]["catalogue"][name]
-        plot = entry["plot"]
-        if plot in NAMED_PLOTS:
-            section = NAMED_PLOTS[plot]
-            paths |= networks_behind(config, section, names_shown(config, section, entry))
-            paths |= {SINGLE[PLOT_SINGLE[plot]]} if plot in PLOT_SINGLE else set()
-        elif "study" in entry:
-            paths |= results_behind(config, entry)
-        elif plot in PLOT_KERNEL:
-            paths |= {kernel_path(entry["network"], part) for part in ("path", PLOT_KERNEL[plot])}
-            paths.add(data_path(config["path_kernel"]["networks"][entry["network"]]["dataset"]))
-        elif plot in PLOT_PAIR or plot in ATLAS:
-            chosen = [entry["classes"]] if plot in PLOT_PAIR else atlas_pairs(config, name)
-            paths |= {data_path(config["tilting"]["dataset"]), *pair_paths(config, chosen)}
-        elif plot == "weight_decay":
-            dataset = config["weight_decay"]["dataset"]
-            paths |= {data_path(dataset), decay_path(dataset)}
-        elif plot == "interpolated_weights":
-            paths |= {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
-        elif plot == "boundary_plane":
-            names = (entry["dataset"], entry["model"])
-            paths |= {data_path(entry["dataset"]), model_path(*names), plane_path(*names)}
-        elif plot == "zoo":
-            zoo = config["zoo"]
-            paths |= {data_path(zoo["dataset"]), zoo_path(zoo["dataset"])}
-            paths |= {model_path(zoo["dataset"], model) for model in zoo["models"].values()}
-        elif plot == "class_frequencies_of_cells":
-            panels = entry["panels"].values()
-            cells |= {(entry["dataset"], panel["model"], panel["attack"], "stability") for panel in panels}
-        elif plot in PLOT_SINGLE:
-            paths.add(SINGLE[PLOT_SINGLE[plot]])
-        else:
-            models = entry["rows"].values() if plot in ROW_PLOTS else [entry["model"]]
-            cells |= {(entry["dataset"], model, entry["attack"], PLOT_STAGE[plot]) for model in models}
-            if plot == "persistence_reexamined":
-                cells.add((entry["dataset"], entry["model"], entry["attack"], "interpolation"))
-            if plot == "sensitivity":
-                cells |= {(entry["dataset"], entry["model"], attack, "persistence") for attack in entry["attacks"]}
+        behind = _behind_table if name in config["tables"] else _behind_figure
+        found, shown = behind(config, name)
+        paths |= found
+        cells |= shown
     for dataset, model, attack, stage in cells:
         paths |= {data_path(dataset), model_path(dataset, model)}
         paths |= {cell_path(folder, dataset, model, attack) for folder in ("attacks", stage)}
@@ -177,10 +125,92 @@ def result_paths(config: Config) -> list[str]:
             paths.add(natural_path(dataset, model, config["attacks"][attack]["natural_images"]))
     for study in config["logits"]["run"]:
         paths |= set(study_graph(config, study))
-    for network in networks:
-        paths.add(data_path(config["path_kernel"]["networks"][network]["dataset"]))
-        paths |= {kernel_path(network, part) for part in ("path", "kernel")}
+    for network in config["path_kernel"]["run"]:
+        paths |= _behind_kernel(config, network, "kernel")
     return sorted(paths)
+
+
+def _behind_table(config: Config, name: str) -> tuple[set[str], set[Cell]]:
+    """Results that a table rests on, and cells."""
+    entry = config["tables"][name]
+    kind = entry["table"]
+    if kind in NAMED_TABLES:
+        section = NAMED_TABLES[kind]
+        surfaces = {SINGLE["logit_surfaces"]} if section == "logit_model" else set()
+        return networks_behind(config, section, names_shown(config, section, entry)) | surfaces, set()
+    if kind in STUDY_TABLES:
+        return results_behind(config, entry), set()
+    if kind in ATLAS:
+        return _behind_pairs(config, atlas_pairs(config, name)), set()
+    dataset, models = entry["dataset"], list(entry["rows"].values())
+    cells: set[Cell] = set()
+    if kind == "persistence_by_network":
+        cells = {(dataset, model, entry["attack"], "persistence") for model in models}
+    if kind in PAIRED:
+        cells = {(dataset, model, attack, PAIRED[kind]) for model, attack in product(models, paired_attacks(entry))}
+    return {model_path(dataset, model) for model in models}, cells
+
+
+def _behind_figure(config: Config, name: str) -> tuple[set[str], set[Cell]]:
+    """Results that a figure rests on, and cells."""
+    entry = config["figures"]["catalogue"][name]
+    plot = entry["plot"]
+    if plot == "class_frequencies_of_cells":
+        panels = entry["panels"].values()
+        return set(), {(entry["dataset"], panel["model"], panel["attack"], "stability") for panel in panels}
+    if plot in PLOT_STAGE:
+        return set(), _cells_of_figure(entry)
+    if plot in NAMED_PLOTS:
+        section = NAMED_PLOTS[plot]
+        single = {SINGLE[PLOT_SINGLE[plot]]} if plot in PLOT_SINGLE else set()
+        return networks_behind(config, section, names_shown(config, section, entry)) | single, set()
+    return _results_of_figure(config, name), set()
+
+
+def _results_of_figure(config: Config, name: str) -> set[str]:
+    """Results behind a figure that shows no cells and no networks by name."""
+    entry = config["figures"]["catalogue"][name]
+    plot = entry["plot"]
+    if "study" in entry:
+        return results_behind(config, entry)
+    if plot in PLOT_KERNEL:
+        return _behind_kernel(config, entry["network"], PLOT_KERNEL[plot])
+    if plot in PLOT_PAIR or plot in ATLAS:
+        return _behind_pairs(config, [entry["classes"]] if plot in PLOT_PAIR else atlas_pairs(config, name))
+    if plot in PLOT_SINGLE:
+        return {SINGLE[PLOT_SINGLE[plot]]}
+    if plot == "weight_decay":
+        dataset = config["weight_decay"]["dataset"]
+        return {data_path(dataset), decay_path(dataset)}
+    if plot == "interpolated_weights":
+        return {data_path(entry["dataset"]), interpolated_path(entry["dataset"], entry["model"])}
+    if plot == "boundary_plane":
+        names = (entry["dataset"], entry["model"])
+        return {data_path(entry["dataset"]), model_path(*names), plane_path(*names)}
+    if plot == "zoo":
+        dataset, models = config["zoo"]["dataset"], config["zoo"]["models"].values()
+        return {data_path(dataset), zoo_path(dataset)} | {model_path(dataset, model) for model in models}
+    raise ValueError(f"it is not known what the plot {plot!r} rests on")
+
+
+def _cells_of_figure(entry: Mapping[str, Any]) -> set[Cell]:
+    plot, dataset = entry["plot"], entry["dataset"]
+    models = entry["rows"].values() if plot in ROW_PLOTS else [entry["model"]]
+    cells = {(dataset, model, entry["attack"], PLOT_STAGE[plot]) for model in models}
+    if plot == "persistence_reexamined":
+        cells.add((dataset, entry["model"], entry["attack"], "interpolation"))
+    if plot == "sensitivity":
+        cells |= {(dataset, entry["model"], attack, "persistence") for attack in entry["attacks"]}
+    return cells
+
+
+def _behind_kernel(config: Config, network: str, part: str) -> set[str]:
+    dataset = config["path_kernel"]["networks"][network]["dataset"]
+    return {data_path(dataset), kernel_path(network, "path"), kernel_path(network, part)}
+
+
+def _behind_pairs(config: Config, pairs: Sequence[str]) -> set[str]:
+    return {data_path(config["tilting"]["dataset"]), *pair_paths(config, pairs)}
 
 
 def datasets_of(config: Config, *sources: str) -> list[str]:

@@ -50,125 +50,148 @@ def compute_spec(config: Config, root: Path, stage: str, *names: str) -> dict[st
     Args:
         config: resolved configuration.
         root: the checkout.
-        stage: "data", "models", "attacks", "persistence" or "stability".
+        stage: a stage of the catalogue's scripts, e.g. "data", "models", "attacks" or "persistence".
         names: dataset, model and attack, as far as the stage needs them; a network of `path_kernel`; dataset and
             pair for "tilting"; study and what `study_settings` says for those of `logits`; none for "cones", "norms",
-            "wedges" and "toy".
+            "wedges", "capacities" and "toy".
+
+    Raises:
+        ValueError: names that the stage does not take.
     """
-    settings: dict[str, Any]
+    settings = _settings(config, stage, names)
+    files = _files_of_ones_own(root, stage, settings)
     script = SCRIPTS.get(stage, "")
-    extra: tuple[Path, ...] = ()
+    if stage == "data":
+        source = config["datasets"][names[0]]["source"]
+        script = SCRIPTS[source]
+        files = (root / SYNSETS,) if source in ("photos", "imagenet20") else ()
+    if stage == "models" and config["models"][names[1]]["weights"]:
+        script = SCRIPTS["weights"]
+    if stage not in SEEDLESS:
+        settings["seed"] = seed_for(config["seed"], *_seed_path(config, stage, names))
+    return _sorted({**settings, "code": code_digest(root, root / script, files), "threads": config["threads"]})
+
+
+def _settings(config: Config, stage: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """What of the configuration decides a stage, apart from seed, code and threads."""
+    if stage in STUDY_STAGES and names:
+        return _study_settings(config, stage, *names)
     match stage, names:
         case "data", (dataset,):
             entry = config["datasets"][dataset]
-            script = SCRIPTS[entry["source"]]
-            settings = {key: entry[key] for key in DATA_SETTINGS[entry["source"]]}
-            extra = (root / SYNSETS,) if entry["source"] in ("photos", "imagenet20") else ()
+            return {key: entry[key] for key in DATA_SETTINGS[entry["source"]]}
         case "models", (_, model):
-            settings = _model_settings(config["models"][model])
-            extra = own_files(root, settings["network"].get("factory", ""))
-            script = SCRIPTS["weights" if config["models"][model]["weights"] else "models"]
-        case "attacks", (_, _, attack):
-            settings = _attack_settings(config["attacks"][attack])
-            extra = own_files(root, settings["method"])
-        case "natural", (dataset, _, images):
-            settings = section_for(config, "persistence", dataset) | {"natural_images": int(images)}
-        case (("persistence" | "stability"), (dataset, _, _)):
-            settings = section_for(config, stage, dataset)
-        case "paths", (network,):
-            names_of = ("learning_rate", "steps", "loss", "train_samples")
-            entry = config["path_kernel"]["networks"][network]
-            settings = {key: entry[key] for key in names_of}
-            if "model" in entry:
-                settings["network"] = _model_settings(config["models"][entry["model"]])["network"]
-                extra = own_files(root, settings["network"].get("factory", ""))
-            else:
-                settings["network"] = {"architecture": "fully_connected", "hidden": entry["hidden"]}
-        case "path_kernel", (network,):
-            section = config["path_kernel"]
-            settings = {key: section[key] for key in ("tolerance", "nodes")}
-            settings["queries"] = section["networks"][network]["queries"]
-        case (("kernel_study" | "kernel_map" | "kernel_variants"), (_,)):
-            settings = dict(config["path_kernel"][stage.removeprefix("kernel_")])
-        case (("path_geometry" | "importance"), (_,)):
-            settings = dict(config[stage])
+            return _model_settings(config["models"][model])
         case "interpolated_weights", (_, model):
-            settings = config["interpolated_weights"] | _model_settings(config["models"][model])
-            extra = own_files(root, settings["network"].get("factory", ""))
+            return config[stage] | _model_settings(config["models"][model])
+        case "attacks", (_, _, attack):
+            return _attack_settings(config["attacks"][attack])
+        case (("path_geometry" | "importance"), (_,)) | ("plane", (_, _)) | (("norms" | "capacities"), ()):
+            return dict(config[stage])
         case "tilting", (_, _):
-            settings = {
-                key: value for key, value in config["tilting"].items() if key not in ("dataset", "pairs", "toy")
-            }
+            return _without(config[stage], "dataset", "pairs", "toy")
         case "weight_decay", (_,):
-            settings = {key: value for key, value in config["weight_decay"].items() if key != "dataset"}
+            return _without(config[stage], "dataset")
         case "toy", ():
-            settings = dict(config["tilting"]["toy"])
-        case "asymmetry", (dataset, _, _):
-            settings = section_for(config, "persistence", dataset) | section_for(config, "asymmetry", dataset)
-        case "plane", (_, _):
-            settings = dict(config["plane"])
-        case (("boundary" | "voronoi" | "spectra" | "level_sets" | "dropout"), (dataset, _, _)):
-            # All follow the lines that `interpolation` follows.
-            line_seed = seed_for(config["seed"], "interpolation", *names)
-            settings = section_for(config, stage, dataset) | {"line_seed": line_seed}
-        case "sensitivity", (dataset, _, _):
-            sampling = section_for(config, "persistence", dataset, without=("noise",))
-            settings = sampling | section_for(config, "sensitivity", dataset)
-        case "zoo", (dataset,):
-            zoo = {key: value for key, value in config["zoo"].items() if key not in ("dataset", "models")}
-            settings = section_for(config, "persistence", dataset) | zoo | {"networks": list(config["zoo"]["models"])}
-        case "factors", (dataset, _, _):
-            settings = section_for(config, "factors", dataset)
-        case _, (study, *_) if stage in STUDY_STAGES:
-            settings = study_settings(config, stage, study, names[1:])
-            if "validation" in settings:
-                settings["validation_seed"] = seed_for(config["seed"], "validation", study)
-            if stage in ("teachers", "students"):
-                model = config["models"][config["logits"]["studies"][study]["model"]]
-                settings["network"] = _model_settings(model)["network"]
-                extra = own_files(root, settings["network"].get("factory", ""))
+            return dict(config["tilting"]["toy"])
         case "cones", ():
-            sampling = {key: value for key, value in config["persistence"].items() if key not in ("noise", "sigma_min")}
-            settings = sampling | config["cones"]
-        case "norms", ():
-            settings = dict(config["norms"])
+            return _without(config["persistence"], "noise", "sigma_min") | config["cones"]
+        case "wedges", ():
+            return {key: config["persistence"][key] for key in ("gamma", "confidence")} | config["wedges"]
         case "logit_surfaces", ():
-            settings = dict(config["logit_model"]["surfaces"])
+            return dict(config["logit_model"]["surfaces"])
         case "logit_model", (_, name):
             found = named_network(config, stage, name)
-            settings = {key: value for key, value in config[stage].items() if key not in ("surfaces", "networks")}
-            settings["epoch"] = found.epoch
+            return _without(config[stage], "surfaces", "networks") | {"epoch": found.epoch}
         case "manifolds", (_, name):
-            found = named_network(config, stage, name)
-            settings = {key: value for key, value in config[stage].items() if key != "networks"}
+            found, settings = named_network(config, stage, name), _without(config[stage], "networks")
             # Configurations without either are refused.
             epsilon = settings["epsilon"] or found.epsilon or 0.0
             step_size = settings["step_size"] or epsilon / 4
-            settings |= {"epoch": found.epoch, "epsilon": epsilon, "step_size": step_size}
-        case "wedges", ():
-            settings = {key: config["persistence"][key] for key in ("gamma", "confidence")} | config["wedges"]
-        case "interpolation", (dataset, _, _):
-            sampling = section_for(config, "persistence", dataset, without=NOT_SAMPLING)
-            settings = sampling | section_for(config, "interpolation", dataset)
-        case _:
-            raise ValueError(f"stage {stage!r} does not take the names {names}")
-    # However many images are measured, the first of them meet the same noise.
-    seed_path: list[str | int] = [stage, *(names[:2] if stage == "natural" else names)]
+            return settings | {"epoch": found.epoch, "epsilon": epsilon, "step_size": step_size}
+        case (("paths" | "path_kernel" | "kernel_study" | "kernel_map" | "kernel_variants"), (network,)):
+            return _kernel_settings(config, stage, network)
+        case "zoo", (dataset,):
+            networks = {"networks": list(config[stage]["models"])}
+            return section_for(config, "persistence", dataset) | _without(config[stage], "dataset", "models") | networks
+        case _, (_, _, _):
+            return _cell_settings(config, stage, names)
+    raise _refusal(stage, names)
+
+
+def _cell_settings(config: Config, stage: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of measurements of a cell: dataset, model, and attack or number of images."""
+
+    def section(name: str, *without: str) -> dict[str, Any]:
+        return section_for(config, name, names[0], without)
+
+    match stage:
+        case "persistence" | "stability" | "factors":
+            return section(stage)
+        case "natural":
+            return section("persistence") | {"natural_images": int(names[2])}
+        case "asymmetry":
+            return section("persistence") | section(stage)
+        case "sensitivity":
+            return section("persistence", "noise") | section(stage)
+        case "interpolation":
+            return section("persistence", *NOT_SAMPLING) | section(stage)
+        case "boundary" | "voronoi" | "spectra" | "level_sets" | "dropout":
+            # All follow the lines that `interpolation` follows.
+            return section(stage) | {"line_seed": seed_for(config["seed"], "interpolation", *names)}
+    raise _refusal(stage, names)
+
+
+def _kernel_settings(config: Config, stage: str, network: str) -> dict[str, Any]:
+    section = config["path_kernel"]
+    if stage.startswith("kernel_"):
+        return dict(section[stage.removeprefix("kernel_")])
+    entry = section["networks"][network]
+    if stage == "path_kernel":
+        return {key: section[key] for key in ("tolerance", "nodes")} | {"queries": entry["queries"]}
+    settings = {key: entry[key] for key in ("learning_rate", "steps", "loss", "train_samples")}
+    if "model" in entry:
+        return settings | {"network": _model_settings(config["models"][entry["model"]])["network"]}
+    return settings | {"network": {"architecture": "fully_connected", "hidden": entry["hidden"]}}
+
+
+def _study_settings(config: Config, stage: str, study: str, *names: str) -> dict[str, Any]:
+    settings = study_settings(config, stage, study, names)
+    if "validation" in settings:
+        settings["validation_seed"] = seed_for(config["seed"], "validation", study)
+    if stage in ("teachers", "students"):
+        model = config["models"][config["logits"]["studies"][study]["model"]]
+        settings["network"] = _model_settings(model)["network"]
+    return settings
+
+
+def _files_of_ones_own(root: Path, stage: str, settings: Mapping[str, Any]) -> tuple[Path, ...]:
+    """The file of a network or an attack of one's own."""
+    name = settings["method"] if stage == "attacks" else settings.get("network", {}).get("factory", "")
+    return own_files(root, name)
+
+
+def _seed_path(config: Config, stage: str, names: tuple[str, ...]) -> list[str | int]:
     if stage in ("teachers", "students"):
         # Networks of one seed have the same start and order of images, which comparisons rest on.
-        seed_path = ["logits", stage, names[0], names[-1]]
+        return ["logits", stage, names[0], names[-1]]
     if stage == "models":
-        seed_path.append(config["models"][names[1]]["seed"])
-    if stage not in SEEDLESS:
-        settings["seed"] = seed_for(config["seed"], *seed_path)
-    code = code_digest(root, root / script, extra)
-    return _sorted({**settings, "code": code, "threads": config["threads"]})
+        return [stage, *names, config["models"][names[1]]["seed"]]
+    # However many images are measured, the first of them meet the same noise.
+    return [stage, *(names[:2] if stage == "natural" else names)]
+
+
+def _without(section: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key not in keys}
+
+
+def _refusal(stage: str, names: tuple[str, ...]) -> ValueError:
+    return ValueError(f"stage {stage!r} does not take the names {names}")
 
 
 def section_for(config: Config, name: str, dataset: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Settings of a section as they hold for a dataset, without some."""
-    settings = {**config[name], **config["datasets"][dataset]["settings"].get(name, {})}
-    return {key: value for key, value in settings.items() if key not in without}
+    return _without({**config[name], **config["datasets"][dataset]["settings"].get(name, {})}, *without)
 
 
 def _model_settings(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.artist_numbers import PICTURE
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER
+from pipeline.figure import CLASSES, OTHER
 from pipeline.store import Reader, StoreError
 
-# The classes' colours; boundaries have the third.
-SIDES = {-1: NATURAL, 1: ADVERSARIAL}
+# The classes' colours; other boundaries have the third.
+SIDES = dict(zip((-1, 1), CLASSES, strict=True))
 
 
 def nearest(file: Reader, wanted: Sequence[float]) -> list[int]:
@@ -33,7 +33,15 @@ def plane(axes: Axes, file: Reader, place: int, reach: float, size: float = 2) -
     first, _, second = file.attribute("pair").partition("v")
     for side, name in ((-1, first), (1, second)):
         shown = points[label == side]
-        axes.plot(*shown.T, "o", color=SIDES[side], markersize=size, markeredgewidth=0, alpha=0.6, label=name)
+        axes.plot(
+            *shown.T,
+            "o",
+            color=SIDES[side],
+            markersize=size,
+            markeredgewidth=0,
+            alpha=0.8,
+            label=f"{name}, n = {len(shown)}",
+        )
     line = boundary(float(file.read("theta")[place]), float(file.read("plane/offset")[place]), 3 * reach)
     axes.plot(*line, color="black", linewidth=0.9, label="boundary")
     axes.axvline(0, color=OTHER, linewidth=0.5, linestyle=":", label="nearest centroid")

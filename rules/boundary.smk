@@ -48,6 +48,7 @@ rule draw_skewness:
         runtime=time_of("draw_skewness"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/skewness.py"
 
@@ -79,6 +80,7 @@ rule draw_normals:
         runtime=time_of("draw_normals"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/normals.py"
 
@@ -111,5 +113,6 @@ rule draw_persistence_reexamined:
         runtime=time_of("draw_persistence_reexamined"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/persistence_reexamined.py"

@@ -72,6 +72,7 @@ rule draw_voronoi_angles:
         runtime=time_of("draw_voronoi_angles"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/voronoi_angles.py"
 
@@ -101,5 +102,6 @@ rule draw_boundary_plane:
         runtime=time_of("draw_boundary_plane"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/boundary_plane.py"

@@ -8,6 +8,7 @@ rule decide_claims:
             category="Claims",
             labels={"artefact": "published claims and their verdicts"},
         ),
+        CLAIM_LIMITS,
     log:
         "logs/claims.log",
     benchmark:
@@ -23,3 +24,40 @@ rule decide_claims:
         root=checkout,
     script:
         "../scripts/tables/claims.py"
+
+
+rule draw_claims:
+    input:
+        claims=CLAIMS,
+        limits=CLAIM_LIMITS,
+    output:
+        *[
+            report(
+                picture,
+                caption="../report/claims_overview.rst",
+                category="Claims",
+                labels={
+                    "artefact": f"claims: {Path(picture).stem}, published against measured"
+                },
+            )
+            for picture in CLAIM_PICTURES
+        ],
+        [
+            str(Path(picture).with_suffix(f".{kind}"))
+            for picture in CLAIM_PICTURES
+            for kind in OTHER_FORMATS
+        ],
+    log:
+        "logs/figures/claims.log",
+    benchmark:
+        "results/benchmarks/figures/claims.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("draw_claims"),
+        runtime=time_of("draw_claims"),
+    params:
+        spec=claims_figure_param,
+    script:
+        "../scripts/figures/claims.py"

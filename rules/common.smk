@@ -9,7 +9,14 @@ sys.path.insert(0, str(ROOT))
 
 from pipeline import guard, parsed_code
 from pipeline.cifar import ARCHIVES
-from pipeline.claims import CLAIMS, claim_inputs, claims_spec
+from pipeline.claims import (
+    CLAIM_LIMITS,
+    CLAIMS,
+    claim_inputs,
+    claim_pictures,
+    claims_figure_spec,
+    claims_spec,
+)
 from pipeline.config import ConfigError, resolve
 from pipeline.content import file_content, names_and_sizes
 from pipeline.costs import Requests
@@ -34,6 +41,7 @@ from pipeline.logit_studies import (
 from pipeline.named_networks import named_network, named_path, names_shown
 from pipeline.patterns import one_of
 from pipeline.photos import photos_below
+from pipeline.scale import figure_scale
 from pipeline.records import record_in_jobs
 from pipeline.study_artefacts import plot_inputs, table_inputs
 from pipeline.teachers import TEACHERS
@@ -96,6 +104,10 @@ except guard.ChangedSettingsError as error:
 
 onstart:
     guard.take_over(settings)
+    if workflow.local_exec:
+        # Snakemake's limit of jobs a second looks at all ready jobs again a second after each time it looked, and each
+        # job that ends begins another such chain: 130 looks a second after 180 jobs, a tenth of a core.
+        workflow.scheduler.job_rate_limiter = None
 
 
 wildcard_constraints:
@@ -396,6 +408,11 @@ def figure_param(wildcards):
     return figure_spec(settings, ROOT, wildcards.artefact)
 
 
+def scale_in_words(wildcards, input):
+    # For captions; not compared, as it follows from what the inputs are.
+    return figure_scale(settings, wildcards.artefact)
+
+
 def claims_param(wildcards):
     # A function, since the ledger is read for it, which jobs of a cluster need not do.
     return claims_spec(settings, ROOT)
@@ -403,6 +420,13 @@ def claims_param(wildcards):
 
 def claims_input(wildcards):
     return claim_inputs(settings, ROOT)
+
+
+def claims_figure_param(wildcards):
+    return claims_figure_spec(settings, ROOT)
+
+
+CLAIM_PICTURES = claim_pictures(ROOT)
 
 
 OTHER_FORMATS = beside_formats(settings)

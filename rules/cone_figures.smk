@@ -23,6 +23,7 @@ rule draw_cone_views:
         runtime=time_of("draw_cone_views"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/cone_views.py"
 
@@ -52,6 +53,7 @@ rule draw_cone_persistence:
         runtime=time_of("draw_cone_persistence"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/cone_persistence.py"
 
@@ -81,5 +83,6 @@ rule draw_norms:
         runtime=time_of("draw_norms"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/norms.py"

@@ -1,5 +1,3 @@
-# One label a figure: Snakemake's report turns a second one that splits the figures in halves into a toggle, and then
-# shows an empty page.
 rule draw_class_frequencies:
     input:
         stability=entry_input("stability"),
@@ -25,6 +23,7 @@ rule draw_class_frequencies:
         runtime=time_of("draw_class_frequencies"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/class_frequencies.py"
 
@@ -56,6 +55,7 @@ rule draw_persistence_histogram:
         runtime=time_of("draw_persistence_histogram"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/persistence_histogram.py"
 
@@ -87,6 +87,7 @@ rule draw_persistence_along_line:
         runtime=time_of("draw_persistence_along_line"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/persistence_along_line.py"
 
@@ -116,6 +117,7 @@ rule draw_kernel_agreement:
         runtime=time_of("draw_kernel_agreement"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_agreement.py"
 
@@ -145,6 +147,7 @@ rule draw_class_frequencies_by_target:
         runtime=time_of("draw_class_frequencies_by_target"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/class_frequencies_by_target.py"
 
@@ -176,6 +179,7 @@ rule draw_class_frequencies_of_cells:
         runtime=time_of("draw_class_frequencies_of_cells"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/class_frequencies_of_cells.py"
 
@@ -205,6 +209,7 @@ rule draw_persistence_histograms:
         runtime=time_of("draw_persistence_histograms"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/persistence_histograms.py"
 
@@ -236,6 +241,7 @@ rule draw_adversarial_examples:
         runtime=time_of("draw_adversarial_examples"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/adversarial_examples.py"
 
@@ -265,6 +271,7 @@ rule draw_distortion_histogram:
         runtime=time_of("draw_distortion_histogram"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/distortion_histogram.py"
 
@@ -296,6 +303,7 @@ rule draw_asymmetry:
         runtime=time_of("draw_asymmetry"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/asymmetry.py"
 
@@ -329,5 +337,6 @@ rule draw_sensitivity:
         runtime=time_of("draw_sensitivity"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/sensitivity.py"

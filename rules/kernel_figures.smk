@@ -25,6 +25,7 @@ rule draw_kernel_values:
         runtime=time_of("draw_kernel_values"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_values.py"
 
@@ -56,6 +57,7 @@ rule draw_kernel_neighbours:
         runtime=time_of("draw_kernel_neighbours"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_neighbours.py"
 
@@ -87,6 +89,7 @@ rule draw_kernel_detection:
         runtime=time_of("draw_kernel_detection"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_detection.py"
 
@@ -116,6 +119,7 @@ rule draw_kernel_map:
         runtime=time_of("draw_kernel_map"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_map.py"
 
@@ -145,6 +149,7 @@ rule draw_kernel_convergence:
         runtime=time_of("draw_kernel_convergence"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_convergence.py"
 
@@ -174,6 +179,7 @@ rule draw_kernel_signs:
         runtime=time_of("draw_kernel_signs"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_signs.py"
 
@@ -205,5 +211,6 @@ rule draw_kernel_relations:
         runtime=time_of("draw_kernel_relations"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/kernel_relations.py"

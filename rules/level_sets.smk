@@ -73,6 +73,7 @@ rule draw_boundary_spectra:
         runtime=time_of("draw_boundary_spectra"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/boundary_spectra.py"
 
@@ -102,5 +103,6 @@ rule draw_boundary_classes:
         runtime=time_of("draw_boundary_classes"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/boundary_classes.py"

@@ -23,6 +23,7 @@ rule draw_max_logits:
         runtime=time_of("draw_max_logits"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/max_logits.py"
 
@@ -52,6 +53,7 @@ rule draw_logit_gaps:
         runtime=time_of("draw_logit_gaps"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/logit_gaps.py"
 
@@ -81,6 +83,7 @@ rule draw_gap_epochs:
         runtime=time_of("draw_gap_epochs"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/gap_epochs.py"
 
@@ -111,6 +114,7 @@ rule draw_network_disagreement:
         runtime=time_of("draw_network_disagreement"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/network_disagreement.py"
 
@@ -140,6 +144,7 @@ rule draw_confident_images:
         runtime=time_of("draw_confident_images"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/confident_images.py"
 
@@ -169,6 +174,7 @@ rule draw_nearest_by_logits:
         runtime=time_of("draw_nearest_by_logits"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/nearest_by_logits.py"
 
@@ -198,6 +204,7 @@ rule draw_overlap:
         runtime=time_of("draw_overlap"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/overlap.py"
 
@@ -230,6 +237,7 @@ rule draw_manipulated_logits:
         runtime=time_of("draw_manipulated_logits"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/manipulated_logits.py"
 
@@ -260,6 +268,7 @@ rule draw_teacher_epochs:
         runtime=time_of("draw_teacher_epochs"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/teacher_epochs.py"
 
@@ -290,6 +299,7 @@ rule draw_distillation_losses:
         runtime=time_of("draw_distillation_losses"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/distillation_losses.py"
 

@@ -67,6 +67,7 @@ rule draw_surrogate_logits:
         runtime=time_of("draw_surrogate_logits"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/surrogate_logits.py"
 
@@ -96,6 +97,7 @@ rule draw_loss_surface:
         runtime=time_of("draw_loss_surface"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/loss_surface.py"
 
@@ -126,6 +128,7 @@ rule draw_gap_response:
         runtime=time_of("draw_gap_response"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/gap_response.py"
 

@@ -23,6 +23,25 @@ rule measure_manifolds:
         "../scripts/manifolds/measure.py"
 
 
+rule measure_capacities:
+    output:
+        SINGLE["capacities"],
+    log:
+        "logs/capacities.log",
+    benchmark:
+        "results/benchmarks/capacities.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: settings["threads"]
+    resources:
+        mem_mb=memory_of("measure_capacities"),
+        runtime=time_of("measure_capacities"),
+    params:
+        spec=spec_of("capacities"),
+    script:
+        "../scripts/manifolds/measure_capacities.py"
+
+
 rule draw_manifold_layers:
     input:
         manifolds=named_results("manifolds", "figures"),
@@ -48,6 +67,7 @@ rule draw_manifold_layers:
         runtime=time_of("draw_manifold_layers"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/manifold_layers.py"
 
@@ -77,5 +97,6 @@ rule draw_manifold_capacity:
         runtime=time_of("draw_manifold_capacity"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/manifold_capacity.py"

@@ -90,6 +90,7 @@ rule draw_path_geometry:
         runtime=time_of("draw_path_geometry"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/path_geometry.py"
 
@@ -121,6 +122,7 @@ rule draw_sample_importance:
         runtime=time_of("draw_sample_importance"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/sample_importance.py"
 
@@ -150,6 +152,7 @@ rule draw_datamodeling_score:
         runtime=time_of("draw_datamodeling_score"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/datamodeling_score.py"
 
@@ -181,5 +184,6 @@ rule draw_interpolated_weights:
         runtime=time_of("draw_interpolated_weights"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/interpolated_weights.py"

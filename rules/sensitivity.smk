@@ -49,6 +49,7 @@ rule draw_factors:
         runtime=time_of("draw_factors"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/factors.py"
 
@@ -78,6 +79,7 @@ rule draw_flatness:
         runtime=time_of("draw_flatness"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/flatness.py"
 
@@ -107,5 +109,6 @@ rule draw_growth:
         runtime=time_of("draw_growth"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/growth.py"

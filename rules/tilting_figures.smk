@@ -23,6 +23,7 @@ rule draw_toy_images:
         runtime=time_of("draw_toy_images"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/toy_images.py"
 
@@ -52,6 +53,7 @@ rule draw_toy_planes:
         runtime=time_of("draw_toy_planes"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/toy_planes.py"
 
@@ -83,6 +85,7 @@ rule draw_tilted_digits:
         runtime=time_of("draw_tilted_digits"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/tilted_digits.py"
 
@@ -112,6 +115,7 @@ rule draw_tilting_plane:
         runtime=time_of("draw_tilting_plane"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/tilting_plane.py"
 
@@ -141,6 +145,7 @@ rule draw_tilting_path:
         runtime=time_of("draw_tilting_path"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/tilting_path.py"
 
@@ -170,6 +175,7 @@ rule draw_tilting_rotation:
         runtime=time_of("draw_tilting_rotation"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/tilting_rotation.py"
 
@@ -199,6 +205,7 @@ rule draw_tilting_atlas:
         runtime=time_of("draw_tilting_atlas"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/tilting_atlas.py"
 
@@ -228,6 +235,7 @@ rule draw_weight_decay:
         runtime=time_of("draw_weight_decay"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/weight_decay.py"
 
@@ -256,6 +264,7 @@ rule write_tilting_page:
         runtime=time_of("write_tilting_page"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/pages/tilting_path.py"
 
@@ -284,6 +293,7 @@ rule write_rotation_page:
         runtime=time_of("write_rotation_page"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/pages/tilting_rotation.py"
 

@@ -44,6 +44,7 @@ rule draw_orthant_spectra:
         runtime=time_of("draw_orthant_spectra"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/orthant_spectra.py"
 
@@ -75,5 +76,6 @@ rule draw_wedge_crossings:
         runtime=time_of("draw_wedge_crossings"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/wedge_crossings.py"

@@ -72,6 +72,7 @@ rule draw_dropout_crossings:
         runtime=time_of("draw_dropout_crossings"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/dropout_crossings.py"
 
@@ -101,5 +102,6 @@ rule draw_zoo:
         runtime=time_of("draw_zoo"),
     params:
         spec=figure_param,
+        scale=scale_in_words,
     script:
         "../scripts/figures/zoo.py"

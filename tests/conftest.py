@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import settings
 
 # No test is timed: a busy machine must not fail one. The same examples in every run of CI, new ones elsewhere.
@@ -118,15 +117,10 @@ def job_counts(output: str) -> Counter[str]:
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the smoke configuration has run. Tests must leave its results as they are."""
     checkout = Checkout(tmp_path_factory.mktemp("smoke") / "checkout")
-    run = checkout.snakemake("--cores", "2", "--configfile", "config/smoke.yaml")
+    run = checkout.snakemake("--cores", "2", "--verbose", "--configfile", "config/smoke.yaml")
     assert run.returncode == 0, run.stdout
     (checkout.folder / "smoke.log").write_text(run.stdout)
     return checkout
-
-
-@pytest.fixture(scope="session")
-def smoke_config() -> dict:
-    return yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +128,28 @@ def seeded() -> None:
     """Networks that a test builds have equal weights in every order of tests."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def readable_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure that a script draws in a test can be read at the size of print, and states n and intervals."""
+    scripts = [module for name, module in sys.modules.items() if name.startswith("scripts.figures.")]
+    if not scripts:
+        return
+    from pipeline import figure
+    from tests.figure_checks import problems
+
+    save = figure.save
+
+    def checked(picture: Any, outputs: Any) -> None:
+        save(picture, outputs)
+        # What is not drawn has no places yet.
+        found = problems(picture) if any(not str(output).endswith(".csv") for output in outputs) else []
+        assert not found, "\n".join(found)
+
+    for module in (figure, *scripts):
+        if getattr(module, "save", None) is save:
+            monkeypatch.setattr(module, "save", checked)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def draw(
         point = plt.rcParams["font.size"] / 72
         side = width / across / (3 + 2 * GAP) * x.shape[2] / x.shape[3]
         text = 2.6 + max(title.count("\n") for title in titles) + max(note.count("\n") + 1 for note in notes)
-        size = (width, lines * (0.9 * side + text * point) + 6 * point)
+        size = (width, lines * (0.9 * side + text * point) + 8.5 * point)
         # Wider than the gaps in a sum, so that two sums do not read as one.
         apart = {"wspace": 0.12}
         figure, panels = plt.subplots(lines, across, squeeze=False, figsize=size, gridspec_kw=apart)
@@ -81,7 +81,10 @@ def draw(
             axes.set_title(title, pad=2)
             place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top"}
             axes.text(0.5, -0.04, note, size=plt.rcParams["xtick.labelsize"], **place)
-        figure.suptitle("original + perturbation = adversarial image", size=plt.rcParams["axes.titlesize"])
+        heading = (
+            f"original + perturbation = adversarial image\n{len(rows)} single images of n = {wanted.sum()} successes"
+        )
+        figure.suptitle(heading, size=plt.rcParams["axes.titlesize"])
         bar = figure.colorbar(scale, ax=panels, location="bottom", shrink=0.6, aspect=30, pad=0.03)
         bar.locator = MaxNLocator(5)
         kind = "perturbation" if x.shape[1] == 1 else "perturbation of each colour"

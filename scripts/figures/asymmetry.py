@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save
+from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save, with_interval
 from pipeline.store import reading
 
 GROUPS = ("natural", "adversarial", "near", "far")
@@ -34,7 +34,10 @@ def draw(*, asymmetry: str, outputs: Sequence[str], style: str) -> None:
             reach = [min(reach[0], d.min()), max(reach[1], d.max())]
         left.plot(reach, [null * value for value in reach], color="k", linewidth=0.8, label="flat boundary")
         left.set(
-            xscale="log", yscale="log", xlabel="distance to the boundary (pixel range = 1)", ylabel="persistence σ*"
+            xscale="log",
+            yscale="log",
+            xlabel="distance to the boundary (pixel range = 1)",
+            ylabel="persistence σ* (pixel range = 1)",
         )
         left.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, handletextpad=0.2, columnspacing=0.6)
         for place, (name, text, colour) in enumerate(zip(GROUPS, NAMES, COLOURS, strict=True)):
@@ -43,15 +46,13 @@ def draw(*, asymmetry: str, outputs: Sequence[str], style: str) -> None:
             right.errorbar(place, mean, [[mean - low], [high - mean]], **look)
         right.axhline(1, color="k", linewidth=0.8)
         right.set(ylabel=f"face number k, γ = {gamma:g}\n(geometric mean)", xlim=(-0.5, 3.5), ylim=(0, None))
-        right.set_xticks(range(4), NAMES)
-        notes = []
-        for name, text in (
-            ("matched", "adversarial / natural at equal distance"),
-            ("sides", "adversarial / natural side"),
-        ):
+        counts = [int(summaries[name]["n"]) for name in GROUPS]
+        right.set_xticks(range(4), [f"{text}\nn = {n}" for text, n in zip(NAMES, counts, strict=True)])
+        notes = ["adversarial over natural, pair by pair:"]
+        for name, text in (("matched", "at equal distance"), ("sides", "the two sides")):
             mean, low, high = (float(np.exp(summaries[name][key])) for key in ("mean", "mean_low", "mean_high"))
             n = int(summaries[name]["n"])
-            notes.append(f"{text}: × {mean:.2f} [{low:.2f}, {high:.2f}]" if n else f"{text}: no pairs")
+            notes.append(f"{text}, n = {n}: × {with_interval(mean, low, high)}" if n else f"{text}: no pairs")
         right.set_title("\n".join(notes), fontsize=plt.rcParams["legend.fontsize"])
         save(figure, outputs)
 

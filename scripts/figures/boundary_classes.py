@@ -59,7 +59,7 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, Any]], radii: np.ndarr
     )
     axes.set_xticks(radii, [f"{radius:g}" for radius in radii])
     axes.minorticks_off()
-    axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=1, fontsize=6.5)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=1)
 
 
 def _simplex(axes: Axes, groups: Mapping[str, Mapping[str, Any]], spreads: np.ndarray) -> None:
@@ -76,9 +76,9 @@ def _simplex(axes: Axes, groups: Mapping[str, Mapping[str, Any]], spreads: np.nd
             points[:, 0], points[:, 1], s=6, color=colour, linewidths=0, zorder=3, label=f"{text}, n = {len(points)}"
         )
     axes.set(aspect="equal", xlim=(-0.35, 1.35))
-    note = axes.text(
-        -0.44, 1.05, _dimensions(groups, spreads), transform=axes.transAxes, fontsize=6, va="top", linespacing=1.4
-    )
+    small, text = plt.rcParams["xtick.labelsize"], _dimensions(groups, spreads)
+    place: dict[str, Any] = {"xycoords": ("figure fraction", "axes fraction"), "annotation_clip": False}
+    note = axes.annotate(text, (0.01, 1.05), fontsize=small, va="top", linespacing=1.4, **place)
     # Beside the triangle's top, where the other panels have their labels.
     note.set_in_layout(False)
     axes.axis("off")
@@ -124,9 +124,7 @@ def _outcomes(axes: Axes, paths: Mapping[str, Mapping[str, np.ndarray]], step: f
     axes.set_yticks(range(len(PATHS)), labels)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel=f"share of pairs of points (steps ≤ {step:g})")
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=4, columnspacing=0.7, handlelength=0.9, fontsize=6.5
-    )
+    axes.legend(loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=4, columnspacing=0.7, handlelength=0.9)
 
 
 if "snakemake" in globals():

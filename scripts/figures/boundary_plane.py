@@ -49,7 +49,8 @@ def draw(*, plane: str, outputs: Sequence[str], style: str) -> None:
         panels[1].add_collection(
             LineCollection(stored["delaunay/boundary"].tolist(), colors="k", linewidths=0.7, label="_boundary")
         )
-        panels[1].set_xlabel("first coordinate")
+        count = f"single training, n = {len(stored['train/x'])} points (dots); {len(stored['lines/ends'])} lines"
+        panels[1].set_xlabel(f"first coordinate\n{count}")
         save(figure, outputs)
 
 

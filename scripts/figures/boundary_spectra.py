@@ -28,7 +28,7 @@ def draw(*, spectra: str, outputs: Sequence[str], style: str) -> None:
     chosen = sorted({0, len(radii) - 1})
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
-        figure = plt.figure(figsize=(width, 2.5 * height))
+        figure = plt.figure(figsize=(width, 2.7 * height))
         upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=(2, 1)))
         panels = upper.subplots(len(GROUPS), SHOWN, sharex=True, sharey=True, squeeze=False)
         for row, (name, (text, colour)) in zip(panels, GROUPS.items(), strict=True):
@@ -44,7 +44,9 @@ def draw(*, spectra: str, outputs: Sequence[str], style: str) -> None:
             Line2D([], [], color="k", label="flat sample (in colour)"),
             *(Line2D([], [], color="k", linestyle=LINES[way], label=f"projected by {way}") for way in ways),
         ]
-        upper.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2)
+        title = "a single crossing of each kind"
+        place: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "title": title}
+        upper.legend(handles=handles, handlelength=2, **place)
         save(figure, outputs)
 
 
@@ -91,7 +93,8 @@ def _spectra(
             f"{sample}: " + ", ".join(str(count) if count >= 0 else "–" for count in group["dropped"][0, place, s])
         )
     head = f"dropped ({', '.join(ways)})"
-    axes.text(0.98, 0.04, "\n".join([head, *notes]), transform=axes.transAxes, fontsize=6, va="bottom", ha="right")
+    size = plt.rcParams["xtick.labelsize"]
+    axes.text(0.98, 0.04, "\n".join([head, *notes]), transform=axes.transAxes, fontsize=size, va="bottom", ha="right")
 
 
 def _cosines(
@@ -124,12 +127,17 @@ def _cosines(
             label=f"{text}, n = {n}",
         )
     axes.axhline(random, color="k", linewidth=0.8, linestyle=":", label="random direction")
-    axes.set(ylim=(0, 1.05), ylabel="|cosine| with the line\nof the first direction,\nimage removed")
-    axes.set_xticks(range(len(names)), [f"{sample}\n{radii[i]:g}" for i, sample, _ in names], fontsize=5)
-    for w, way in enumerate(ways):
-        middle = (w + 0.5) / len(ways)
-        axes.text(middle, -0.22, f"projected by {way}", transform=axes.transAxes, ha="center", va="top", fontsize=7)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, fontsize=6, columnspacing=0.8)
+    axes.set(ylim=(0, 1.05), ylabel="|cosine| of the line and\nthe first direction,\nimage removed")
+    axes.set_xticks(range(len(names)), [f"{radii[i]:g}" for i, _, _ in names])
+    axes.set(xlim=(-0.5, len(names) - 0.5))
+    small = plt.rcParams["xtick.labelsize"]
+    below: dict[str, Any] = {"ha": "center", "va": "top", "size": small, "xycoords": "axes fraction"}
+    groups_below = [f"{sample},\nby {way}" for way in ways for sample in samples]
+    for place, text in enumerate(groups_below):
+        middle = (place + 0.5) / len(groups_below)
+        axes.annotate(text, (middle, 0), (0, -2.2 * small), textcoords="offset points", **below)
+    axes.set_xlabel("radius (pixel range = 1)", labelpad=3 * small)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0))
 
 
 if "snakemake" in globals():

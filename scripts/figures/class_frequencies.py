@@ -32,8 +32,9 @@ def draw(*, stability: str, outputs: Sequence[str], style: str, target: int) -> 
             axes = frequency_panel(figure, (grid[0, column], grid[1, column]), sweep, name, row, colours)
             axes.set_title(f"{name}{separator}({shown[name]})", color=colour)
             axes.tick_params(labelleft=column == 0)
-        figure.axes[0].set_ylabel(f"class frequency ({sweep.samples} samples)")
-        figure.supxlabel("σ of the noise (pixel range = 1)", fontsize=plt.rcParams["axes.labelsize"])
+        figure.axes[0].set_ylabel("class frequency")
+        text = f"σ of the noise (pixel range = 1)\nn = {sweep.samples:,} samples a point"
+        figure.supxlabel(text, fontsize=plt.rcParams["axes.labelsize"])
         settle_names(figure)
         save(figure, outputs)
 

@@ -44,7 +44,7 @@ def draw(*, stability: str, outputs: Sequence[str], style: str) -> None:
             axes.set_title(f"{classes[label]} → {classes[goal]}", color=ADVERSARIAL, pad=3)
             axes.tick_params(labelleft=column == 0)
         large: dict[str, Any] = {"size": plt.rcParams["axes.labelsize"]}
-        figure.supylabel(f"class frequency ({sweep.samples} samples)", **large)
+        figure.supylabel(f"class frequency (n = {sweep.samples:,} samples a point)", **large)
         figure.supxlabel("σ of the noise (pixel range = 1)", **large)
         names = {f"class {classes[label]} of the natural image": NATURAL, "class of the adversarial image": ADVERSARIAL}
         keys = [Line2D([], [], color=colour, label=name) for name, colour in names.items()]

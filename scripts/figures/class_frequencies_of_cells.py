@@ -40,7 +40,7 @@ def draw(*, stability: Sequence[str], outputs: Sequence[str], style: str, panels
             axes.set_title(f"{panel['name']}\n{shortened(sweep.classes[label])}{ending}", color=colours[own], pad=3)
             axes.tick_params(labelleft=column == 0)
         large: dict[str, Any] = {"size": plt.rcParams["axes.labelsize"]}
-        figure.supylabel(f"class frequency ({' or '.join(map(str, samples))} samples)", **large)
+        figure.supylabel(f"class frequency (n = {' or '.join(map(str, samples))} samples a point)", **large)
         figure.supxlabel("σ of the noise (pixel range = 1)", **large)
         names = {"class of the natural image": NATURAL, "class of the adversarial image": ADVERSARIAL}
         keys = [Line2D([], [], color=colour, label=name) for name, colour in names.items()]

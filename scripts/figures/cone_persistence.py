@@ -37,9 +37,11 @@ def draw(*, cones: str, outputs: Sequence[str], style: str) -> None:
         axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         gamma, confidence = float(file.read("gamma")), float(file.read("confidence"))
-        scale = f"γ = {gamma:g}, n = {int(file.read('dimension'))}, ≤ {int(file.read('samples'))} samples"
-        title = f"{scale}\nlines: closed form; dots: measured, {100 * confidence:g} %"
-        figure.legend(title=title, title_fontsize=small, loc="outside upper center", ncols=2)
+        repeats = file.read("inside/sigma").shape[1]
+        title = f"γ = {gamma:g}, {int(file.read('dimension'))} dimensions; lines: closed form\n"
+        title += f"dots: n = {repeats} measurements of ≤ {int(file.read('samples')):,} samples, "
+        title += f"{100 * confidence:g} % intervals"
+        figure.legend(title=title, loc="outside upper center", ncols=2)
         save(figure, outputs)
 
 

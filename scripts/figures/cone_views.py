@@ -7,7 +7,7 @@ import numpy as np
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from pipeline.figure import ADVERSARIAL, drawing, save
+from pipeline.figure import ADVERSARIAL, EXACT, drawing, save
 from pipeline.store import Reader, reading
 
 VIEWS = (1, 2, 3)
@@ -22,7 +22,7 @@ def draw(*, cones: str, outputs: Sequence[str], style: str) -> None:
         grid = figure.add_gridspec(1, len(VIEWS), left=0.03, right=0.95, bottom=0.16, top=0.9, wspace=0.25)
         for number, faces in enumerate(VIEWS):
             _view(figure.add_subplot(grid[number], projection="3d", computed_zorder=False), file, faces)
-        figure.supxlabel("coordinates (distance of the point from each face = 1)", size=plt.rcParams["axes.labelsize"])
+        figure.supxlabel(f"coordinates (distance from each face = 1); {EXACT}", size=plt.rcParams["xtick.labelsize"])
         save(figure, outputs)
 
 

@@ -48,9 +48,8 @@ def draw(*, images: str, outputs: Sequence[str], style: str) -> None:
                     show(axes, pictures[quadrant][place])
                     both = [ranks[kind][index[quadrant][place]] for kind in ("adversarial", "standard")]
                     axes.set_xlabel(", ".join(_short(rank) for rank in both), fontsize=7, labelpad=1)
-        text = (
-            f"class {name}, n = {count} images; ranks of confidence,\nadversarial and standard, means of {seeds} seeds"
-        )
+        text = f"class {name}: single images of n = {count}; ranks of\n"
+        text += f"confidence, adversarial and standard, means of {seeds} seeds"
         figure.suptitle(text, fontsize=plt.rcParams["legend.fontsize"])
         save(figure, outputs)
 

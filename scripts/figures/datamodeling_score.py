@@ -34,8 +34,8 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
         axes.set_yticks(places, labels)
         axes.invert_yaxis()
         axes.axvline(0, color="k", linewidth=0.6)
-        axes.set_xlabel(f"rank correlation with retraining\n({queries} queries, {subsets} random halves)")
-        axes.set_xlim(min(0, scores["by_query"].min()), 1)
+        axes.set_xlabel(f"rank correlation with retraining\n(n = {queries} queries, {subsets} random halves)")
+        axes.set_xlim(min(0, scores["by_query"].min() - 0.02), 1)
         save(figure, outputs)
 
 

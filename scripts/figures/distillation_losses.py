@@ -50,8 +50,7 @@ def draw(
         figure.supxlabel("epoch of the teacher", size=plt.rcParams["axes.labelsize"])
         title = f"{counted(accuracies)}; below, each seed"
         handles, labels = panels[0, 0].get_legend_handles_labels()
-        size = plt.rcParams["legend.fontsize"]
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, title=title, title_fontsize=size)
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, title=title)
         save(figure, outputs)
 
 

@@ -14,7 +14,7 @@ from pipeline.panels import shortened
 from pipeline.store import StoreError, reading
 
 GROUPS = {"natural": "natural to natural", "adversarial": "natural to adversarial"}
-TESTS = {"shapiro_p": "Shapiro-Wilk", "agostino_p": "D'Agostino", "anderson_p": "Anderson-Darling"}
+TESTS = {"shapiro_p": "Shapiro", "agostino_p": "D'Agostino", "anderson_p": "Anderson"}
 # Classes that neither end has, by how many points they hold; the rest share one colour.
 FURTHER = ("C3", "C4", "C5", "C6")
 BINS = 40
@@ -38,6 +38,12 @@ def draw(*, dropout: str, outputs: Sequence[str], style: str, pair: int) -> None
             _places(panels[f"{key}h"], groups[name], pair)
         panels["ns"].set_ylabel("mask, by first change")
         panels["nh"].set_ylabel("density")
+        panels["as"].tick_params(labelleft=False)
+        # Room for the legends above the highest bar of both.
+        top = 1.75 * max(panels[name].get_ylim()[1] for name in ("nh", "ah"))
+        for name, labels in (("nh", True), ("ah", False)):
+            panels[name].set_ylim(top=top)
+            panels[name].tick_params(labelleft=labels)
         _shares(panels["share"], groups)
         save(figure, outputs)
 
@@ -75,12 +81,11 @@ def _places(axes: Axes, group: Mapping[str, np.ndarray], line: int) -> None:
     curve = group["normality/first/at"], group["normality/first/density"][line]
     axes.plot(*curve, color="C3", linewidth=0.9, label="normal fit")
     lines = [f"{name} p {_p_value(tests[key], key)}" for key, name in TESTS.items()]
-    small = plt.rcParams["legend.fontsize"] - 1
+    small = plt.rcParams["legend.fontsize"]
     axes.set_title("\n".join(lines), fontsize=small, loc="left")
     axes.set(xlim=(0, 1), xlabel="position on the line")
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.legend(loc="upper left", fontsize=small, handlelength=1, borderpad=0.1, borderaxespad=0.1)
-    axes.set_ylim(top=1.75 * axes.get_ylim()[1])
 
 
 def _p_value(value: float, key: str) -> str:
@@ -107,10 +112,12 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     axes.set(ylabel="masks that meet\nclasses other", ylim=(0, 1.05))
     axes.set(xlabel="lines, natural to natural and to adversarial")
     axes.set_xticks(range(at), [str(i) for group in groups.values() for i in range(len(group["plain"]))])
-    axes.tick_params(axis="x", labelsize=6)
+    masks = groups["natural"]["classes"].shape[1]
     for fill, text in (("k", "than the ends without dropout"), ("none", "than the ends under the same mask")):
         axes.plot([], [], "o", color="k", markerfacecolor=fill, markersize=3, label=text)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), handletextpad=0.1, borderpad=0.1)
+    title = f"n = {masks} masks for each line"
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderpad": 0.1}
+    axes.legend(title=title, handletextpad=0.1, **place)
 
 
 if "snakemake" in globals():

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.figure import drawing, save
+from pipeline.panels import decades
 from pipeline.store import Reader, StoreError, reading
 
 Limits = tuple[float, float, float]
@@ -25,7 +25,7 @@ FACTORS = {
 }
 RANKS = {
     "first_order_and_distance": ("margin / gradient", "C6", "D"),
-    "first_order_and_persistence": ("same, with persistence", "C0", "o"),
+    "first_order_and_persistence": ("same, with persistence", "k", "X"),
     "feature_margin_and_distance": ("feature margin", "C3", "^"),
     "feature_gain_and_distance": ("features' gain", "C4", "v"),
 }
@@ -50,9 +50,7 @@ def draw(*, factors: Sequence[str], outputs: Sequence[str], style: str, names: S
         for axes, shown in zip(panels, (ROBUSTNESS, FACTORS), strict=False):
             _points(axes, [{name: tuple(np.exp(value)) for name, value in row.items()} for row in means], shown)
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            decades(axes.yaxis)
         panels[0].set_ylabel("robustness\n(pixel range = 1)")
         panels[1].set_ylabel("factor, geometric mean")
         _points(panels[2], ranks, RANKS)

@@ -30,7 +30,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
                 axes.errorbar(epsilon, middle, [middle - low, high - middle], capsize=2, **line)
         above.set(yscale="log", ylabel="median increase\nof the loss (nat)")
         title = f"n = {n} images, {directions} random directions each"
-        above.legend(title=title, title_fontsize=7, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
+        above.legend(title=title, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
         below.set(xscale="log", ylim=(-0.03, 1.03), xlabel="length of the step ε (L2, pixel range = 1)")
         below.set_ylabel("share of images that\nkeep their class")
         below.set_xticks(epsilon, [f"{value:g}" for value in epsilon])

@@ -1,7 +1,6 @@
 """Draw how much an FGSM step changes the logit gap: by the analytic model and measured (Seguin, figure C.3)."""
 
 from collections.abc import Sequence
-from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -9,7 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from pipeline.figure import drawing, save, with_interval
+from pipeline.figure import EXACT, drawing, save, with_interval
+from pipeline.manifold_panels import looks_of
+from pipeline.panels import decades
 from pipeline.store import Reader, StoreError, reading
 
 SURFACES = {
@@ -21,7 +22,6 @@ NONE = "0.85"
 
 # Shares of the values that the scale of colours ends at: near poles of the logits changes grow without limit.
 SHOWN = (0.005, 0.97)
-MARKERS = (("C0", "o"), ("C1", "^"), ("C3", "s"), ("C4", "v"))
 CURVE = 100
 
 
@@ -46,12 +46,11 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
             axes.set(title=title, xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         above.supylabel("β of misclassified (nat)", size=plt.rcParams["axes.labelsize"])
         panels[-1].set_xlabel("β of correctly classified (nat)")
-        label = f"|Δgap| / gap, ε = {epsilon:g}, {100 * error:g} % errors"
-        above.colorbar(picture, ax=panels, label=label, extend="both", aspect=40)
+        label = f"|Δgap| / gap, ε = {epsilon:g}, {100 * error:g} % errors; {EXACT}"
+        decades(above.colorbar(picture, ax=panels, label=label, extend="both", aspect=40).ax.yaxis)
         if responses:
             axes = parts[1, 0].subplots()
-            networks = zip(responses, names, strict=True)
-            for (path, name), (colour, marker) in zip(networks, cycle(MARKERS), strict=False):
+            for path, (name, (colour, marker)) in zip(responses, looks_of(names).items(), strict=True):
                 with reading(path) as file:
                     _measured(axes, file, name, colour, marker)
                     step = float(file.read("epsilon"))
@@ -59,7 +58,7 @@ def draw(*, model: str, responses: Sequence[str], names: Sequence[str], outputs:
             axes.set(xlabel="gap before the step (nat)", ylabel="change of the gap (nat)")
             title = f"measured, ε = {step:g}; lines: a + b gap + c gap²;\n"
             title += "|change| as a power of the gap: exponent [interval]"
-            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title=title, title_fontsize=7)
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title=title)
         save(figure, outputs)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
+from pipeline.panels import decades
 from pipeline.store import reading
 
 GROUPS = {
@@ -33,15 +33,13 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
             axes.fill_between(places, low, high, color=colour, alpha=0.25, linewidth=0, label=f"_{text}")
         axes.axhline(1, color="k", linewidth=0.6)
         axes.set(yscale="log", ylabel="growth of the perturbation\nover the signal's", xlabel="layer or block")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        decades(axes.yaxis)
         axes.set_xticks(
             places, [name.removeprefix("network.") for name in stages], rotation=60, ha="right", rotation_mode="anchor"
         )
         n = int(groups["adversarial"]["n"].max())
         title = f"n = {n} images, median length {length:.2g} (pixel range = 1)"
-        axes.legend(title=title, title_fontsize=7, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
+        axes.legend(title=title, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
         save(figure, outputs)
 
 

@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
+from pipeline.figure import CLASSES, drawing, save
 from pipeline.store import Reader, reading
 
-INSIDE, OUTSIDE, CLASSES = "C3", "C5", ("C6", "C4")
+INSIDE, OUTSIDE = ("C3", "o"), ("C5", "^")
 
 
 def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
@@ -50,14 +50,15 @@ def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
     span = [min(network.min(), prediction.min()), max(network.max(), prediction.max())]
     axes.plot(span, span, color="0.7", linewidth=0.8, zorder=0, label="_equal")
     gap = np.maximum(np.abs(prediction - network), np.finfo(float).eps)
-    for rows, colour, name in ((inside, INSIDE, "training points"), (~inside, OUTSIDE, "test points")):
+    for rows, (colour, marker), name in ((inside, INSIDE, "training points"), (~inside, OUTSIDE, "test points")):
         label = f"{name}, n = {rows.sum()}"
-        style: dict[str, Any] = {"s": 9, "color": colour, "alpha": 0.7, "linewidths": 0}
+        style: dict[str, Any] = {"s": 9, "color": colour, "marker": marker, "alpha": 0.7, "linewidths": 0}
         axes.scatter(network[rows].ravel(), prediction[rows].ravel(), label=label, **style)
         below.scatter(network[rows].ravel(), gap[rows].ravel(), label=f"_{label}", **style)
     axes.set(ylabel="kernel machine (logit)")
     axes.tick_params(labelbottom=False)
-    axes.legend(title=f"largest |difference| {gap.max():.1e} logit", title_fontsize=plt.rcParams["legend.fontsize"])
+    title = f"single training, {network.shape[1]} outputs a point;\nlargest |difference| {gap.max():.1e} logit"
+    axes.legend(loc="lower center", bbox_to_anchor=(0.43, 1.0), ncols=2, handletextpad=0.1, title=title)
     below.axhline(tolerance, color="0.4", linestyle="--", linewidth=0.8, label="_tolerance")
     below.annotate("tolerance", (1, tolerance), (0, 2), ("axes fraction", "data"), "offset points", ha="right", size=7)
     below.set(yscale="log", xlabel="network output (logit)", ylabel="|difference| (logit)", ylim=(None, tolerance * 20))

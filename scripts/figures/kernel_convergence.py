@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import LogLocator
 
 from pipeline.figure import drawing, save, with_interval
+from pipeline.panels import decades
 from pipeline.store import reading
 
 RULES = {
@@ -41,9 +41,8 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         below.set(xscale="log", yscale="log", xlabel="step size ε (learning rate)", ylabel="residual (logit)")
         below.set_xticks(sizes, [f"{size:g}" for size in sizes])
         below.minorticks_off()
-        below.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        below.yaxis.set_major_formatter("{x:g}")
-        below.legend(title=f"exponent {with_interval(order[0], order[1], order[2])}, n = {n} queries", title_fontsize=7)
+        decades(below.yaxis)
+        below.legend(title=f"exponent {with_interval(order[0], order[1], order[2])}, n = {n} queries")
         save(figure, outputs)
 
 

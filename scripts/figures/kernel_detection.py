@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import ADVERSARIAL, drawing, save
+from pipeline.figure import drawing, save
+from pipeline.panels import KERNEL_GROUPS
 from pipeline.store import reading
 
 NAMES = {
@@ -13,8 +14,6 @@ NAMES = {
     "variance": "GP variance",
     "relative_variance": "GP variance / prior",
 }
-COLOURS = {"adversarial": ADVERSARIAL, "inverted": "C3", "permuted": "C4", "noise": "C5", "far": "C3"}
-DASHES = {"adversarial": "-", "inverted": "--", "permuted": "-.", "noise": ":", "far": "--"}
 
 
 def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
@@ -35,8 +34,10 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
             axes = figure.add_subplot(panels[number // 2, number % 2])
             axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, label="_chance")
             for other in others:
-                axes.plot(*curves[score, other], color=COLOURS[other], linestyle=DASHES[other], label=f"_{other}")
+                colour, _, line = KERNEL_GROUPS[other]
+                axes.plot(*curves[score, other], line, color=colour, label=f"_{other}")
             axes.set(title=name, aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+            axes.tick_params(labelbottom=number > 1, labelleft=number % 2 == 0)
             axes.set(
                 xlabel="share of natural flagged" if number > 1 else "",
                 ylabel="" if number % 2 else "share of others flagged",
@@ -45,20 +46,20 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         for place, other in enumerate(others):
             shift = 0.15 * (place - (len(others) - 1) / 2)
             first = areas["sum", other]
+            colour, marker, line = KERNEL_GROUPS[other]
             label = f"{other}, n = {int(first['n_adversarial'])}"
             for number, score in enumerate(NAMES):
                 value, low, high = (float(areas[score, other][key]) for key in ("value", "low", "high"))
                 axes.errorbar(
-                    number + shift, value, [[value - low], [high - value]], color=COLOURS[other], marker="o",
-                    markersize=3, capsize=2, label=label if number == 0 else f"_{label}",
+                    number + shift, value, [[value - low], [high - value]], color=colour, marker=marker,
+                    linestyle=line, markersize=3, capsize=2, label=label if number == 0 else f"_{label}",
                 )  # fmt: skip
         axes.axhline(0.5, color="0.7", linewidth=0.8)
-        axes.set(ylabel="AUROC", ylim=(-0.02, 1.02), xlim=(-0.5, len(NAMES) - 0.5))
+        axes.set(ylabel="AUROC", ylim=(-0.04, 1.05), xlim=(-0.5, len(NAMES) - 0.5))
         axes.set_xticks(range(len(NAMES)), [name.replace(" / ", "\n/ ") for name in NAMES.values()])
         natural = int(areas["sum", others[0]]["n_natural"])
         axes.legend(
             title=f"against natural points, n = {natural}", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2,
-            title_fontsize=plt.rcParams["legend.fontsize"],
         )  # fmt: skip
         save(figure, outputs)
 

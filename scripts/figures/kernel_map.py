@@ -37,6 +37,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
             }
             axes.plot(*centres[number], markersize=9, **star)
             axes.set(aspect="equal", xlabel="first coordinate", ylabel="" if number else "second coordinate")
+            axes.tick_params(labelleft=number == 0)
             maps.append(axes)
         bar = figure.colorbar(shown, ax=maps, location="top", aspect=40)
         bar.set_label("k(★, x) (squared logits per squared weight)")

@@ -31,7 +31,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         width = plt.rcParams["figure.figsize"][0]
         rows = min(ROWS, len(images["query"]))
         figure, axes = plt.subplots(
-            rows, len(COLUMNS), figsize=(width, 0.92 * rows + 1.0), squeeze=False, gridspec_kw={"hspace": 0.05}
+            rows, len(COLUMNS), figsize=(width, 0.78 * rows + 1.0), squeeze=False, gridspec_kw={"hspace": 0.05}
         )
         for column, (name, title) in enumerate(COLUMNS.items()):
             for row in range(rows):

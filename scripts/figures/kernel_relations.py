@@ -4,18 +4,10 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save, with_interval
+from pipeline.figure import drawing, save, with_interval
+from pipeline.panels import KERNEL_GROUPS
 from pipeline.store import reading
 
-COLOURS = {
-    "natural": NATURAL,
-    "adversarial": ADVERSARIAL,
-    "inverted": "C3",
-    "permuted": "C4",
-    "noise": "C5",
-    "far": "C3",
-}
-MARKERS = {"natural": "o", "adversarial": "^", "inverted": "s", "permuted": "D", "noise": "v", "far": "s"}
 ENDS = {"start": "at the start", "end": "at the end"}
 PARTS = {"relative": "difference", "correlation": "correlation"}
 MEAN = ("mean", "mean_low", "mean_high")
@@ -38,10 +30,10 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
         width, height = plt.rcParams["figure.figsize"]
         figure, (above, below) = plt.subplots(2, 1, figsize=(width, 2.1 * height), height_ratios=[1.3, 1])
         for name in names:
-            part = group == name
-            look = {"s": 9, "color": COLOURS[name], "marker": MARKERS[name], "alpha": 0.7, "linewidths": 0}
+            part, (colour, marker, _) = group == name, KERNEL_GROUPS[name]
+            look = {"s": 9, "color": colour, "marker": marker, "alpha": 0.7, "linewidths": 0}
             above.scatter(distance[part], cosine[part], label=f"{name}, n = {part.sum()}", **look)
-        above.set(xlabel="distance to the hull of the predicted class")
+        above.set(xlabel="L2 distance to the hull of the predicted class")
         above.set_ylabel("mean cosine with that class")
         notes = []
         for part, found in ranks.items():
@@ -49,7 +41,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
             notes.append(f"{part}: {with_interval(value, low, high)}, n = {int(found['n'])}")
         above.legend(
             title="Spearman's correlation\n" + "\n".join(notes), loc="lower center", bbox_to_anchor=(0.45, 1.0),
-            ncols=2, handletextpad=0.1, title_fontsize=plt.rcParams["legend.fontsize"],
+            ncols=2, handletextpad=0.1,
         )  # fmt: skip
         rows = list(means)
         for place, row in enumerate(rows):
@@ -59,9 +51,9 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
                 label=f"_{PARTS[row[1]]}, {ENDS[row[0]]}",
             )  # fmt: skip
             text = with_interval(value, low, high, 3)
-            below.annotate(text, (0.5, place), (0, 5), textcoords="offset points", ha="center", size=7)
+            below.annotate(text, (0.5, place), (0, 7), textcoords="offset points", ha="center", size=7)
         below.set(xlim=(-0.03, 1.05), ylim=(len(rows) - 0.5, -0.9))
-        below.set_xlabel(f"path kernel against tangent kernel, n = {queries}\n(asymmetry {asymmetry:.1e}, n = {known})")
+        below.set_xlabel(f"path kernel against tangent kernel, n = {queries}\n(asymmetry {asymmetry:.2g}, n = {known})")
         below.set_yticks(range(len(rows)), [f"{PARTS[part]},\n{ENDS[end]}" for end, part in rows])
         save(figure, outputs)
 

@@ -7,7 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from pipeline.figure import drawing, save
+from pipeline.figure import EXACT, drawing, save
+from pipeline.panels import decades
 from pipeline.store import StoreError, reading
 
 VERSIONS = ("printed", "derived")
@@ -36,8 +37,9 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
             text = f"as {name}: {allowed[name]:.0f} % of the plane is allowed"
             axes.set(title=text, ylabel="β of misclassified (nat)", xlim=(0, beta[-1]), ylim=(0, beta[-1]))
         panels[1].set_xlabel("β of correctly classified (nat)")
-        label = f"mean loss (nat), {100 * error:g} % errors, N = {classes}"
-        figure.colorbar(picture, ax=panels, label=label, location="bottom", aspect=30, extend="both")
+        label = f"mean loss (nat), {100 * error:g} % errors, {classes} classes;\n{EXACT}"
+        bar = figure.colorbar(picture, ax=panels, label=label, location="bottom", aspect=30, extend="both")
+        decades(bar.ax.xaxis)
         save(figure, outputs)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.figure import drawing, save
 from pipeline.manifold_panels import bars_of, looks_of
 from pipeline.manifold_results import read_networks
-from pipeline.store import StoreError
+from pipeline.store import StoreError, reading
 
 KIND = "adversarial"
 
@@ -21,6 +21,9 @@ def draw(*, manifolds: Sequence[str], names: Sequence[str], outputs: Sequence[st
         manifolds: measures of networks with simulated capacities. names: of these networks.
     """
     networks = read_networks(manifolds, [f"{KIND}/capacity", f"{KIND}/simulated"])
+    with reading(manifolds[0]) as file:
+        count = file.read(f"{KIND}/manifolds/radius").shape[1]
+        trials = file.read(f"{KIND}/simulated/features").shape[1]
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
         figure, axes = plt.subplots(figsize=(width, 1.35 * height))
@@ -41,8 +44,10 @@ def draw(*, manifolds: Sequence[str], names: Sequence[str], outputs: Sequence[st
         axes.set(xlim=ends, ylim=ends, xlabel="simulated capacity", ylabel="mean-field capacity")
         axes.set_aspect("equal")
         axes.locator_params(nbins=5)
-        title, size = "bars: intervals over manifolds (up), dichotomies (across)", plt.rcParams["legend.fontsize"]
-        axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, title=title, title_fontsize=size)
+        title = (
+            f"bars: intervals over n = {count} manifolds (up)\nand n = {trials} projections and dichotomies (across)"
+        )
+        axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, title=title)
         save(figure, outputs)
 
 

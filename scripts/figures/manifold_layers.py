@@ -62,8 +62,8 @@ def draw(
         for axes in panels[1:].flat:
             axes.set_ylim(0, None)
         handles = panels[0, 0].get_legend_handles_labels()
-        title, text = "bars: intervals over manifolds", plt.rcParams["legend.fontsize"]
-        figure.legend(*handles, loc="outside upper center", ncols=3, title=title, title_fontsize=text)
+        title = "bars: intervals over manifolds"
+        figure.legend(*handles, loc="outside upper center", ncols=3, title=title)
         save(figure, outputs)
 
 

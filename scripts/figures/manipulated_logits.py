@@ -1,6 +1,6 @@
 """Draw manipulated logits, and what students learn of robustness from them (Seguin, figure 4)."""
 
-import textwrap
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
+from pipeline.figure import OTHER, drawing, save
 from pipeline.store import StoreError, reading
 from pipeline.student_panels import AVERAGED, PERMUTED, TEACHER, counted, curve, level, read_accuracies
 
-TRUE, MANIPULATED, KEPT = NATURAL, ADVERSARIAL, OTHER
+TRUE, MANIPULATED, KEPT = "C6", "C4", OTHER
 # Characters of a line above a panel.
 NAME = 9
 # In k, so that bars of one k are told apart.
@@ -62,7 +62,7 @@ def draw(
             row[0].set_ylabel(f"logit, teacher\n{answer}")
         for axes, title in zip(panels[0], learned, strict=True):
             # Names break at their hyphens, so that those of narrow panels do not meet.
-            axes.set_title(textwrap.fill(title, NAME, break_long_words=False), size=small)
+            axes.set_title(_broken(title), size=small)
         above.supxlabel("class", size=plt.rcParams["axes.labelsize"])
         looks = {"true class": TRUE, "changed": MANIPULATED, "as the teacher's": KEPT}
         patches = [Patch(color=colour, label=text) for text, colour in looks.items()]
@@ -75,8 +75,17 @@ def draw(
         axes.set_xticks(range(1, logits.shape[1], max(1, logits.shape[1] // 10)))
         axes.set_xlim(0.5, logits.shape[1] - 0.5)
         place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.45, 1.0), "ncols": 2}
-        axes.legend(title=counted(own), title_fontsize=small, **place)
+        axes.legend(title=counted(own), **place)
         save(figure, outputs)
+
+
+def _broken(name: str) -> str:
+    lines = [""]
+    for part in re.split(r"(?<=-)", name):
+        if lines[-1] and len(lines[-1] + part) > NAME:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _bars(axes: Axes, values: np.ndarray, before: np.ndarray, label: int) -> None:

@@ -28,7 +28,7 @@ def draw(*, images: str, answers: str, outputs: Sequence[str], style: str) -> No
         found = read_crossed(second, "overlap/same/mixed")
         title = f"D  n = {found['n']} images, {found['networks']} networks; dashed: images\nexchanged within classes"
         place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.45, 1.0), "ncols": 3}
-        panels["D"].legend(title=title, title_fontsize=7, columnspacing=1, handlelength=1.2, **place)
+        panels["D"].legend(title=title, columnspacing=1, handlelength=1.2, **place)
         save(figure, outputs)
 
 
@@ -39,7 +39,7 @@ def _ranks(axes: Axes, file: Reader) -> None:
     far, limit = file.read("ranks/far")[rows], float(file.read("ranks/far_limit"))
     dots: dict[str, Any] = {"s": 5, "linewidths": 0}
     axes.scatter(one[~far], two[~far], color="0.6", label="_others", **dots)
-    axes.scatter(one[far], two[far], color="C3", label="_far apart", **dots)
+    axes.scatter(one[far], two[far], color="C3", marker="^", label="_far apart", **{**dots, "s": 11})
     for sign in (-1, 1):
         axes.axline((0, sign * limit), slope=1, color="k", linewidth=0.5, linestyle=":", label="_limit")
     name = shortened(str(classes[chosen]))
@@ -80,7 +80,7 @@ def _wrong(axes: Axes, file: Reader) -> None:
     axes.set(xlabel="rank in the true class's average logits", ylabel="share of wrong answers")
     title = "C  wrong answers (n of each seed)"
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.45, 1.0), "borderpad": 0.1}
-    axes.legend(title=title, title_fontsize=7, handletextpad=0.2, **place)
+    axes.legend(title=title, handletextpad=0.2, **place)
 
 
 if "snakemake" in globals():

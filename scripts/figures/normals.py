@@ -27,7 +27,7 @@ def draw(*, boundary: str, outputs: Sequence[str], style: str) -> None:
         difference = {key: float(file.read(f"difference/energy_normal/{key}")) for key in ("mean", "low", "high")}
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
-        figure, (above, middle, below) = plt.subplots(3, 1, figsize=(width, 3.1 * height))
+        figure, (above, middle, below) = plt.subplots(3, 1, figsize=(width, 3.3 * height), height_ratios=(1.25, 1, 1))
         _angles(above, groups, names)
         _turning(middle, groups, radii, threshold)
         _shares(below, groups, null, count, difference)
@@ -74,7 +74,7 @@ def _turning(axes: Axes, groups: Mapping[str, Group], radii: NDArray, threshold:
         xscale="log", xlabel="way along the boundary (pixel range = 1)", ylabel="turn of the normal\n(degrees, median)"
     )
     axes.set_ylim(bottom=0)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.15, 1.0))
+    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 1.0), handlelength=1.2)
 
 
 def _shares(axes: Axes, groups: Mapping[str, Group], null: float, count: int, difference: Mapping[str, float]) -> None:
@@ -105,7 +105,7 @@ def _shares(axes: Axes, groups: Mapping[str, Group], null: float, count: int, di
     axes.set_xticks(range(len(bars)), ticks)
     axes.set(ylabel=f"share of squared length in {count}\nprincipal directions", xlim=(-0.6, 3.6), ylim=(0, 1))
     mean, low, high = difference.values()
-    title = "normals, natural less adversarial: "
+    title = "difference of normals: "
     title += f"{mean:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(low) else "not measured"
     axes.set_title(title, fontsize=plt.rcParams["legend.fontsize"])
 

@@ -26,7 +26,7 @@ def draw(*, norms: str, outputs: Sequence[str], style: str) -> None:
                 _law(left, file, f"{n}/{name}", name)
             _law(right, file, f"{n}/ball", "ball")
             left.set(yscale="log", ylabel="density (1 / norm)")
-            left.set_title(f"n = {n:,}, {count:,} points of each")
+            left.set_title(f"{n:,} dimensions, n = {count:,} of each")
             handles, labels = left.get_legend_handles_labels()
             left.add_artist(left.legend(handles[:1], labels[:1], loc="upper left", handlelength=1.5))
             left.legend(handles[1:], labels[1:], loc="upper right", handlelength=1.5)

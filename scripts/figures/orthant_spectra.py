@@ -38,12 +38,12 @@ def _points(axes: Axes, file: Reader, name: str) -> None:
     for k, row, count, colour in zip(faces, values[:, ::-1], counts[:, 0], _colours(len(faces)), strict=True):
         place = np.arange(1, len(row) + 1)
         axes.plot(place[count:], row[count:], color=colour, linewidth=0.8, zorder=1, label=f"_k = {k}: kept")
-        label = f"k = {k}: {count} dropped"
+        label = f"k = {k}: {count}"
         axes.plot(place[:count], row[:count], "o", color=colour, markersize=2.5, label=label, zorder=2)
     axes.axhline(
         file.read(f"{name}/threshold")[0, 0], color=OTHER, linestyle=":", linewidth=0.8, zorder=0, label="_threshold"
     )
-    axes.legend(loc="lower right", handletextpad=0, borderaxespad=0, labelspacing=0.2, fontsize=6)
+    axes.legend(title="dropped", loc="upper left", handletextpad=0, borderaxespad=0, labelspacing=0.2)
 
 
 def _normals(axes: Axes, file: Reader, name: str) -> None:
@@ -52,8 +52,8 @@ def _normals(axes: Axes, file: Reader, name: str) -> None:
     ranks = ranks[:, 0]
     for k, row, rank, colour in zip(faces, values, ranks, _colours(len(faces)), strict=True):
         place = np.arange(1, len(row) + 1)
-        axes.plot(place, row, color=colour, linewidth=0.8, marker="o", markersize=2, label=f"k = {k}: rank {rank}")
-    axes.legend(loc="upper right", handlelength=0.8, handletextpad=0.3, borderaxespad=0, labelspacing=0.2, fontsize=6)
+        axes.plot(place, row, color=colour, linewidth=0.8, marker="o", markersize=2, label=f"k = {k}: {rank}")
+    axes.legend(title="rank", loc="upper right", handlelength=0.8, handletextpad=0.3, borderaxespad=0, labelspacing=0.2)
 
 
 def _note(file: Reader) -> str:
@@ -61,10 +61,10 @@ def _note(file: Reader) -> str:
     k, lines = file.read("faces")[-1], []
     for part, text in (("relative", "dropped / rest"), ("corrected", "population")):
         mean, low, high = (float(file.read(f"orthant/{part}_{key}")[-1]) for key in ("mean", "mean_low", "mean_high"))
-        lines.append(f"{text}: {with_interval(mean, low, high, 4)} (orthant, k = {k})")
-    scale = f"{int(file.read('samples'))} samples, n = {int(file.read('dimension'))}"
-    level = f"{100 * float(file.read('confidence')):g} % over {int(file.read('repeats'))} samples"
-    return "\n".join([f"{scale}; intervals: {level}", *lines])
+        lines.append(f"{text}: {with_interval(mean, low, high, 3)} (orthant, k = {k})")
+    scale = f"n = {int(file.read('samples')):,} points in {int(file.read('dimension'))} dimensions"
+    level = f"intervals: {100 * float(file.read('confidence')):g} %, over {int(file.read('repeats'))} such samples"
+    return "\n".join([scale, level, *lines])
 
 
 if "snakemake" in globals():

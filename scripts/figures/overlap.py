@@ -23,7 +23,7 @@ def draw(*, answers: str, outputs: Sequence[str], style: str) -> None:
         if np.isfinite(k):
             axes.axvline(k, color="k", linewidth=0.6, linestyle=":")
             title += f"\nadversarial above standard from k = {k:.1f} [{low:.0f}, {high:.0f}]"
-        axes.legend(title=title, title_fontsize=7, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3)
+        axes.legend(title=title, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3)
         save(figure, outputs)
 
 

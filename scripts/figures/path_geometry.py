@@ -11,6 +11,7 @@ from pipeline.figure import drawing, save, with_interval
 from pipeline.store import Reader, reading
 
 COLOURS = ("C3", "C5", "C4", "C6", "C2")
+MARKERS = ("o", "s", "^", "D", "v")
 
 
 def draw(*, geometry: str, outputs: Sequence[str], style: str) -> None:
@@ -29,7 +30,7 @@ def _lengths(axes: Axes, file: Reader) -> None:
         axes.plot(file.read(name), look, color=colour, label={"norm": "norm of the weights"}.get(name, name))
     lines = [f"arc / chord {_interval(file, 'arc_over_chord', 3)}", f"change of norm {_interval(file, 'norm_change')}"]
     axes.set(xlabel="step", ylabel="length (weight units)", ylim=(0, None))
-    axes.legend(title="\n".join(lines), title_fontsize=plt.rcParams["legend.fontsize"], ncols=3, **_above())
+    axes.legend(title="\n".join(lines), ncols=3, **_above())
 
 
 def _cosines(axes: Axes, file: Reader) -> None:
@@ -52,8 +53,13 @@ def _beside(axes: Axes, file: Reader) -> None:
         means = np.array([_limits(file, f"beside/{step}/{fraction:g}") for fraction in fractions])
         bars = np.abs(means[:, 1:] - means[:, :1]).T
         place = across + 0.08 * (i - (len(steps) - 1) / 2)
-        colour = COLOURS[i % len(COLOURS)]
-        axes.errorbar(place, means[:, 0], bars, color=colour, marker="o", markersize=3, capsize=2, label=f"step {step}")
+        look: dict[str, Any] = {
+            "color": COLOURS[i % len(COLOURS)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "markersize": 3,
+            "capsize": 2,
+        }
+        axes.errorbar(place, means[:, 0], bars, label=f"step {step}", **look)
     limit = float(file.read("random_cosine"))
     axes.axhspan(-limit, limit, color="0.7", linewidth=0, label="_random directions")
     ceiling = 1 / np.sqrt(1 + fractions**2)

@@ -62,7 +62,7 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
             axes.annotate(classes[path[first]], *position, textcoords="offset points", color=colours[first], **place)
         axes.set(xlabel="position between natural (0) and adversarial (1)", ylabel="persistence σ* (pixel range = 1)")
         axes.set_ylim(bottom=0)
-        axes.legend(title=f"{samples} samples", title_fontsize=plt.rcParams["legend.fontsize"])
+        axes.legend(title=f"n = {samples:,} samples a point")
         save(figure, outputs)
 
 

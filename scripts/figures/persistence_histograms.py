@@ -39,8 +39,6 @@ def draw(*, persistence: Sequence[str], outputs: Sequence[str], style: str, name
             place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
             large = plt.rcParams["axes.titlesize"]
             axes.legend(title=names[number], title_fontsize=large, alignment="left", handlelength=1, **place)
-            if number % across:
-                axes.set_ylabel("")
         save(figure, outputs)
 
 

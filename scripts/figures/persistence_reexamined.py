@@ -21,6 +21,7 @@ def draw(
     """One line in three panels; a vertical line marks where the class first changes."""
     with reading(interpolation) as file:
         lines = {name: file.read(name) for name in ("t", "gamma", "sigma", "low", "high", "index", "target")}
+        samples = int(file.read("samples"))
     with reading(boundary) as file:
         trace = file.read_group("trace")
         crossed = {name: file.read(f"adversarial/{name}") for name in ("index", "target", "t", "skewness", "pair")}
@@ -51,7 +52,7 @@ def draw(
             )  # fmt: skip
         above.set_ylabel("persistence σ*\n(pixel range = 1)")
         above.set_ylim(bottom=0)
-        above.legend(loc="lower left")
+        above.legend(loc="lower left", title=f"n = {samples:,} samples a point")
         others = iter(STYLES * len(classes))
         for number in np.argsort(-probability.max(0)):
             named = number in colours or probability[:, number].max() >= NAMED
@@ -61,7 +62,7 @@ def draw(
                 linewidth=1.2 if named else 0.4, label=classes[number] if named else f"_{classes[number]}",
             )  # fmt: skip
         middle.set(ylabel="softmax probability", ylim=(0, 1))
-        middle.legend(title="class", title_fontsize=plt.rcParams["legend.fontsize"])
+        middle.legend(title="class")
         side = 0.92 * width / (len(images) + 1.5)
         # A pixel of the image in points.
         zoom = 72 * side / images.shape[-1]

@@ -22,14 +22,15 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
     with reading(importance) as file:
         groups = {name: file.read_group(name) for name in ("shown", "helpful", "harmful")}
         names = [str(name) for name in file.read("classes")]
-    images = groups["shown"]["x"]
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise StoreError(f"{importance}: expected images of 1 or 3 colours to draw, found shape {images.shape}")
+        images = groups["shown"]["x"]
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise StoreError(f"{importance}: expected images of 1 or 3 colours to draw, found shape {images.shape}")
+        _, queries, trained = file.read("share").shape
     rows, count = groups["helpful"]["label"].shape
     with drawing(style):
         width = 2 * plt.rcParams["figure.figsize"][0]
         columns = 1 + 2 * count
-        figure, grid = plt.subplots(rows, columns, figsize=(width, 1.35 * width / columns * rows + 0.3), squeeze=False)
+        figure, grid = plt.subplots(rows, columns, figsize=(width, 1.35 * width / columns * rows + 0.4), squeeze=False)
         small = plt.rcParams["legend.fontsize"]
         for row in range(rows):
             found, follower, label = (names[groups["shown"][key][row]] for key in ("predicted", "next", "label"))
@@ -46,7 +47,8 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
         for first, text, colour in ((1, "raise the margin most", HELPFUL), (1 + count, "lower it most", HARMFUL)):
             grid[-1, first + (count - 1) // 2].set_xlabel(text, color=colour)
         grid[-1, 0].set_xlabel("query")
-        figure.supxlabel("shares of training images in the margin (logit), by the path kernel", fontsize=small)
+        text = f"shares in the margin (logit) by the path kernel of a single training on n = {trained} images; "
+        figure.supxlabel(f"{text}{rows} of {queries} queries", fontsize=small)
         save(figure, outputs)
 
 

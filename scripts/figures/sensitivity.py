@@ -13,6 +13,7 @@ from pipeline.store import Reader, StoreError, reading
 
 COLOURS = {"natural": NATURAL, "adversarial": ADVERSARIAL}
 MARKERS = {"natural": "o", "adversarial": "^"}
+PERSISTENCE = "mean persistence σ*\n(pixel range = 1)"
 LIMITS = ("mean", "mean_low", "mean_high")
 
 
@@ -32,10 +33,15 @@ def draw(
             mean, low, high = (math.exp(value) for value in _limits(file, f"change/ball/{name}"))
             at = sigma[:, gammas.tolist().index(usual)]
             look = {"s": 8, "marker": MARKERS[name], "facecolors": "none", "edgecolors": colour, "linewidths": 0.5}
-            middle.scatter(at, ball[:, 0] / at, label=f"{name}: × {with_interval(mean, low, high, digits=3)}", **look)
+            middle.scatter(
+                at,
+                ball[:, 0] / at,
+                label=f"{name}, n = {len(at)}: × {with_interval(mean, low, high, digits=3)}",
+                **look,
+            )
         middle.axhline(1, color="k", linewidth=0.8)
-        top.set(xlabel="γ", ylabel="mean persistence σ*", ylim=(0, None), xticks=gammas)
-        middle.set(xscale="log", xlabel="persistence σ*, Gaussian noise", ylabel="ball / Gaussian")
+        top.set(xlabel="γ", ylabel=PERSISTENCE, ylim=(0, None), xticks=gammas)
+        middle.set(xscale="log", xlabel="σ* under Gaussian noise (pixel range = 1)", ylabel="ball / Gaussian")
         epsilons = [_epsilon(path) for path in attacks]
         order = np.argsort(epsilons)
         ticks = [f"{epsilon:g}" for epsilon in epsilons]
@@ -46,7 +52,7 @@ def draw(
                     means.append(_limits(cell, f"{name}/summary"))
                     ticks[number] += f"\n{int(cell.read(f'{name}/summary/n'))}"
             _points(bottom, [epsilons[i] for i in order], [means[i] for i in order], name, name)
-        bottom.set(xlabel="ε of IGSM; n natural; n adversarial", ylabel="mean persistence σ*", ylim=(0, None))
+        bottom.set(xlabel="ε of IGSM; n natural; n adversarial", ylabel=PERSISTENCE, ylim=(0, None))
         bottom.set_xticks(epsilons, ticks)
         for axes in (top, middle, bottom):
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.3, columnspacing=1.0)

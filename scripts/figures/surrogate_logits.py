@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
+from pipeline.figure import EXACT, drawing, save
 from pipeline.store import Reader, reading
 
 # Largest difference of logits that is drawn: the formulas have poles.
@@ -17,7 +17,7 @@ SIZE = 7
 
 LINES = {"plus": "-", "minus": "--"}
 VERSIONS = ("printed", "derived")
-CURVES = {"correct": {"f": ("β − f", "C0")}, "wrong": {"g": ("β − g", "C1"), "psi": ("β − ψ", "C3")}}
+CURVES = {"correct": {"f": ("β − f", "C6")}, "wrong": {"g": ("β − g", "C5"), "psi": ("β − ψ", "C3")}}
 KINDS = ("min.", "saddle", "max.")
 
 
@@ -45,16 +45,18 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
         for limit in file.read("printed/g_above_psi")[-1:, 1]:
             panels[2, 0].axvline(limit, color="C2", linestyle=":", linewidth=0.8)
             panels[2, 0].set_title(f"g = ψ at β = {limit:.2f}", size=SIZE)
-        _curve(panels[1, 1], beta, beta - file.read("derived/plus/level/g"), ":", "C0", "β − g, ψ = 0")
+        _curve(panels[1, 1], beta, beta - file.read("derived/plus/level/g"), ":", "k", "β − g, ψ = 0")
         for axes, label in zip(panels[:, 0], ("correct (nat)", *["misclassified (nat)"] * 2), strict=True):
             axes.set_ylabel(label)
             axes.legend(loc="lower right", handlelength=1.2)
-        panels[1, 1].legend(handles=panels[1, 1].lines[-1:], loc="lower right", handlelength=1.2)
+        panels[1, 1].legend(
+            handles=panels[1, 1].lines[-1:], loc="center right", bbox_to_anchor=(1, 0.38), handlelength=1.2
+        )
         for axes in panels.flat:
             axes.axhline(0, color="k", linewidth=0.5)
             axes.set_ylim(-TOP, TOP)
         text = "lines: root +, dashes: root −; grey: β allowed for root +"
-        text += "\nderived: minimum, saddle or maximum of equation 3"
+        text += f"\nderived: minimum, saddle or maximum of equation 3\n{int(file.read('classes'))} classes; {EXACT}"
         figure.suptitle(text, size=SIZE)
         save(figure, outputs)
 

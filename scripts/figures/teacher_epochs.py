@@ -31,10 +31,7 @@ def draw(
                 accuracies = read_accuracies(paths, of)
                 curve(axes, epochs, accuracies, color=colour, marker=marker, label=name)
             axes.set(ylabel=f"{of} accuracy (%)", ylim=(0, 102))
-        size = plt.rcParams["legend.fontsize"]
-        panels[0].legend(
-            loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, title=counted(accuracies), title_fontsize=size
-        )
+        panels[0].legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, title=counted(accuracies))
         panels[1].set_xlabel("epoch of the teacher")
         save(figure, outputs)
 

@@ -22,7 +22,7 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[f
         columns = 1 + 2 * len(places)
         width = plt.rcParams["figure.figsize"][0]
         small = plt.rcParams["xtick.labelsize"]
-        size = (width, width / columns * len(image) + 0.55)
+        size = (width, width / columns * len(image) + 0.9)
         figure, panels = plt.subplots(len(image), columns, figsize=size, squeeze=False)
         for row, original in enumerate(image):
             digit(panels[row, 0], original, tilting)
@@ -32,9 +32,12 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[f
                 digit(panels[row, 2 + 2 * column], mirror[place, row], tilting)
         panels[0, 0].set_title("digit", size=small)
         for column, place in enumerate(places):
-            note = f"λ = {power(alpha[place])}\nθ = {theta[place]:.0f}°\nchange"
+            bound = float(np.abs(mirror[place] - image).max())
+            note = f"λ = {power(alpha[place])}\nθ = {theta[place]:.0f}°\nchange,\n± {bound:.2f}"
             panels[0, 1 + 2 * column].set_title(note, size=small)
-            panels[0, 2 + 2 * column].set_title(f"$d_{{adv}}$ =\n{distance[place]:.2f}\nmirror", size=small)
+            panels[0, 2 + 2 * column].set_title(f"$d_{{adv}}$ =\n{distance[place]:.2f}\nmirror\nimage", size=small)
+        text = f"single machines, each trained on n = {int(file.read('train/n'))} images (pixel range = 1)"
+        figure.supxlabel(text, size=small)
         save(figure, outputs)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import NATURAL, OTHER, drawing, save
+from pipeline.figure import OTHER, drawing, save
 from pipeline.store import Reader, reading
 from pipeline.tilting_panels import digit, nearest, plane, power, reach_of
+
+DISTANCE = "C3"
 
 
 def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[float]) -> None:
@@ -53,16 +55,15 @@ def _curves(figure: plt.Figure, cell: plt.SubplotSpec, file: Reader, shown: np.n
     for value in shown:
         axes.axvline(value, color="0.85", linewidth=0.8, zorder=0, label="_shown above")
     other = axes.twinx()
-    other.spines["right"].set(visible=True, color=NATURAL)
-    other.plot(alpha, file.read("d_adv"), color=NATURAL, label="_$d_{adv}$")
-    other.set_ylabel("$d_{adv}$ (pixel range = 1)", color=NATURAL)
-    other.tick_params(colors=NATURAL)
+    other.spines["right"].set(visible=True, color=DISTANCE)
+    other.plot(alpha, file.read("d_adv"), color=DISTANCE, label="_$d_{adv}$")
+    other.set_ylabel("$d_{adv}$ (pixel range = 1)", color=DISTANCE)
+    other.tick_params(colors=DISTANCE)
     other.set_ylim(0, None)
     level = 100 * file.attribute("confidence")
     handles, names = axes.get_legend_handles_labels()
-    title = f"bands: {level:g} %"
-    small = plt.rcParams["legend.fontsize"]
-    figure.legend(handles, names, loc="outside lower center", ncols=3, title=title, title_fontsize=small)
+    title = f"bands: {level:g} % intervals; above, n = {len(file.read('plane/label'))} of the images in training"
+    figure.legend(handles, names, loc="outside lower center", ncols=3, title=title)
 
 
 if "snakemake" in globals():

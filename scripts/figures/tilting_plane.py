@@ -20,8 +20,9 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[f
             plane(axes, file, place, reach, size=3)
             note = f"λ = {power(alpha[place])}, θ = {theta[place]:.1f}°, $d_{{adv}}$ = {distance[place]:.2f}"
             axes.set(title=note, xlabel="along z, centroid to centroid (pixel range = 1)")
-        panels[0, 0].set_ylabel("along n")
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        panels[0, 0].set_ylabel("along n (pixel range = 1)")
+        title = f"single machines, each trained on n = {int(file.read('train/n'))} images"
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, title=title)
         save(figure, outputs)
 
 

@@ -28,7 +28,9 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str) -> None:
             axes = figure.add_subplot(1, 2, column + 1, projection="3d")
             for side, name in ((-1, first), (1, second)):
                 shown = points[label == side]
-                axes.scatter(*shown.T, s=2, color=SIDES[side], linewidth=0, alpha=0.7, label=name)
+                axes.scatter(
+                    *shown.T, s=2, color=SIDES[side], linewidth=0, alpha=0.8, label=f"{name}, n = {len(shown)}"
+                )
             for place, colour in enumerate(BOUNDARIES):
                 disc = _disc(weight[place], offset[place], reach)
                 axes.add_collection3d(
@@ -43,7 +45,9 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str) -> None:
             axes.set_ylabel("n", labelpad=-14)
             axes.set_zlabel("n′", labelpad=-14)
             axes.set_box_aspect((1, 1, 1), zoom=1.15)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        title = f"single machines, each trained on n = {int(file.read('train/n'))} images"
+        handles = axes.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=2, markerscale=2, title=title)
         save(figure, outputs)
 
 

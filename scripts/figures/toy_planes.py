@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
+from pipeline.figure import EXACT, drawing, save
 from pipeline.store import reading
 from pipeline.tilting_panels import SIDES, boundary
 
@@ -32,7 +32,12 @@ def draw(*, toy: str, outputs: Sequence[str], style: str) -> None:
             axes.set(title=f"{dimension} pixels", xlabel="along z", xlim=(-reach, reach), ylim=(-reach, reach))
             axes.set_aspect("equal")
         panels[0, 0].set_ylabel("along n (root mean square)")
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.legend(
+            *panels[0, 0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=2,
+            title=EXACT,
+        )
         save(figure, outputs)
 
 

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save
+from pipeline.figure import ADVERSARIAL, EXACT, NATURAL, drawing, save
 from pipeline.store import Reader, reading
 
 LINES = {"centreline": "centreline", "parallel": "x-ε-parallel line, ε = 1"}
@@ -24,11 +24,20 @@ def draw(*, wedges: str, outputs: Sequence[str], style: str) -> None:
         opening = float(file.read("crossings/wedge/opening")[-1])
         for axes, (line, title) in zip(panels, LINES.items(), strict=False):
             _along(axes, file, line)
-            axes.set(title=f"{title}, opening {opening:g}°", xlabel="x₁ from the crossing", ylabel="persistence σ*")
+            axes.set(
+                title=f"{title}, opening {opening:g}°",
+                xlabel="x₁ from the crossing",
+                ylabel="persistence σ*\n(unit of x₁)",
+            )
         _ratios(panels[2], file)
         for colour, name in ((NATURAL, "outside"), (ADVERSARIAL, "inside")):
             panels[0].plot([], [], color=colour, label=name)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=4,
+            title=EXACT,
+        )
         save(figure, outputs)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.figure import drawing, save, with_interval
+from pipeline.manifold_panels import TEACHERS, looks_of
 from pipeline.store import reading
 
 MEASURES = {
@@ -27,27 +28,29 @@ def draw(*, zoo: str, outputs: Sequence[str], style: str) -> None:
         networks = {name: file.read_group(name) for name in names}
         images = len(file.read("index"))
         over = {key: float(value) for key, value in file.read_group("correlation").items()}
+    others = [name for name in names if name != reference]
+    looks = {reference: TEACHERS["standard"], **looks_of(others)}
     with drawing(style):
         width, height = plt.rcParams["figure.figsize"]
-        figure = plt.figure(figsize=(width, 2.4 * height))
-        grid = figure.add_gridspec(2, 1, height_ratios=(1.35, 1))
+        figure = plt.figure(figsize=(width, 2.75 * height))
+        grid = figure.add_gridspec(2, 1, height_ratios=(1.1, 1))
         above, below = (figure.add_subfigure(part) for part in (grid[0], grid[1]))
         panels = above.subplots(1, 3, sharey=True)
         for axes, key in zip(panels, AGAINST, strict=True):
-            for number, (name, group) in enumerate(networks.items()):
+            for name, group in networks.items():
                 found = {part: float(group[f"correlation/{part}"]) for part in ("value", "low", "high")}
-                _point(axes, group, key, f"C{number}", f"{name} {_interval(found)}")
+                _point(axes, group, key, looks[name], f"{name} {_interval(found)}")
             axes.set_xlabel(MEASURES[key].replace(" ", "\n", 1))
         panels[0].set_ylabel(MEASURES["skewness"])
         handles, labels = panels[0].get_legend_handles_labels()
         title = "rank correlation of skewness with smallest attack, over images"
         title += f"\n(of the means, over networks: {_interval(over)})"
         place: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "columnspacing": 1, "handletextpad": 0.2}
-        above.legend(handles, labels, title=title, title_fontsize=plt.rcParams["legend.fontsize"], **place)
-        others = [name for name in names if name != reference]
-        for axes, key in zip(below.subplots(1, 4, sharey=True), MEASURES, strict=True):
-            _differences(axes, networks, others, key, names)
-        below.supxlabel(f"paired difference to {reference}, {images} images", fontsize=plt.rcParams["axes.labelsize"])
+        above.legend(handles, labels, title=title, **place)
+        for axes, key in zip(below.subplots(2, 2, sharey=True).flat, MEASURES, strict=True):
+            _differences(axes, {name: networks[name] for name in others}, key, looks)
+        text = f"paired difference to {reference}, n = {images} images\n(pixel range = 1; skewness in degrees)"
+        below.supxlabel(text, fontsize=plt.rcParams["axes.labelsize"])
         save(figure, outputs)
 
 
@@ -55,29 +58,30 @@ def _interval(found: Mapping[str, float]) -> str:
     return with_interval(found["value"], found["low"], found["high"])
 
 
-def _point(axes: Axes, group: Mapping[str, np.ndarray], key: str, colour: str, name: str) -> None:
+def _point(axes: Axes, group: Mapping[str, np.ndarray], key: str, look: tuple[str, str], name: str) -> None:
     ends = []
     for measure in (key, "skewness"):
         mean, low, high = (float(group[f"summary/{measure}/{part}"]) for part in ("mean", "mean_low", "mean_high"))
         ends.append((mean, [[mean - low], [high - mean]]))
     (x, x_bar), (y, y_bar) = ends
-    axes.errorbar(x, y, y_bar, x_bar, fmt="o", color=colour, markersize=3, elinewidth=0.8, label=name)
+    colour, marker = look
+    axes.errorbar(x, y, y_bar, x_bar, fmt=marker, color=colour, markersize=3, elinewidth=0.8, label=name)
 
 
 def _differences(
-    axes: Axes, networks: Mapping[str, Mapping[str, np.ndarray]], others: Sequence[str], key: str, names: Sequence[str]
+    axes: Axes, networks: Mapping[str, Mapping[str, np.ndarray]], key: str, looks: Mapping[str, tuple[str, str]]
 ) -> None:
     axes.axvline(0, color="k", linewidth=0.6)
-    for place, name in enumerate(others):
-        group = networks[name]
+    for place, (name, group) in enumerate(networks.items()):
         mean, low, high = (float(group[f"difference/{key}/{part}"]) for part in ("mean", "mean_low", "mean_high"))
-        colour = f"C{names.index(name)}"
+        colour, marker = looks[name]
         bar = [[mean - low], [high - mean]]
-        axes.errorbar(mean, place, None, bar, fmt="o", color=colour, markersize=3, capsize=1.5, label=f"_{name}")
-    axes.set_yticks(range(len(others)), others)
-    axes.set(ylim=(len(others) - 0.5, -0.5))
-    axes.set_title(MEASURES[key].split(",")[0].replace(" ", "\n", 1), fontsize=plt.rcParams["legend.fontsize"])
+        axes.errorbar(mean, place, None, bar, fmt=marker, color=colour, markersize=3, capsize=1.5, label=f"_{name}")
+    axes.set_yticks(range(len(networks)), networks)
+    axes.set(ylim=(len(networks) - 0.5, -0.5))
+    axes.set_title(MEASURES[key].split(",")[0], fontsize=plt.rcParams["legend.fontsize"])
     axes.locator_params(axis="x", nbins=3)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 if "snakemake" in globals():

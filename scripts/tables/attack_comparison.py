@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from neighborhoods.statistics import Summary, clopper_pearson, summarize
 from pipeline.results import read_job_seconds, write_csv
-from pipeline.store import Provenance, reading
+from pipeline.store import reading
 
 
 def tabulate(
@@ -14,7 +14,6 @@ def tabulate(
     names: Sequence[str],
     attacks: Sequence[str],
     output: str,
-    provenance: Provenance,
 ) -> None:
     """One row for each network and attack; targets of one image are one cluster.
 
@@ -54,6 +53,5 @@ if "snakemake" in globals():
             results=snakemake.input.attacks,
             times=snakemake.input.times,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

@@ -1,5 +1,6 @@
 """Decide the published claims from the results that this run holds, and write the ledger."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,18 +8,24 @@ from typing import Any
 
 from neighborhoods.claims import NOT_RUN, Finding, combined
 from neighborhoods.evidence import STATISTICS
+from pipeline.claim_rows import Ground, Grounds
+from pipeline.claim_runs import offers
 from pipeline.ledger import Claim, Part, load
 from pipeline.results import Stored, write_csv
 from pipeline.store import Provenance, reading
+
+# What the figure of all claims needs beside the rows, in a file of its own.
+LIMITS = ("group", "least", "most")
 
 
 def decide(
     *,
     results: Sequence[str],
-    output: str,
+    outputs: Sequence[str],
     root: str,
     datasets: Mapping[str, str],
     studies: Mapping[str, Mapping[str, Any]],
+    kernels: Mapping[str, str],
     artefacts: Mapping[str, str],
     confidence: float,
     provenance: Provenance,
@@ -26,39 +33,44 @@ def decide(
     """One row for each part of a claim, and one more for a sentence of several parts.
 
     Args:
-        results: result files of this run, by their paths from its folder. root: checkout that holds the ledger.
-        datasets, studies: dataset and study of logits of each role. artefacts: paths of those that this run makes, by
-            name.
+        results: result files of this run, by their paths from its folder. outputs: the ledger, and the limits between
+            which each measured quantity lies if its claim holds. root: checkout that holds the claims.
+        datasets, studies: dataset and study of logits of each role. kernels: scale of each network of the path kernel.
+        artefacts: paths of those that this run makes, by name.
     """
-    held = set(results)
+    held = frozenset(results)
+    claims = load(Path(root), datasets, studies, kernels)
+    images = {path: _training_images(path) for path in {claim.data for claim in claims if claim.data} & held}
+    grounds = Grounds(held, images, artefacts, offers(Path(root)))
     rows: list[dict[str, Any]] = []
-    for claim in load(Path(root), datasets, studies):
-        size = _training_images(claim, held)
-        found = [_decide(claim, part, held, confidence) for part in claim.parts]
+    for claim in claims:
+        size = images.get(claim.data or "")
         # A number of the source holds for the training that it was made with.
         enough = claim.comparable and (size is None or size >= claim.train)
-        # Datasets of photos come without training images: their networks were trained elsewhere.
-        images = "" if size is None else f"{size} training images" if size else "trained elsewhere"
-        scale = ", ".join(filter(None, (claim.scale, images)))
-        shown = [artefacts[name] for name in claim.artefacts if name in artefacts]
-        for part, finding in zip(claim.parts, found, strict=True):
+        found = [_decide(claim, part, held, confidence) for part in claim.parts]
+        for place, (part, finding) in enumerate(zip(claim.parts, found, strict=True)):
+            decided = finding is not None and enough
+            ground = grounds.of_part(claim, place, measured=finding is not None, decided=decided)
             name = f"{claim.id}/{part.name}" if part.name else claim.id
-            evidence = [path for path in part.results if path in held] if finding else []
-            rows.append(_row(claim, name, part.published, finding, enough, scale, evidence + shown * bool(evidence)))
+            rows.append(_row(claim, name, part.published, finding, decided, ground))
         if claim.sentence:
-            whole = combined(found)
-            rows.append(_row(claim, claim.id, len(found), whole if any(found) else None, enough, scale, shown))
-    write_csv(output, rows)
+            measured = [finding is not None for finding in found]
+            whole = combined(found) if any(measured) else None
+            decided = whole is not None and enough and whole.verdict != NOT_RUN
+            ground = grounds.of_sentence(claim, measured=measured, decided=decided)
+            rows.append(_row(claim, claim.id, len(found), whole, decided, ground))
+    limits = [{key: row[key] for key in ("id", *LIMITS)} for row in rows]
+    write_csv(outputs[0], [{key: value for key, value in row.items() if key not in LIMITS} for row in rows])
+    write_csv(outputs[1], limits)
 
 
-def _training_images(claim: Claim, held: set[str]) -> int | None:
-    if claim.data not in held:
-        return None
-    with reading(claim.data) as file:
+def _training_images(path: str) -> int:
+    # Datasets of photos come without training images: their networks were trained elsewhere.
+    with reading(path) as file:
         return len(file.read("y_train"))
 
 
-def _decide(claim: Claim, part: Part, held: set[str], confidence: float) -> Finding | None:
+def _decide(claim: Claim, part: Part, held: frozenset[str], confidence: float) -> Finding | None:
     # A trend over networks makes do with those that were measured; every other statistic needs all of its files.
     several = claim.statistic == "rank_trend"
     paths = [path for path in part.results if path in held]
@@ -79,18 +91,15 @@ def _weights_are(path: str, sha256: str) -> bool:
 
 
 def _row(
-    claim: Claim,
-    name: str,
-    published: float | None,
-    finding: Finding | None,
-    enough: bool,
-    scale: str,
-    evidence: Sequence[str],
+    claim: Claim, name: str, published: float | None, finding: Finding | None, decided: bool, ground: Ground
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"id": name, "source": claim.source, "claim": claim.claim, "published": published}
     row |= {key: getattr(finding, key, None) for key in ("measured", "low", "high", "n")}
-    row |= {"scale": scale, "verdict": finding.verdict if finding and enough else NOT_RUN}
-    return row | {"evidence": "; ".join(evidence)}
+    row["group"] = claim.group
+    row |= {"scale": ground.scale, "verdict": finding.verdict if finding and decided else NOT_RUN}
+    row["evidence"] = ground.evidence
+    limits = {key: getattr(finding, key, math.inf) for key in LIMITS[1:]}
+    return row | {key: value if math.isfinite(value) else None for key, value in limits.items()}
 
 
 if "snakemake" in globals():
@@ -99,7 +108,7 @@ if "snakemake" in globals():
     with job(snakemake) as run:
         decide(
             results=snakemake.input,
-            output=snakemake.output[0],
+            outputs=snakemake.output,
             root=snakemake.params.root,
             provenance=run.provenance,
             **run.settings,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from neighborhoods.detection import auroc, detection_rate
 from pipeline.results import write_csv
-from pipeline.store import Provenance, reading
+from pipeline.store import reading
 
 
 def tabulate(
@@ -14,7 +14,6 @@ def tabulate(
     attacks: Sequence[str],
     false_positive_rate: float,
     output: str,
-    provenance: Provenance,
 ) -> None:
     """One row for each network and attack: the area under the ROC curve and the rate of detection, with intervals.
 
@@ -58,6 +57,5 @@ if "snakemake" in globals():
         tabulate(
             persistence=snakemake.input.persistence,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pipeline.results import write_csv
-from pipeline.store import Provenance, Reader, reading
+from pipeline.store import Reader, reading
 
 ACCURACIES = ("natural", "adversarial")
 # Attacks on a few images: what measures adversarial accuracy, and what it is checked by.
@@ -20,7 +20,6 @@ def tabulate(
     output: str,
     networks: Sequence[Mapping[str, Any]],
     published_table: str,
-    provenance: Provenance,
 ) -> None:
     """One row a network; columns end in _low and _high for limits of intervals, for other seeds and other images.
 
@@ -81,6 +80,5 @@ if "snakemake" in globals():
             robustness=snakemake.input.robustness,
             published=snakemake.params.published,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.logit_model_results import ESTIMATES, MEASURES, TERMS
 from pipeline.results import write_csv
-from pipeline.store import Provenance, Reader, reading
+from pipeline.store import Reader, reading
 
 Row = dict[str, Any]
 
@@ -34,9 +34,7 @@ MODEL = {
 }
 
 
-def tabulate(
-    *, model: str, responses: Sequence[str], names: Sequence[str], output: str, provenance: Provenance
-) -> None:
+def tabulate(*, model: str, responses: Sequence[str], names: Sequence[str], output: str) -> None:
     """Rows of formulas by beta, of the exact loss's infimum, and of each network's measurements, printed | derived."""
     rows: list[Row] = []
     with reading(model) as file:
@@ -154,6 +152,5 @@ if "snakemake" in globals():
             model=snakemake.input.model,
             responses=snakemake.input.responses,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

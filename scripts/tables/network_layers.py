@@ -9,7 +9,7 @@ import yaml
 
 from neighborhoods.layers import Layer, layers_of
 from pipeline.results import read_network, write_csv
-from pipeline.store import Provenance, StoreError
+from pipeline.store import StoreError
 
 # The published table holds for every network C-Ch, with Ch for the number of channels.
 PATTERN = "C-Ch"
@@ -22,7 +22,6 @@ def tabulate(
     names: Sequence[str],
     published: str,
     published_table: str,
-    provenance: Provenance,
 ) -> None:
     """One row a layer, beside the published row of the same place; networks that are no C-Ch have none."""
     with open(published, encoding="utf-8") as file:
@@ -70,6 +69,5 @@ if "snakemake" in globals():
             models=snakemake.input.models,
             published=snakemake.params.published,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

@@ -10,7 +10,7 @@ from neighborhoods.claims import verdict
 from neighborhoods.images import recounted
 from neighborhoods.statistics import NO_VALUES, clopper_pearson, difference, ratio, summarize
 from pipeline.results import write_csv
-from pipeline.store import Provenance, reading
+from pipeline.store import reading
 
 TOTAL = "total"
 GROUPS = ("natural", "adversarial")
@@ -26,7 +26,6 @@ def tabulate(
     names: Sequence[str],
     attack_names: Sequence[str],
     published_table: str,
-    provenance: Provenance,
 ) -> None:
     """One row for each network and attack, and one for all attacks on a network together where there are several.
 
@@ -140,6 +139,5 @@ if "snakemake" in globals():
             persistence=snakemake.input.persistence,
             published=snakemake.params.published,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

@@ -7,7 +7,7 @@ import yaml
 
 from neighborhoods.claims import verdict
 from pipeline.results import write_csv
-from pipeline.store import Provenance, reading
+from pipeline.store import reading
 
 
 def tabulate(
@@ -19,7 +19,6 @@ def tabulate(
     output: str,
     names: Sequence[str],
     published_table: str,
-    provenance: Provenance,
 ) -> None:
     """One row a network; columns end in _low and _high for limits of intervals, in _se for standard errors.
 
@@ -68,6 +67,5 @@ if "snakemake" in globals():
             persistence=snakemake.input.persistence,
             published=snakemake.params.published,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from pipeline.results import write_csv
-from pipeline.store import Provenance, reading
+from pipeline.store import reading
 
 COLUMNS = ("alpha", "theta", "d_adv", "train/error", "test/error", "train/low", "train/high", "test/low", "test/high",
            "measured/signed", "measured/plain", "cost", "bias", "gap")  # fmt: skip
 
 
-def tabulate(*, tilting: Sequence[str], pairs: Sequence[str], output: str, provenance: Provenance) -> None:
+def tabulate(*, tilting: Sequence[str], pairs: Sequence[str], output: str) -> None:
     """One row for each pair and lambda; errors are in %, distances in units of the pixel range."""
     rows = []
     for path, pair in zip(tilting, pairs, strict=True):
@@ -34,4 +34,4 @@ if "snakemake" in globals():
     from pipeline.job import job
 
     with job(snakemake) as run:
-        tabulate(tilting=snakemake.input.tilting, output=snakemake.output[0], provenance=run.provenance, **run.settings)
+        tabulate(tilting=snakemake.input.tilting, output=snakemake.output[0], **run.settings)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from pipeline.results import write_csv
-from pipeline.store import Provenance, reading
+from pipeline.store import reading
 
 
-def tabulate(*, tilting: Sequence[str], pairs: Sequence[str], output: str, provenance: Provenance) -> None:
+def tabulate(*, tilting: Sequence[str], pairs: Sequence[str], output: str) -> None:
     """One row for each pair and lambda. Unsigned distances count images on the wrong side as positive."""
     rows = []
     for path, pair in zip(tilting, pairs, strict=True):
@@ -33,4 +33,4 @@ if "snakemake" in globals():
     from pipeline.job import job
 
     with job(snakemake) as run:
-        tabulate(tilting=snakemake.input.tilting, output=snakemake.output[0], provenance=run.provenance, **run.settings)
+        tabulate(tilting=snakemake.input.tilting, output=snakemake.output[0], **run.settings)

@@ -8,14 +8,11 @@ import yaml
 
 from neighborhoods.statistics import summarize
 from pipeline.results import read_job_seconds, write_csv
-from pipeline.store import Provenance
 
 HOUR = 3600.0
 
 
-def tabulate(
-    *, times: Sequence[str], published: str, output: str, rows: Sequence[Mapping[str, Any]], provenance: Provenance
-) -> None:
+def tabulate(*, times: Sequence[str], published: str, output: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """One row for the jobs of a rule that do the same; Student's interval of the mean over jobs.
 
     Seconds are wall times of whole jobs, starting up included.
@@ -54,6 +51,5 @@ if "snakemake" in globals():
             times=snakemake.input.times,
             published=snakemake.params.published,
             output=snakemake.output[0],
-            provenance=run.provenance,
             **run.settings,
         )

@@ -123,7 +123,7 @@ def test_a_mistake_is_told_in_its_own_words(tmp_path):
     found = run(tmp_path, "--configfile", str(tmp_path / "bad.yaml"))
     assert found.returncode == 1
     assert "persistence.gama" in found.stderr
-    assert "cannot be priced" in found.stderr
+    assert "could not read this run" in found.stderr
     assert "Traceback" not in found.stderr + found.stdout
     few = run(tmp_path, "--on", "0")
     assert few.returncode == 1

@@ -21,7 +21,7 @@ from pipeline.store import Provenance, StoreError, writing
 from scripts.data.import_hdf5 import import_hdf5
 from tests.docs.pages import MARKER, PAGES, ROOT, Block, blocks, prose, read
 
-TRIED = ("python", "yaml", "bash", "snakemake")
+TRIED = ("python", "yaml", "bash", "console", "snakemake")
 # Output of programs, formulas, and directives of Sphinx, which its build tries.
 SHOWN = ("text", "{eval-rst}", "{toctree}")
 # Blocks that no test can try; each says why above its fence.
@@ -131,7 +131,10 @@ def test_rules_are_formatted_and_only_name_what_there_is(page):
 
 
 def commands(block: Block) -> Iterator[list[str]]:
+    """Words of each command; in a console's block the others are output."""
     for line in block.text.replace("\\\n", " ").split("\n"):
+        if block.language == "console" and not line.startswith("$ "):
+            continue
         words = shlex.split(line.removeprefix("$ "), comments=True)
         while words:
             end = words.index("&&") if "&&" in words else len(words)
@@ -139,10 +142,10 @@ def commands(block: Block) -> Iterator[list[str]]:
             words = words[end + 1 :]
 
 
-@pytest.mark.parametrize("page", with_blocks("bash"))
+@pytest.mark.parametrize("page", with_blocks("bash", "console"))
 def test_commands_are_there_and_take_their_arguments(page):
     named = {block.file for block in blocks(page)}
-    for block in tried(page, "bash"):
+    for block in [*tried(page, "bash"), *tried(page, "console")]:
         for program, *arguments in commands(block):
             where = f"{block.place}: {program} {' '.join(arguments)}"
             program = Path(program).name
@@ -189,8 +192,10 @@ def check_python(arguments: list[str], named: set[str], where: str) -> None:
         assert spec.origin, where
         package = Path(spec.origin).parent / "__main__.py"
         text = (package if Path(spec.origin).name == "__init__.py" else Path(spec.origin)).read_text()
-        for option in arguments[2:]:
-            assert not option.startswith("--") or f'"{option}"' in text, f"{where}: {option}"
+        others = [word for word in arguments[2:] if f'"{word}"' not in text]
+        if any(word.startswith("--") for word in others):
+            # What it does not know itself it hands on.
+            check_snakemake(others, named, where)
     else:
         assert (ROOT / arguments[0]).is_file() or arguments[0] in named, where
 

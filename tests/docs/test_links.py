@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
+from pipeline.ledger import ledger_files
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, prose
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -49,7 +50,7 @@ def test_files_that_a_page_names_are_there(page):
 
 
 def test_entries_of_the_ledger_that_the_errata_name_are_there():
-    claims = {entry["id"] for entry in yaml.safe_load((ROOT / "published/claims.yaml").read_text())["claims"]}
+    claims = {entry["id"] for path in ledger_files(ROOT)[1:] for entry in yaml.safe_load(path.read_text())}
     for words in re.findall(r"ledger ((?:`[\w-]+`(?:, )?)+)", prose("docs/errata.md")):
         assert set(re.findall(r"`([\w-]+)`", words)) <= claims, words
 

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import http.server
-import threading
 import time
 
 import pytest
@@ -12,6 +11,7 @@ from pipeline import download
 from pipeline.download import DownloadError, fetch_gzip
 from tests.faults.branch import Branch
 from tests.faults.kills import unexplained
+from tests.servers import serving
 
 CONTENT = bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -21,7 +21,7 @@ datasets: {{digits: {{source: mnist, train: 100, test: 100}}}}
 """
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Mirror(http.server.BaseHTTPRequestHandler):
     """Answers by the first part of the path."""
 
     def do_GET(self):
@@ -59,22 +59,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except OSError:
             pass  # The other side has left.
 
-    def log_message(self, *arguments):
-        pass
-
 
 @pytest.fixture
 def server(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running.stop = threading.Event()
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    running.url = f"http://127.0.0.1:{running.server_port}"
-    yield running
-    running.stop.set()
-    running.shutdown()
-    running.server_close()
+    with serving(Mirror, monkeypatch) as running:
+        yield running
 
 
 REASONS = {

@@ -24,8 +24,6 @@ from pipeline.store import Provenance, StoreError, reading, seal, verify, writin
 from tests.fuzz.harness import CleanError, Target
 from tests.fuzz.mutations import damaged
 
-SPLITS = ("x_train", "y_train", "x_test", "y_test")
-
 
 class ForkedReader:
     """Stands for the process that `read_foreign` starts: a fork, since a start costs more than the reading."""

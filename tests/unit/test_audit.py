@@ -1,11 +1,11 @@
 import http.server
 import json
-import threading
 import time
 
 import pytest
 
 from pipeline import audit
+from tests.servers import serving
 
 ADVISORIES = {
     "A-1": {"affected": [{"package": {"name": "Jinja2"}, "ranges": [
@@ -19,7 +19,7 @@ ADVISORIES = {
 }  # fmt: skip
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Osv(http.server.BaseHTTPRequestHandler):
     """Answers as OSV does."""
 
     def do_POST(self):
@@ -38,21 +38,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *arguments):
-        pass
-
 
 @pytest.fixture
 def osv(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running.kind = "good"
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    running.url = f"http://127.0.0.1:{running.server_port}"
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serving(Osv, monkeypatch) as running:
+        running.kind = "good"
+        yield running
 
 
 @pytest.mark.parametrize(

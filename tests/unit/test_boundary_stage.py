@@ -175,7 +175,7 @@ def test_without_a_successful_attack_files_and_figures_say_so(curved, monkeypatc
     assert "natural – adversarial: n = 0, no such line" in found
     found = texts_of(monkeypatch, normals, boundary=paths["output"])
     assert "natural – adversarial, n = 0" in found
-    assert "normals, natural less adversarial: not measured" in found
+    assert "difference of normals: not measured" in found
 
 
 def test_the_line_of_both_files_must_be_one(flat, tmp_path, monkeypatch):
@@ -187,6 +187,7 @@ def test_the_line_of_both_files_must_be_one(flat, tmp_path, monkeypatch):
         with writing(tmp_path / f"{name}.h5", Provenance()) as file:
             file.put("t", np.linspace(0, 1, 3), "t", ("point",))
             file.put("gamma", [0.7], "gamma", ("gamma",))
+            file.put("samples", 50, "samples", ())
             for column in ("sigma", "low", "high"):
                 file.put(column, np.ones((2, 3, 1)), column, ("pair", "point", "gamma"))
             file.put("index", index, "index", ("pair",))

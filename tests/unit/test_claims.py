@@ -73,6 +73,7 @@ def parts(text):
         ("y?-", NOT_RUN, 1, 3, 2),
         ("yn-", NOT_REPRODUCED, 1, 2, 2),
         ("?np", NOT_REPRODUCED, 0, 1, 3),
+        ("yp-", NOT_AS_PRINTED, 1, 2, 2),
         ("--", NOT_RUN, 0, 2, 0),
     ],
 )

@@ -114,11 +114,13 @@ def network(input_shape, classes, width=2):
 
 
 def test_the_path_kernel_of_ones_own_network_runs_again_when_its_code_changes(own, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "my_model.py"
     found = []
-    for text in (FACTORY, "# more\n" + FACTORY, FACTORY.replace("Tanh", "Softplus")):
-        file.write_text(text)
+    # A process reads a file once.
+    for number, text in enumerate((FACTORY, "# more\n" + FACTORY, FACTORY.replace("Tanh", "ReLU"))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "my_model.py").write_text(text)
+        monkeypatch.chdir(folder)
         found.append(compute_spec(resolve(own), ROOT, "paths", "mine"))
     assert found[0] == found[1] != found[2]
     assert found[0]["network"] == {"factory": "my_model:network", "arguments": {}}

@@ -3,7 +3,6 @@ import hashlib
 import http.server
 import os
 import socket
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,14 @@ from pipeline import download
 from pipeline.download import DownloadError, fetch_gzip
 from pipeline.errors import UserError
 from pipeline.idx import parse_idx
+from tests.servers import serving
 
 CONTENT = bytes(range(256)) * 40
 MD5 = hashlib.md5(CONTENT).hexdigest()
 NAME = "a.gz"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Mirror(http.server.BaseHTTPRequestHandler):
     """Answers by the first part of the path: good, damaged, cut (ends early), refuse or hang."""
 
     def do_GET(self):
@@ -34,23 +34,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if kind == "cut" else body)
 
-    def log_message(self, *arguments):
-        pass
-
 
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT_S", (1.0, 0.5))
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running.asked, running.stop = [], threading.Event()
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    running.url = f"http://127.0.0.1:{running.server_port}"
-    yield running
-    running.stop.set()
-    running.shutdown()
-    running.server_close()
+    with serving(Mirror, monkeypatch) as running:
+        running.asked = []
+        yield running
 
 
 def test_a_good_file_is_fetched_once_and_kept(server, tmp_path):

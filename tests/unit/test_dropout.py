@@ -17,12 +17,7 @@ from neighborhoods.networks import build, fully_connected
 MASKS = 40
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def factors(model, x, masks=MASKS, seed=0):

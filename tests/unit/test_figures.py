@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from pipeline import figure
 from pipeline.store import Provenance, StoreError, writing
 from scripts.figures import class_frequencies, persistence_histogram
+from tests.figure_checks import problems
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_class_frequencies_show_the_right_curves_and_colours(stability_file, dra
     assert left.get_title() == "natural (one)"
     assert right.get_title() == "adversarial (zero)"
     natural, adversarial = "#0072b2", "#d55e00"
-    assert picture.line_colours[0] == [adversarial, natural, "#7f7f7f"]
+    assert picture.line_colours[0] == [adversarial, natural, "#595959"]
     assert left.lines[1].get_ydata() == pytest.approx(np.exp(-np.linspace(0.1, 1, 10)))
     assert right.lines[0].get_ydata() == pytest.approx(np.exp(-4 * np.linspace(0.1, 1, 10)))
     assert any("123 samples" in text for text in texts(picture))
@@ -138,6 +139,62 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         picture, _ = plt.subplots()
         with pytest.raises(StoreError, match=r"file/a\.png: cannot be written"):
             figure.save(picture, [str(tmp_path / "file" / "a.png")])
+
+
+# Linear light of red, green and blue as seen without one kind of cones (Machado, Oliveira and Fernandes 2009, severity 1).
+SEEN = {
+    "all": np.eye(3),
+    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def lab(light):
+    """CIE L*a*b* of linear sRGB [colour, 3], in daylight (D65)."""
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    xyz = light @ np.transpose(to_xyz) / (0.95047, 1, 1.08883)
+    root = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = root.T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+
+
+@pytest.mark.parametrize("style", ["paper", "talk"])
+@pytest.mark.parametrize("seen", SEEN)
+def test_colours_are_told_apart_by_every_reader(style, seen):
+    with figure.drawing(style):
+        colours = np.array([to_rgb(f"C{i}") for i in range(len(plt.rcParams["axes.prop_cycle"]))] + [(0, 0, 0)])
+    light = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    places = lab(np.clip(light @ np.transpose(SEEN[seen]), 0, 1))
+    apart = np.linalg.norm(places[:, None] - places, axis=2)[np.triu_indices(len(places), 1)]
+    # Colours 2.3 apart are just told apart side by side.
+    assert apart.min() > 15
+
+
+def test_what_makes_a_figure_hard_to_read_is_found():
+    with figure.drawing("paper"):
+        picture, (above, below) = plt.subplots(2, 1, figsize=(7.2, 3))
+        above.set(xlabel="x", ylabel="y")
+        above.set_title("small", fontsize=6)
+        above.plot([0, 1], [0, 1], color="red")
+        above.text(0.5, 0.5, "one text")
+        above.text(0.52, 0.52, "another text")
+        above.text(0.8, 0.5, "a text that is much too long for the figure and runs beyond its edge, where it is cut")
+        below.set_xlabel("x")
+        picture.canvas.draw()
+        found = problems(picture)
+        above.set_xlabel("x, n = 12 (single images)")
+        assert not {"states no n", "shows no interval"} & set(problems(picture))
+    assert [line for line in found if "cut" not in line and "overlap" not in line] == [
+        "7.2 inches wide, more than two columns",
+        "states no n",
+        "shows no interval",
+        "'small' has 6 points",
+        "the colour #ff0000 is not the style's",
+        "the y axis of a panel has numbers and no label",
+    ]
+    assert any(line.startswith("'a text that is") and "cut" in line for line in found)
+    assert "'one text' and 'another text' overlap" in found
 
 
 def test_natural_and_adversarial_are_told_apart_without_colour():

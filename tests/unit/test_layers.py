@@ -96,7 +96,7 @@ def model(tmp_path):
 
 def table(tmp_path, models, names, **changes):
     output = tmp_path / "table.csv"
-    settings = {"published": str(PUBLISHED), "published_table": "table3", "provenance": Provenance()} | changes
+    settings = {"published": str(PUBLISHED), "published_table": "table3"} | changes
     network_layers.tabulate(models=models, output=str(output), names=names, **settings)
     with open(output, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

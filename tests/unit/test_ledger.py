@@ -42,10 +42,12 @@ STUDY = {
         **{
             f"{loss}-{epoch}": {**STUDENT, "epoch": epoch, "loss": loss}
             for loss in ("l1", "kl")
-            for epoch in (20, 100, 200)
+            for epoch in (20, 60, 100, 200)
         },
     },
 }
+OUTPUTS = ["claims.csv", "claim_limits.csv"]
+NO_STUDIES = {"studies": {}, "kernels": {}, "provenance": Provenance()}
 FILES = {
     "data": "results/data/digits.h5",
     "persistence": "results/persistence/digits/{}/lbfgs.h5",
@@ -63,11 +65,11 @@ def test_every_entry_can_be_decided():
     studies = {role: {"names": names_of(role, STUDY), "scale": role, "as_published": []} for role in roles}
     claims = load(ROOT, roles, studies)
     for claim in claims:
-        assert claim.statistic in STATISTICS
+        assert (claim.statistic in STATISTICS) != bool(claim.unmeasured)
         assert claim.source
         assert claim.claim.endswith(".")
         for part in claim.parts:
-            assert part.results
+            assert part.results or claim.unmeasured
             assert all(path.startswith("results/") and "{" not in path for path in part.results)
     # Every number of Table 1 has a row.
     rows = Counter(claim.id for claim in claims for part in claim.parts if claim.id.startswith("table1"))
@@ -83,7 +85,8 @@ def test_numbers_of_a_network_are_decided_on_no_other():
         (claim, part) for claim in load(ROOT, ROLES) for part in claim.parts if claim.data == "results/data/photos.h5"
     ]
     numbers = [part for claim, part in published if part.published is not None]
-    assert len(numbers) == 8
+    # Eight lines of Table 2 in four columns, and figures 5 and 6.
+    assert len(numbers) == 4 * 8 + 2
     assert all("/alexnet/" in path or "/vgg16/" in path for part in numbers for path in part.results)
 
 
@@ -97,6 +100,7 @@ def test_a_role_that_no_dataset_plays_leaves_its_claims_without_results():
         "results/wedges/spectra_and_crossings.h5",
         "results/tilting/toy.h5",
         "results/logit_surfaces/surfaces.h5",
+        "results/capacities/points_and_balls.h5",
     }
 
 
@@ -139,8 +143,8 @@ def run(tmp_path, monkeypatch):
             with writing(paths[-1], Provenance()) as file:
                 for name, mean in (("natural", natural), ("adversarial", adversarial)):
                     put_summary(file, f"{name}/summary", asdict(summarize(mean + spread * quantiles)), "sigma", "1")
-        settings = {"root": str(ROOT), "datasets": ROLES, "studies": {}, "confidence": 0.95, "provenance": Provenance()}
-        decide(results=paths, output="claims.csv", artefacts={"bell/table1": "table1.csv"}, **settings)
+        settings = {"root": str(ROOT), "datasets": ROLES, "confidence": 0.95, **NO_STUDIES}
+        decide(results=paths, outputs=OUTPUTS, artefacts={"bell/table1": "table1.csv"}, **settings)
         with open("claims.csv", newline="") as file:
             return {row["id"]: row for row in csv.DictReader(file)}
 
@@ -197,6 +201,13 @@ def test_few_noisy_images_leave_claims_undecided(run):
     assert rows["less-persistent/FC10-4"]["verdict"] == UNDECIDED
 
 
+def write_ledger(root, *entries):
+    (root / "published/claims").mkdir(parents=True)
+    (root / "published/bell.yaml").write_text("table1: {C-4: {natural: 1.0}}")
+    (root / "published/claims.yaml").write_text(yaml.safe_dump({"networks": {"C-4": "c-4"}, "files": ["all"]}))
+    (root / "published/claims/all.yaml").write_text(yaml.safe_dump(list(entries)))
+
+
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
@@ -210,19 +221,14 @@ def test_few_noisy_images_leave_claims_undecided(run):
 def test_a_mistake_in_the_ledger_gets_a_sentence(tmp_path, entry, sentence):
     good = {"id": "one", "source": "s", "claim": "c.", "role": "mnist", "statistic": "mean", "parts": ["C-4"]}
     good |= {"results": ["models/{dataset}/{network}"]} | entry
-    (tmp_path / "published").mkdir()
-    (tmp_path / "published/bell.yaml").write_text("table1: {C-4: {natural: 1.0}}")
-    ledger = {"networks": {"C-4": "c-4"}, "claims": [{key: value for key, value in good.items() if value is not None}]}
-    (tmp_path / "published/claims.yaml").write_text(yaml.safe_dump(ledger))
+    write_ledger(tmp_path, {key: value for key, value in good.items() if value is not None})
     with pytest.raises(UserError, match=sentence):
         load(tmp_path, ROLES)
 
 
 def test_ids_are_told_apart(tmp_path):
-    (tmp_path / "published").mkdir()
-    (tmp_path / "published/bell.yaml").write_text("{}")
     entry = {"id": "one", "source": "s", "claim": "c.", "statistic": "mean", "results": ["cones/orthants"]}
-    (tmp_path / "published/claims.yaml").write_text(yaml.safe_dump({"networks": {}, "claims": [entry, entry]}))
+    write_ledger(tmp_path, entry, entry)
     with pytest.raises(UserError, match="expected every id once, found more of one"):
         load(tmp_path, ROLES)
 
@@ -245,9 +251,9 @@ def test_the_sources_networks_are_known_by_their_weights(tmp_path, monkeypatch):
         with writing(model, Provenance()) as file:
             if sha256:
                 file.attribute("weights_sha256", sha256)
-        settings = {"datasets": ROLES, "studies": {}, "artefacts": {}, "confidence": 0.95, "provenance": Provenance()}
+        settings = {"datasets": ROLES, "artefacts": {}, "confidence": 0.95, **NO_STUDIES}
         held = [*part.results, model, "results/data/photos.h5"]
-        decide(results=held, output="claims.csv", root=str(ROOT), **settings)
+        decide(results=held, outputs=OUTPUTS, root=str(ROOT), **settings)
         with open("claims.csv", newline="") as file:
             rows = {row["id"]: row for row in csv.DictReader(file)}
         assert rows["table2-ratio/VGG16-BIM"]["verdict"] == verdict

@@ -148,7 +148,7 @@ def test_figures_are_one_column_wide(model_file, response_file, tmp_path):
 
 def test_the_table_says_where_print_and_derivation_differ(model_file, response_file, tmp_path):
     output = str(tmp_path / "table.csv")
-    tabulate(model=model_file, responses=[response_file[0]], names=["net"], output=output, provenance=Provenance())
+    tabulate(model=model_file, responses=[response_file[0]], names=["net"], output=output)
     with open(output, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     found = {(row["part"], row["quantity"], row["beta"], row["network"]): row for row in rows}

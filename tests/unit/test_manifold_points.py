@@ -74,8 +74,10 @@ def test_images_of_a_class_are_of_it_and_differ():
 def test_layers_hold_what_passes_through_them(network, x):
     images = uniform_perturbations(x, epsilon=0.1, samples=6, generator=generator())
     network.train()
+    frozen = next(module for module in network.modules() if isinstance(module, nn.Linear)).eval()
     found = layer_points(network, images, batch_size=4)
     assert network.training
+    assert not frozen.training
     assert next(iter(found)) == "input"
     flat = images.flatten(2)
     assert torch.equal(found["input"], flat.mT)

@@ -15,7 +15,7 @@ from scripts.figures import (
 )
 
 MODULES = (adversarial_examples, class_frequencies_by_target, distortion_histogram, persistence_histograms)
-NATURAL, ADVERSARIAL, OTHER = "#0072b2", "#d55e00", "#7f7f7f"
+NATURAL, ADVERSARIAL, OTHER = "#0072b2", "#d55e00", "#595959"
 DIMS = ("image", "channel", "row", "column")
 
 
@@ -239,7 +239,7 @@ def test_every_success_of_one_origin_gets_a_panel(stability_file, drawn, tmp_pat
     assert {axes.get_ylim() for axes in panels} == {(0, 1.05)}
     assert len([axes for axes in picture.axes if axes.images]) == 3, "a strip of noisy images each"
     assert picture.get_supxlabel() == "σ of the noise (pixel range = 1)"
-    assert picture.get_supylabel() == "class frequency (123 samples)"
+    assert picture.get_supylabel() == "class frequency (n = 123 samples a point)"
     assert picture.legends[0].get_texts()[0].get_text() == "class dog of the natural image"
     assert smallest_text(picture) >= 7
     assert picture.get_size_inches()[0] <= 7

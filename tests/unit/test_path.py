@@ -3,20 +3,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from neighborhoods.networks import fully_connected
 from neighborhoods.path import Path, flat_weights, train_path
-
-
-def data(n=12, features=3, classes=2, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, features, generator=generator, dtype=torch.float64)
-    return x, torch.randint(classes, (n,), generator=generator)
-
-
-def network(hidden=(6, 5), features=3, classes=2, seed=0):
-    torch.manual_seed(seed)
-    return fully_connected((features,), hidden, classes).double()
-
+from tests.unit.path_kernel_cases import data, network
 
 OPTIMISERS = [{}, {"batch_size": 5}, {"momentum": 0.9, "weight_decay": 0.1}, {"momentum": 0.5, "batch_size": 4}]
 

@@ -235,7 +235,7 @@ def table(tmp_path, cells, **settings):
     published.write_text(yaml.safe_dump(PUBLISHED))
     attacks, persistence, _ = zip(*cells, strict=True)
     output = tmp_path / "table.csv"
-    common = {"published": str(published), "published_table": "table2", "provenance": Provenance()}
+    common = {"published": str(published), "published_table": "table2"}
     tabulate(attacks=attacks, persistence=persistence, output=str(output), **common, **settings)
     with open(output, newline="") as file:
         return list(csv.DictReader(file))

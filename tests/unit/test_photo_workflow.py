@@ -96,7 +96,7 @@ def bracketed(cell):
     tabulate(
         attacks=[str(cell / "attack.h5")], persistence=[str(cell / "persistence.h5")],
         published=str(ROOT / "published" / "bell.yaml"), output=str(cell / "table.csv"), names=["VGG16"],
-        attack_names=["BIM"], published_table="table2", provenance=Provenance(),
+        attack_names=["BIM"], published_table="table2",
     )  # fmt: skip
     with open(cell / "table.csv", newline="") as file:
         (row,) = csv.DictReader(file)
@@ -133,6 +133,6 @@ def test_an_attack_that_never_succeeds_leaves_its_row_empty(alexnet):
     assert "natural_over_adversarial" not in row
     detect(
         persistence=[str(alexnet / "persistence.h5")], names=["AlexNet"], attacks=["none"], false_positive_rate=0.05,
-        output=str(alexnet / "detection.csv"), provenance=Provenance(),
+        output=str(alexnet / "detection.csv"),
     )  # fmt: skip
     assert (alexnet / "detection.csv").read_text().splitlines()[1].startswith("AlexNet,none,2,0")

@@ -90,7 +90,14 @@ def test_results_of_an_earlier_run_do_not_get_the_commit_of_this_one(run):
 
 
 def test_only_results_count(run):
-    for name in ("benchmarks/a.tsv", "report/report.html", ".sigma.h5.7.tmp", "figures/.b.png.9.tmp", "notes.txt"):
+    for name in (
+        "benchmarks/a.tsv",
+        "report.html",
+        "report/bell.html",
+        ".sigma.h5.7.tmp",
+        "figures/.b.png.9.tmp",
+        "notes.txt",
+    ):
         path = run.folder / "results" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")

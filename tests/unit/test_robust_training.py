@@ -12,13 +12,7 @@ from neighborhoods.principal import PrincipalProjection, fit_projections
 from neighborhoods.robust_training import adversarial_images, fit, last_hidden, soft_nearest_neighbor_loss
 from neighborhoods.training import accuracy, train
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 EPSILON, WEAK, SCALE = 0.05, 40, 0.1

@@ -124,7 +124,7 @@ def test_attacks_side_by_side(tmp_path):
     times = [str(tmp_path / f"{name}.tsv") for name in "ab"]
     for seconds, path in zip((12.5, 4), times, strict=True):
         (tmp_path / path).write_text(f"s\th:m:s\n{seconds}\t0:00:12\n")
-    settings = {"names": ["net"], "attacks": ["igsm", "fgsm"], "times": times, "provenance": Provenance()}
+    settings = {"names": ["net"], "attacks": ["igsm", "fgsm"], "times": times}
     tabulate(results=results, output=str(tmp_path / "attacks.csv"), **settings)
     with open(tmp_path / "attacks.csv", newline="") as file:
         first, second = csv.DictReader(file)

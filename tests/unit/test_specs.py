@@ -30,7 +30,7 @@ KERNEL = {
 }
 MODEL = {"interpolated_weights", "plane"}
 ZOO = {"zoo"}
-SINGLE = {"cones", "norms", "wedges", "toy"}
+SINGLE = {"cones", "norms", "wedges", "toy", "capacities"}
 PAIR = {"tilting"}
 OF_DATA = {"weight_decay"}
 SAMPLED = {"persistence", "natural", "interpolation", "asymmetry", "sensitivity", "zoo"}
@@ -166,6 +166,7 @@ def changed_by(raw, before, path, value):
         (("cones", "points"), 9, {"cones"}),
         (("norms", "radius"), 6.0, {"norms"}),
         (("wedges", "skew"), 6.0, {"wedges"}),
+        (("capacities", "points"), 60, {"capacities"}),
         (("tilting", "images"), 99, {"tilting"}),
         (("weight_decay", "epochs"), 2, {"weight_decay"}),
         (("tilting", "toy"), {"tilt": 70.0}, {"toy"}),

@@ -29,12 +29,7 @@ SAMPLES, DIMENSION = 20_000, 784
 CLIPPED = math.sqrt(1 / 2 - 1 / (2 * math.pi))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from torch import nn
 from neighborhoods.networks import fully_connected
 from neighborhoods.noise import noise_directions
 from neighborhoods.persistence import stability, stability_curve
-from tests.unit.test_persistence import orthant, point
+from tests.unit.persistence_cases import orthant, point
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from neighborhoods.statistics import (
     NO_VALUES,
     clopper_pearson,
     share,
+    student,
     summarize,
     summarize_finite,
 )
@@ -26,6 +29,24 @@ def test_clopper_pearson_is_scipys(trials, share, confidence):
     exact = stats.binomtest(successes, trials).proportion_ci(confidence, "exact")
     # Two inversions of the incomplete beta function, each good to about 1e-12.
     assert (float(low), float(high)) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_clopper_pearson_of_effective_numbers_is_quantiles_of_beta_laws():
+    k, n = np.array([0.0, 0.4, 7.3, 11.9, 12.4]), 12.4
+    low, high = clopper_pearson(k, n, 0.9)
+    assert low[1:] == pytest.approx(stats.beta.ppf(0.05, k[1:], n - k[1:] + 1), rel=1e-9)
+    assert high[:-1] == pytest.approx(stats.beta.ppf(0.95, k[:-1] + 1, n - k[:-1]), rel=1e-9)
+    assert (low[0], high[-1]) == (0.0, 1.0)
+
+
+@given(st.floats(0.01, 1e6), CONFIDENCE)
+def test_student_is_scipys(freedom, confidence):
+    assert float(student(confidence, freedom)) == stats.t.ppf((1 + confidence) / 2, freedom)
+
+
+def test_jobs_do_not_wait_for_scipys_statistics():
+    code = "import sys; import neighborhoods.statistics; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_a_share_has_the_exact_interval_and_none_of_nothing():

@@ -87,7 +87,7 @@ def test_accuracies_stand_beside_the_published_ones(tmp_path, network):
         {"network": "normal", "published": ["CIFAR-10", "normal"], "as_published": True, **common},
     ]
     output = tmp_path / "table.csv"
-    settings = {"published": PUBLISHED, "published_table": "table2", "provenance": Provenance()}
+    settings = {"published": PUBLISHED, "published_table": "table2"}
     logit_accuracies.tabulate(robustness=paths, output=str(output), networks=networks, **settings)
     first, second, third = rows_of(output)
     assert float(first["adversarial_pct"]) == pytest.approx(45.0)
@@ -131,7 +131,7 @@ def test_times_are_those_that_snakemake_measured(tmp_path):
         {**common, "what": "standard", "jobs": 3, "published": ["CIFAR-10", "standard"]},
         {**common, "what": "outputs", "jobs": 1, "published": None},
     ]
-    settings = {"published": PUBLISHED, "output": str(tmp_path / "table.csv"), "provenance": Provenance()}
+    settings = {"published": PUBLISHED, "output": str(tmp_path / "table.csv")}
     training_times.tabulate(times=times, rows=rows, **settings)
     first, second = rows_of(tmp_path / "table.csv")
     low, high = stats.t(2, 12.0, 2 / 3**0.5).interval(0.95)
@@ -175,8 +175,8 @@ def test_manipulated_logits_and_what_they_teach(tmp_path, drawn, network, studen
     assert [bar.get_height() for bar in right.patches] == logits[0].tolist()
     assert [bar.get_height() for bar in after.patches] == permuted[0].tolist()
     assert [bar.get_height() for bar in wrong.patches] == logits[1].tolist()
-    blue, orange, grey = "#0072b2", "#d55e00", "#7f7f7f"
-    assert [to_hex(bar.get_facecolor()) for bar in after.patches] == [blue, orange, orange, orange]
+    blue, pink, grey = "#56b4e9", "#cc79a7", "#595959"
+    assert [to_hex(bar.get_facecolor()) for bar in after.patches] == [blue, pink, pink, pink]
     assert [to_hex(bar.get_facecolor()) for bar in wrong.patches] == [blue, grey, grey, grey]
     (line,) = [line for line in curves.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"]
     assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == (

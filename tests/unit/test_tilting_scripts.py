@@ -91,7 +91,7 @@ def test_the_stored_plane_has_the_boundary_where_the_classifier_has_it(results):
 
 
 def test_tables_hold_every_alpha_with_intervals(results, tmp_path):
-    run = {"tilting": [str(results["path"])], "pairs": ["0v1"], "provenance": Provenance()}
+    run = {"tilting": [str(results["path"])], "pairs": ["0v1"]}
     atlas_table.tabulate(output=str(tmp_path / "atlas.csv"), **run)
     tilting_residuals.tabulate(output=str(tmp_path / "residuals.csv"), **run)
     with open(tmp_path / "atlas.csv", newline="") as file:

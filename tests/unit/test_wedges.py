@@ -38,12 +38,7 @@ NEAREST = {"wedge": nearest_in_wedge, "sector": nearest_in_sector}
 LOWEST = {"wedge": -1.4, "sector": 0.05}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def programmed(points, normals):

@@ -29,12 +29,7 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def half_space(pixels=9):
@@ -181,11 +176,11 @@ def test_figures_draw_what_is_there(files, tmp_path, monkeypatch):
         monkeypatch.setattr(module, "save", keep)
     zoo.draw(zoo=files["compared"], outputs=[str(tmp_path / "zoo.png")], style="paper")
     dropout_crossings.draw(dropout=files["trace"], outputs=[str(tmp_path / "d.png")], style="paper", pair=1)
-    assert "paired difference to plain, 10 images" in kept[0]
+    assert "paired difference to plain, n = 10 images" in kept[0]
     with reading(files["compared"]) as file:
         value = float(file.read("pca/correlation/value"))
     assert f"pca {value:.2f} [" in kept[0]
-    assert "Shapiro-Wilk" in kept[1]
+    assert "Shapiro p" in kept[1]
     with pytest.raises(StoreError, match="holds 3 natural lines, there is no line 5"):
         dropout_crossings.draw(dropout=files["trace"], outputs=[str(tmp_path / "e.png")], style="paper", pair=5)
 

@@ -1,0 +1,110 @@
+"""Which configuration of the checkout makes the results that decide a claim, where a run does not make them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.catalogue import TRAIN_IMAGES
+from pipeline.config import resolve
+from pipeline.ledger import Claim, Part, load
+from pipeline.paths import data_path
+from pipeline.selection import artefact_path, result_paths
+from pipeline.study_comparison import claim_studies
+from pipeline.yaml_files import read_yaml
+
+# On top of config.yaml, in the order in which they are asked.
+CONFIGURATIONS = (
+    (),
+    ("config/mnist_full.yaml",),
+    ("config/paper.yaml",),
+    ("config/paper.yaml", "config/paper_gpu.yaml"),
+    ("config/paper.yaml", "config/paper_imagenet.yaml"),
+    ("config/cifar10.yaml",),
+)
+DEFAULT = "config.yaml"
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a configuration makes.
+
+    Attributes:
+        name: of its files, in words. claims: by id, as it fills their paths. made: its results. images: training images
+            of each dataset, by its file. artefacts: path of each of its figures and tables, by name.
+    """
+
+    name: str
+    claims: Mapping[str, Claim]
+    made: frozenset[str]
+    images: Mapping[str, int]
+    artefacts: Mapping[str, str]
+
+    def decides(self, claim: Claim, part: Part) -> bool:
+        """Whether it makes all that decides a part, at the scale that the claim needs."""
+        enough = claim.comparable and (claim.data is None or self.images.get(claim.data, 0) >= claim.train)
+        return bool(part.results) and enough and self.made.issuperset([*part.results, *part.weights])
+
+    def scale(self, claim: Claim, part: Part) -> str:
+        """Scale of a part in words."""
+        return scale_of(claim, part, self.images.get(claim.data or ""))
+
+
+def configuration_files(root: Path) -> list[Path]:
+    """Files that `offers` rests on."""
+    names = dict.fromkeys((DEFAULT, *(name for names in CONFIGURATIONS for name in names)))
+    return [root / name for name in names if (root / name).is_file()]
+
+
+def offers(root: Path) -> list[Offer]:
+    """What each configuration of a checkout makes, those whose files are there."""
+    there = set(configuration_files(root))
+    if root / DEFAULT not in there:
+        return []
+    base = read_yaml(root / DEFAULT)
+    found = [names for names in CONFIGURATIONS if there.issuperset(root / name for name in names)]
+    return [_offer(root, base, names) for names in found]
+
+
+def claim_kernels(config: Config) -> dict[str, str]:
+    """Scale of each network of the path kernel, in words."""
+    return {
+        name: f"{network['train_samples']} training points, {network['steps']} steps"
+        for name, network in config["path_kernel"]["networks"].items()
+    }
+
+
+def scale_of(claim: Claim, part: Part, images: int | None) -> str:
+    """What a part is measured on, in words; empty where nothing is known.
+
+    Args:
+        images: training images of the dataset, 0 where its networks were trained elsewhere, None where there is none.
+    """
+    trained = "" if images is None else f"{images} training images" if images else "trained elsewhere"
+    return ", ".join(filter(None, (claim.scale, part.scale, trained)))
+
+
+def _offer(root: Path, base: Config, names: tuple[str, ...]) -> Offer:
+    merged: Config = base
+    for name in names:
+        merged = _merged(merged, read_yaml(root / name))
+    config = resolve(merged)
+    roles = config["claims"]["datasets"]
+    claims = load(root, roles, claim_studies(config, root), claim_kernels(config))
+    images = {data_path(name): _train_images(config["datasets"][name]) for name in roles.values()}
+    made = frozenset(result_paths(config))
+    artefacts = {name: artefact_path(config, name) for name in config["artefacts"]}
+    return Offer(" and ".join(names) or DEFAULT, {claim.id: claim for claim in claims}, made, images, artefacts)
+
+
+def _merged(base: Any, overlay: Any) -> Any:
+    """Mappings merge, and everything else is replaced, as Snakemake does it with its configuration files."""
+    if not (isinstance(base, Mapping) and isinstance(overlay, Mapping)):
+        return overlay
+    return {**base, **{key: _merged(base[key], value) if key in base else value for key, value in overlay.items()}}
+
+
+def _train_images(dataset: Config) -> int:
+    return dataset.get("train") or TRAIN_IMAGES.get(dataset["source"], 0)
