@@ -35,10 +35,11 @@ def figure_scale(config: Config, artefact: str) -> str:
         return f"{_data(config, tilting['dataset'])}; {pairs}, up to {tilting['images']:,} images of each to train on"
     if "network" in entry:
         network = config["path_kernel"]["networks"][entry["network"]]
-        layers = " and ".join(map(str, network["hidden"]))
-        trained = f"trained in {network['steps']} steps on {network['train_samples']:,} of them"
-        data = _data(config, network["dataset"])
-        return f"{data}; network {entry['network']} with {layers} hidden units, {trained}"
+        samples = min(network["train_samples"], sizes_of(config, network["dataset"]).train)
+        trained = f"trained in {network['steps']} steps on {samples:,} of them"
+        of_layers = f"with {' and '.join(map(str, network.get('hidden', ())))} hidden units"
+        kind = f"as model {network['model']}" if "model" in network else of_layers
+        return f"{_data(config, network['dataset'])}; network {entry['network']} {kind}, {trained}"
     if plot in PLOT_SINGLE:
         return ""
     if plot in OF_A_SECTION:

@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from snakemake.utils import update_config
 
 from pipeline.config import ConfigError, resolve
 from pipeline.results import put_split, read_path
+from pipeline.scale import figure_scale
 from pipeline.selection import result_paths
 from pipeline.specs import compute_spec
 from pipeline.store import Provenance, reading, writing
@@ -58,6 +60,15 @@ def test_names_that_say_what_to_draw_need_no_entry(own):
     }
     assert "bell/figure_10" in catalogue
     assert resolve(config) == config
+
+
+def test_captions_say_the_scale_of_ones_own_network(own, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("mine.h5", "w") as file:
+        for split, images in (("train", 30), ("test", 9)):
+            file[f"x_{split}"], file[f"y_{split}"] = np.zeros((images, 5, 5), np.uint8), np.arange(images) % 3
+    words = "mine (30 training and 9 test images); network mine as model mine, trained in 200 steps on 30 of them"
+    assert figure_scale(resolve(own), "mine/kernel_agreement") == words
 
 
 def test_an_entry_of_that_name_counts(own):
