@@ -78,6 +78,13 @@ def test_every_statistic_is_used_and_every_one_used_is_there(claims):
     assert {claim.statistic for claim in claims} - {""} == STATISTICS.keys()
 
 
+def test_entries_with_a_number_state_its_tolerance(claims):
+    numbers = [claim for claim in claims if claim.statistic and any(part.published is not None for part in claim.parts)]
+    assert len(numbers) > 40
+    # One is told by the residual that the source prints.
+    assert {claim.id for claim in numbers if "olerance" not in claim.claim} == {"tilting-closed-form"}
+
+
 def test_verdicts_have_looks():
     assert set(LOOKS) == set(VERDICTS)
 
