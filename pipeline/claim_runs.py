@@ -18,6 +18,7 @@ CONFIGURATIONS = (
     (),
     ("config/mnist_full.yaml",),
     ("config/paper.yaml",),
+    ("config/logits_cifar10.yaml",),
     ("config/paper.yaml", "config/paper_gpu.yaml"),
     ("config/paper.yaml", "config/paper_imagenet.yaml"),
     ("config/cifar10.yaml",),
