@@ -66,13 +66,13 @@ def read_table(path: Path) -> Table:
     shown = [name for name in columns if name not in {f"{base}_{end}" for base in intervals.values() for end in ENDS}]
     cells = [[_cell(row, name, intervals.get(name)) for name in shown] for row in rows[:MOST_ROWS]]
     numbers = [cell.number for cell in cells[0]] if cells else [False] * len(shown)
-    titles = [intervals.get(name, name).replace("_", " ") for name in shown]
+    titles = [(name.removesuffix("_mean") if name in intervals else name).replace("_", " ") for name in shown]
     return Table(list(zip(titles, numbers, strict=True)), cells, len(rows))
 
 
 def _estimate_of(name: str, columns: Sequence[str]) -> str | None:
-    """The name that the ends of a column's interval begin with: the column's own, or that before "_mean"."""
-    for base in (name, name.removesuffix("_mean")):
+    """The name that the ends of a column's interval begin with: the column's own, or that before "_mean" or a unit."""
+    for base in (name, name.removesuffix("_mean"), name.removesuffix("_pct")):
         if all(f"{base}_{end}" in columns for end in ENDS):
             return base
     return None

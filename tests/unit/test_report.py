@@ -122,7 +122,7 @@ PROVENANCE = {
         "command": ["x", "https://me:pw@host"],
     },
     "code": {"commit": "c0ffee" * 6, "dirty": True, "changes": "abc"},
-    "versions": {"python": "3.11"},
+    "versions": {"python": "3.11", "implementation": "cpython", "platform": "Linux", "packages": {"torch": "2"}},
     "hardware": {"host": "h", "cpu": "CPU", "cores": 2, "threads": 4, "memory_mb": 8000, "gpus": []},
     "seed": 7,
     "config": {},
@@ -397,10 +397,13 @@ def test_numbers_are_rounded_for_readers(text, shown):
 
 def test_estimates_and_ends_share_a_cell(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("name,a,a_se,a_low,a_high,b_mean,b_low,b_high,c_low\nx,1.23456,9,1,2,,0,1,5\n")
+    path.write_text(
+        "name,a,a_se,a_low,a_high,b_mean,b_low,b_high,c_low,d_pct,d_low,d_high\nx,1.23456,9,1,2,,0,1,5,3,2,4\n"
+    )
     table = read_table(path)
-    assert table.columns == [("name", False), ("a", True), ("a se", True), ("b", False), ("c low", True)]
-    assert [cell.text for cell in table.rows[0]] == ["x", "1.235 [1, 2]", "9", "", "5"]
+    titles = [("name", False), ("a", True), ("a se", True), ("b", False), ("c low", True), ("d pct", True)]
+    assert table.columns == titles
+    assert [cell.text for cell in table.rows[0]] == ["x", "1.235 [1, 2]", "9", "", "5", "3 [2, 4]"]
     assert with_interval("1", "", "") == "1"
     path.write_text("a\n" + "1\n" * 300)
     assert (len(read_table(path).rows), read_table(path).total) == (200, 300)
