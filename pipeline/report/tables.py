@@ -13,6 +13,7 @@ DIGITS = 4
 # From here on the page shows no more, and the file has all.
 MOST_ROWS = 200
 ENDS = ("low", "high")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class TableError(UserError, ValueError):
@@ -108,7 +109,7 @@ def rounded(text: str) -> str:
     else:
         short = f"{value:.{DIGITS}g}"
     mantissa, _, exponent = short.partition("e")
-    power = f" × 10^{int(exponent)}" if exponent else ""
+    power = f" × 10{str(int(exponent)).translate(RAISED)}" if exponent else ""
     return f"{mantissa}{power}".replace("-", "−")
 
 
