@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.claims import CLAIMS as LEDGER
+from pipeline.durations import duration
 from pipeline.errors import UserError
 from pipeline.provenance import PROVENANCE, SECRET, read_provenance
 from pipeline.report import ledger, record
@@ -33,7 +34,6 @@ from pipeline.report.shown import (
 )
 from pipeline.report.tables import TableError
 from pipeline.store import StoreError
-from pipeline.wording import duration
 
 START, FOLDER, STAMP = Path("results/report.html"), Path("results/report"), ".stamp"
 KEYS = ("run", "code", "versions", "hardware", "seed", "results")
