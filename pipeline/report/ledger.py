@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """A claim with all its rows; `scale` and `evidence` hold what all decided rows share, and the rows the rest."""
+    """A claim with all its rows; `scale` and `evidence` hold what its parts share, and the rows the rest."""
 
     id: str
     document: str
@@ -102,8 +102,9 @@ def _document(source: str) -> str:
 def _group(name: str, source: str, claim: str, rows: Sequence[dict[str, str]], anchor: Callable[[str], str]) -> Group:
     scales = {row["scale"] for row in rows}
     shared_scale = scales.pop() if len(scales) == 1 else ""
-    evidence = [_paths(row["evidence"]) for row in rows if row["evidence"]]
-    shared = [path for path in evidence[0] if all(path in paths for paths in evidence)] if evidence else []
+    # The row of a whole sentence rests on its parts.
+    parts = [_paths(row["evidence"]) for row in rows if row["evidence"] and (row["id"] != name or len(rows) == 1)]
+    shared = [path for path in parts[0] if all(path in paths for paths in parts)] if parts else []
     shown = [
         Row(
             row["id"],

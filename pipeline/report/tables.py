@@ -83,7 +83,7 @@ def _cell(row: dict[str, str], name: str, interval: str | None) -> Cell:
     text = row[name]
     if interval and text:
         low, high = (row[f"{interval}_{end}"] for end in ENDS)
-        return Cell(with_interval(text, low, high), True)
+        return Cell(with_interval(text, low, high), is_number(text))
     return Cell(rounded(text), is_number(text))
 
 
@@ -115,4 +115,5 @@ def rounded(text: str) -> str:
 
 def with_interval(value: str, low: str, high: str) -> str:
     """An estimate and its interval as text; without the interval where it has none."""
-    return f"{rounded(value)} [{rounded(low)}, {rounded(high)}]" if low and high else rounded(value)
+    ends = [rounded(end) for end in (low, high)]
+    return f"{rounded(value)} [{', '.join(ends)}]" if all(ends) else rounded(value)

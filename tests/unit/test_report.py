@@ -211,12 +211,16 @@ def test_what_the_rows_of_a_claim_share_stands_once(run):
     rows = [
         CLAIM | {"id": f"c/{n}", "evidence": f"results/a{n}.h5; results/shared.h5", "scale": "same"} for n in range(2)
     ]
-    rows += [CLAIM | {"id": "c/none", "evidence": "", "scale": "same"}, CLAIM | {"id": "c", "claim": "another"}]
+    rows += [
+        CLAIM | {"id": "c/none", "evidence": "", "scale": "same"},
+        CLAIM | {"id": "c", "evidence": "results/a9.h5", "scale": "same"},
+        CLAIM | {"id": "c", "claim": "another"},
+    ]
     write_rows(run.folder / "results/claims.csv", rows)
     first, second = ledger.read_ledger(run.folder / "results/claims.csv", Anchors()).groups
     assert (first.id, first.evidence, first.scale) == ("c", ("results/shared.h5",), "same")
     assert [(row.part, row.evidence, row.scale) for row in first.rows] == [
-        ("0", ("results/a0.h5",), ""), ("1", ("results/a1.h5",), ""), ("none", (), "")]  # fmt: skip
+        ("0", ("results/a0.h5",), ""), ("1", ("results/a1.h5",), ""), ("none", (), ""), ("all parts", ("results/a9.h5",), "")]  # fmt: skip
     assert (second.evidence, second.rows[0].evidence, second.rows[0].part) == (
         tuple(CLAIM["evidence"].split("; ")),
         (),
@@ -404,7 +408,7 @@ def test_estimates_and_ends_share_a_cell(tmp_path):
     titles = [("name", False), ("a", True), ("a se", True), ("b", False), ("c low", True), ("d pct", True)]
     assert table.columns == titles
     assert [cell.text for cell in table.rows[0]] == ["x", "1.235 [1, 2]", "9", "", "5", "3 [2, 4]"]
-    assert with_interval("1", "", "") == "1"
+    assert [with_interval("1", "", ""), with_interval("nan", "nan", "nan")] == ["1", ""]
     path.write_text("a\n" + "1\n" * 300)
     assert (len(read_table(path).rows), read_table(path).total) == (200, 300)
     path.write_bytes(b"\xff\xfe")
