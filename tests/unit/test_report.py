@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.report import ledger, record
 from pipeline.report.captions import CaptionError, rendered
 from pipeline.report.pages import ReportError, write_report
-from pipeline.report.run import Item, Job, Run
+from pipeline.report.run import PLACE, Item, Job, Run
 from pipeline.report.shown import Anchors, headings, sections
 from pipeline.report.tables import TableError, read_table, rounded, with_interval
 from tests.html_pages import Page, check_pages
@@ -45,7 +45,7 @@ CLAIM = {
 
 
 def item(path: str, category: str = PERSISTENCE, **changed: object) -> Item:
-    name = "claims" if path == "results/claims.csv" else path.split("/", 2)[2].rpartition(".")[0]
+    name = PLACE.sub("", path.rpartition(".")[0])
     beside = tuple(path.replace(".png", f".{kind}") for kind in ("pdf", "csv")) if path.endswith(".png") else ()
     job = SimpleNamespace(input=SimpleNamespace(data="results/persistence/a.h5"))
     caption = "Data: ``{{ snakemake.input.data }}``, as *seen*.\n\n- one\n- two\n"
@@ -226,6 +226,37 @@ def test_what_the_rows_of_a_claim_share_stands_once(run):
         (),
         "",
     )
+
+
+def test_what_would_decide_a_row_is_no_file(run):
+    words = "with config/paper.yaml: results/models/a.h5, 2 more"
+    row = CLAIM | {"evidence": f"{CLAIM['evidence']}; {words}", "verdict": "not run at this scale"}
+    write_rows(
+        run.folder / "results/claims.csv",
+        [row, CLAIM | {"id": "smaller/b", "evidence": words}, CLAIM | {"id": "smaller/c"}],
+    )
+    write_report(run, ROOT, "")
+    page = pages_of(run)["report.html"]
+    assert page.words().count(words) == 2
+    assert page.links.count("persistence/a.h5") == 1, "once for all parts"
+    assert not [link for link in page.links if "paper" in link]
+
+
+def test_pictures_of_all_claims_stand_before_the_rows(run):
+    pictures = [item(f"results/figures/{name}.png", "Claims", name=name) for name in ("claims", "claims/bell_1")]
+    for one in pictures:
+        for name in (one.path, *one.beside):
+            (run.folder / name).parent.mkdir(exist_ok=True)
+            Image.new("RGB", (30, 20)).save(run.folder / name, "PNG")
+    write_report(replace(run, items=(*ITEMS, *pictures)), ROOT, "")
+    page = pages_of(run)["report.html"]
+    assert (
+        page.ids.index("counts")
+        < page.ids.index("figures-claims")
+        < page.ids.index("figures-claims-bell_1")
+        < page.ids.index("ledger")
+    )
+    assert [image["src"] for image in page.elements["img"]] == ["figures/claims.png", "figures/claims/bell_1.png"]
 
 
 def test_verdicts_are_those_of_the_ledger():
