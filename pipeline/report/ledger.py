@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def read_ledger(path: Path, anchor: Callable[[str], str]) -> Ledger:
 
 
 def _document(source: str) -> str:
-    return source.partition(",")[0]
+    return re.split(r",| \(", source)[0]
 
 
 def _group(name: str, source: str, claim: str, rows: Sequence[dict[str, str]], anchor: Callable[[str], str]) -> Group:
