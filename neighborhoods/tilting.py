@@ -8,8 +8,15 @@ angle between them, and the nearer it comes to the data, the smaller adversarial
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
+
+from neighborhoods.inputs import Array, tensor_of
+from neighborhoods.statistics import Estimate, difference, share, summarize
+from neighborhoods.support_vectors import best_bias, svm_path
 
 # Below this angle in degrees a weight has no direction of tilt: what is left is the solver's error.
 NO_TILT = 1e-2
@@ -138,6 +145,132 @@ def measured_distance(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> tup
     right = torch.where(y * (x @ weight + bias) < 0, -1.0, 1.0)
     signed, plain = ((values[y < 0].mean() + values[y > 0].mean()) / 2 for values in (half * right, half))
     return float(signed), float(plain)
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """A linear boundary between two classes, for images of the same kind; the classifier counts as given.
+
+    Attributes:
+        angle: theta in degrees, between the weight and the direction between the classes' means. The scatter of a mean
+            of few images turns that direction away from every weight; this is taken out.
+        distance: mean L2 distance to the boundary, of both classes' means, images on the wrong side counted as
+            negative; the closed form is `adversarial_distance`.
+        untilted: the same for the boundary that bisects the means, which no other exceeds.
+        wrong: share of images on the wrong side.
+        weight: w [D], float64. bias: b.
+    """
+
+    angle: Estimate
+    distance: Estimate
+    untilted: Estimate
+    wrong: Estimate
+    weight: Tensor
+    bias: float
+
+    def __repr__(self) -> str:
+        return f"Tilt(angle {self.angle}; distance {self.distance}; untilted {self.untilted}; wrong {self.wrong})"
+
+
+def boundary_tilt(
+    first: Array,
+    second: Array,
+    weight: Array | None = None,
+    bias: float | None = None,
+    *,
+    cost: float = 1.0,
+    confidence: float = 0.95,
+) -> Tilt:
+    """Tilt of a linear boundary against two classes of images (Tanay).
+
+    Intervals are Student's of the jackknife over the images of both classes, and Clopper and Pearson's for the share.
+
+    Args:
+        first, second: images of the two classes [n, ...], [m, ...], at least three of each, tensors or arrays.
+        weight: w, as many numbers as an image has, positive towards the second class; None for the soft-margin support
+            vector machine of these images.
+        bias: b; None for the one with the smallest hinge loss on these images, or the machine's.
+        cost: C of the machine. confidence: level of the intervals.
+
+    Raises:
+        ValueError: images of two shapes, fewer than three of a class, or a weight of another size or zero; numbers that
+            are not finite; classes with equal means; a bias without a weight.
+    """
+    pieces = [tensor_of(images, name).double() for name, images in (("images", first), ("images", second))]
+    if any(x.ndim < 2 or len(x) < 3 for x in pieces) or pieces[0].shape[1:] != pieces[1].shape[1:]:
+        raise ValueError(
+            f"expected at least three images of each class [n, ...] and all of one shape, found "
+            f"{tuple(pieces[0].shape)} and {tuple(pieces[1].shape)}"
+        )
+    if bias is not None and weight is None:
+        raise ValueError("expected a bias together with its weight, found it alone")
+    pieces = [x.flatten(1).to(pieces[0].device) for x in pieces]
+    x = torch.cat(pieces)
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError("the images must be finite, found some that are infinite or not a number")
+    y = torch.cat([torch.full((len(part),), side).to(x) for part, side in zip(pieces, (-1.0, 1.0), strict=True)])
+    centroids(x, y)
+    if weight is None:
+        machine = svm_path(x, y, torch.tensor([cost]).to(x))
+        w, b = machine.weight[0], float(machine.bias[0])
+    else:
+        w = tensor_of(weight, "weight").double().flatten().to(x.device)
+        if w.shape != x.shape[1:] or not 0 < float(w.norm()) < math.inf:
+            raise ValueError(
+                f"expected a finite weight of {x.shape[1]} numbers, not all zero, found shape {tuple(w.shape)} of "
+                f"length {float(w.norm()):g}"
+            )
+        b = float(best_bias(x @ w, y)) if bias is None else float(bias)
+    score = ((x @ w + b) / w.norm()).cpu().numpy()
+    sides = [summarize(part, None, confidence) for part in np.split(score, [len(pieces[0])])]
+    apart = difference(sides[1], sides[0], confidence)
+    return Tilt(
+        _jackknife(pieces, w / w.norm(), "angle", confidence),
+        Estimate(apart.mean / 2, apart.low / 2, apart.high / 2, len(x)),
+        _jackknife(pieces, w / w.norm(), "untilted", confidence),
+        share(score * y.cpu().numpy() <= 0, confidence),
+        w,
+        b,
+    )
+
+
+def _jackknife(pieces: list[Tensor], axis: Tensor, of: str, confidence: float) -> Estimate:
+    """The angle of a unit vector to the direction between two classes' means, or half the distance between these.
+
+    What the scatter of the means adds to the square of their distance across the vector is taken out. The jackknife
+    leaves out each image once and takes out what bias is left (Quenouille 1956); its variance is that of both classes'
+    parts, with Welch's degrees of freedom.
+    """
+    apart = pieces[1].mean(0) - pieces[0].mean(0)
+    along = apart @ axis
+    across = apart - along * axis
+    beside = [points - points.mean(0) - ((points - points.mean(0)) @ axis)[:, None] * axis for points in pieces]
+    scatter = [part.square().sum() / (len(part) * (len(part) - 1)) for part in beside]
+
+    def value(along: Tensor, square: Tensor) -> NDArray[np.float64]:
+        length = square.clamp_min(0).sqrt()
+        found = torch.rad2deg(torch.atan2(length, along)) if of == "angle" else torch.hypot(length, along) / 2
+        return found.cpu().numpy()
+
+    estimate = plain = float(value(along, across.square().sum() - scatter[0] - scatter[1]))
+    parts = []
+    for i, sign in ((0, 1), (1, -1)):
+        points, n = pieces[i], len(pieces[i])
+        # What leaving out one point adds to the difference of means.
+        step = sign / (n - 1)
+        lengths = beside[i].square().sum(1)
+        squares = across.square().sum() + 2 * step * beside[i] @ across + step**2 * lengths
+        left = (lengths.sum() - n / (n - 1) * lengths) / ((n - 1) * (n - 2))
+        without = value(along + step * (points - points.mean(0)) @ axis, squares - left - scatter[1 - i])
+        estimate -= (n - 1) * (float(without.mean()) - plain)
+        parts.append(((n - 1) / n * float(np.square(without - without.mean()).sum()), n - 1))
+    variance = sum(part for part, _ in parts)
+    count = sum(map(len, pieces))
+    if not variance > 0:
+        return Estimate(estimate, estimate, estimate, count)
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    half = math.sqrt(variance) * float(stats.t.ppf((1 + confidence) / 2, freedom))
+    return Estimate(estimate, estimate - half, estimate + half, count)
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,10 @@ def test_a_name_is_imported_when_it_is_first_used():
 
 
 def test_every_name_is_there():
-    for name in neighborhoods.__all__:
+    for name in dir(neighborhoods):
         assert getattr(neighborhoods, name) is not None
-    assert set(dir(neighborhoods)) == set(neighborhoods.__all__)
-    assert len(set(neighborhoods.__all__)) == len(neighborhoods.__all__)
+    assert set(dir(neighborhoods)) == {*neighborhoods.__all__, *neighborhoods._MODULES}
+    assert not set(neighborhoods.__all__) & set(neighborhoods._MODULES)
     with pytest.raises(AttributeError, match="no attribute 'persistance'"):
         neighborhoods.persistance  # noqa: B018
 
