@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -48,11 +47,6 @@ def test_every_name_is_there():
 )
 def test_a_name_is_the_one_of_its_module(name, home):
     assert getattr(neighborhoods, name) is getattr(import_module(f"neighborhoods.{home}"), name)
-
-
-def test_the_version_is_the_projects():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert neighborhoods.__version__ == project["version"]
 
 
 def test_modules_stay_modules_whatever_was_imported_first():
