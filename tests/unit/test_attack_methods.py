@@ -2,6 +2,7 @@
 
 import inspect
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -273,3 +274,24 @@ def test_the_check_measures_epsilon_in_the_norm_asked_for():
         verify(model, x, moved, torch.tensor([0]), epsilon=0.79, norm="l2")
     with pytest.raises(AttackError, match="epsilon needs the norm linf or l2, found 'L2'"):
         verify(model, x, moved, torch.tensor([0]), epsilon=1, norm="L2")
+
+
+@pytest.mark.parametrize(
+    ("method", "package", "how"),
+    [
+        ("cw", "foolbox", r"pip install 'adversarial-neighborhoods\[attacks\]'"),
+        ("deepfool", "foolbox", r"adversarial-neighborhoods\[attacks\]"),
+        ("apgd_ce", "pyautoattack", r"adversarial-neighborhoods\[attacks\]"),
+        ("torchattacks.PGD", "torchattacks", "pip install --no-deps torchattacks"),
+    ],
+)
+def test_attacks_whose_package_is_not_installed_say_how_to_install_it(monkeypatch, method, package, how):
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    model, x = linear(), torch.rand(2, 1, 8, 8).double()
+    settings = SETTINGS.get(method, {})
+    with pytest.raises(AttackError, match=f"needs the package {package}, which is not installed: .*{how}"):
+        attack(method, model, x, predict(model, x), **settings)
+    # The others do without.
+    assert bool(attack("igsm", model, x, predict(model, x), **SETTINGS["igsm"])[1].success.dtype == torch.bool)
