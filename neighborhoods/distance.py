@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from neighborhoods.inference import Classifier
-from neighborhoods.inputs import Array, images_for, in_evaluation, labels_for
+from neighborhoods.inputs import Array, images_for, labels_for
+from neighborhoods.modes import evaluating
 from neighborhoods.statistics import Summary, interval_text, summarize_finite
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def boundary_distance(
     if steps < 1 or batch_size < 1 or (classes is not None and classes < 1):
         raise ValueError(f"steps, batch_size and classes must be at least 1, found {steps}, {batch_size}, {classes}")
     x = images_for(model, x, logits=True)
-    with in_evaluation(model):
+    with evaluating(model):
         return _distances(model, x, label, classes, steps, batch_size)
 
 

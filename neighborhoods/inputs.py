@@ -1,6 +1,5 @@
 """What is handed over, made ready for a model; what cannot be used is answered with one sentence."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,6 @@ TRIED = 2
 
 # How far rows of probabilities may be from a sum of one.
 ROUNDING = 1e-3
-
-
-def in_evaluation(model: Classifier) -> AbstractContextManager[None]:
-    """Evaluation mode for what is done inside, where a model is a module; other callables have no modes."""
-    return evaluating(model) if isinstance(model, nn.Module) else nullcontext()
 
 
 def images_for(model: Classifier, images: Array, *, logits: bool = False) -> Tensor:
@@ -52,7 +46,7 @@ def images_for(model: Classifier, images: Array, *, logits: bool = False) -> Ten
     weight = _weight_of(model)
     if weight is not None:
         x = x.to(weight.device)
-    with in_evaluation(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         # Models that work in place must not touch the images.
         answer, failure = _tried(model, x[:TRIED].clone())
         if failure is not None:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from neighborhoods.inputs import Array, tensor_of
-from neighborhoods.statistics import Estimate, difference, share, summarize
+from neighborhoods.statistics import Estimate, difference, share, student, summarize
 
 # Below this angle in degrees a weight has no direction of tilt: what is left is the solver's error.
 NO_TILT = 1e-2
@@ -266,7 +265,7 @@ def _jackknife(
     if not variance > 0:
         return Estimate(estimate, estimate, estimate, count)
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    half = math.sqrt(variance) * float(stats.t.ppf((1 + confidence) / 2, freedom))
+    half = math.sqrt(variance) * float(student(confidence, freedom))
     return Estimate(estimate, estimate - half, estimate + half, count)
 
 
