@@ -1,12 +1,57 @@
 """Measurements on the geometry of adversarial examples, for any network, data and attack.
 
-Modules and names are imported when they are first used: importing the package alone must not cost torch's
-import. A module and the function of the same name are told apart by their place: `neighborhoods.persistence`
-is the module, `neighborhoods.persistence.persistence` the function.
+What is named here is the public interface; further functions are in the modules. Modules and names are imported when
+they are first used: importing the package alone must not cost torch's import. A module and the function of the same
+name are told apart by their place: `neighborhoods.persistence` is the module, `neighborhoods.persistence.persistence`
+the function; so it is with `path_kernel`.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # For editors and type checkers, which do not see what is imported later.
+    from neighborhoods.attack_contract import AttackError as AttackError
+    from neighborhoods.attack_contract import Verdict as Verdict
+    from neighborhoods.attacks import attack as attack
+    from neighborhoods.attacks import igsm as igsm
+    from neighborhoods.attacks import verify as verify
+    from neighborhoods.cones import face_number as face_number
+    from neighborhoods.detection import Auroc as Auroc
+    from neighborhoods.detection import DetectionRate as DetectionRate
+    from neighborhoods.detection import auroc as auroc
+    from neighborhoods.detection import detection_rate as detection_rate
+    from neighborhoods.detection import roc_curve as roc_curve
+    from neighborhoods.distance import Distance as Distance
+    from neighborhoods.distance import boundary_distance as boundary_distance
+    from neighborhoods.integration import PathKernel as PathKernel
+    from neighborhoods.manifold_layers import LayerAnalysis as LayerAnalysis
+    from neighborhoods.manifold_layers import class_manifolds as class_manifolds
+    from neighborhoods.manifolds import ManifoldGeometry as ManifoldGeometry
+    from neighborhoods.manifolds import mftma as mftma
+    from neighborhoods.networks import bell_cnn as bell_cnn
+    from neighborhoods.networks import fully_connected as fully_connected
+    from neighborhoods.path import train_path as train_path
+    from neighborhoods.persistence import Persistence as Persistence
+    from neighborhoods.persistence import Stability as Stability
+    from neighborhoods.persistence import persistence_of_gammas as persistence_of_gammas
+    from neighborhoods.persistence import stability as stability
+    from neighborhoods.persistence import stability_curve as stability_curve
+    from neighborhoods.statistics import Difference as Difference
+    from neighborhoods.statistics import Estimate as Estimate
+    from neighborhoods.statistics import Ratio as Ratio
+    from neighborhoods.statistics import Summary as Summary
+    from neighborhoods.statistics import clopper_pearson as clopper_pearson
+    from neighborhoods.statistics import difference as difference
+    from neighborhoods.statistics import rank_correlation as rank_correlation
+    from neighborhoods.statistics import ratio as ratio
+    from neighborhoods.statistics import share as share
+    from neighborhoods.statistics import summarize as summarize
+    from neighborhoods.tilting import Tilt as Tilt
+    from neighborhoods.tilting import boundary_tilt as boundary_tilt
+    from neighborhoods.training import accuracy as accuracy
+    from neighborhoods.training import predict as predict
+    from neighborhoods.training import train as train
 
 __version__ = "0.1.0"
 
@@ -52,6 +97,7 @@ _MODULES = (
     "incidence",
     "inference",
     "influence",
+    "inputs",
     "integration",
     "interpolated_weights",
     "jacobians",
@@ -128,31 +174,61 @@ _MODULES = (
     "zoo",
 )
 _HOMES = {
+    "AttackError": "attack_contract",
+    "Verdict": "attack_contract",
+    "attack": "attacks",
+    "igsm": "attacks",
+    "verify": "attacks",
+    "face_number": "cones",
+    "Auroc": "detection",
+    "DetectionRate": "detection",
+    "auroc": "detection",
+    "detection_rate": "detection",
+    "roc_curve": "detection",
+    "Distance": "distance",
+    "boundary_distance": "distance",
+    "PathKernel": "integration",
+    "LayerAnalysis": "manifold_layers",
+    "class_manifolds": "manifold_layers",
+    "ManifoldGeometry": "manifolds",
+    "mftma": "manifolds",
+    "bell_cnn": "networks",
+    "fully_connected": "networks",
+    "train_path": "path",
+    "Persistence": "persistence",
+    "Stability": "persistence",
     "persistence_of_gammas": "persistence",
     "stability": "persistence",
     "stability_curve": "persistence",
-    "auroc": "detection",
-    "boundary_distance": "distance",
-    "face_number": "cones",
-    "igsm": "attacks",
-    "verify": "attacks",
-    "fully_connected": "networks",
-    "bell_cnn": "networks",
-    "train": "training",
-    "train_path": "path",
+    "Difference": "statistics",
+    "Estimate": "statistics",
+    "Ratio": "statistics",
+    "Summary": "statistics",
     "clopper_pearson": "statistics",
+    "difference": "statistics",
+    "rank_correlation": "statistics",
+    "ratio": "statistics",
+    "share": "statistics",
     "summarize": "statistics",
+    "Tilt": "tilting",
+    "boundary_tilt": "tilting",
+    "accuracy": "training",
+    "predict": "training",
+    "train": "training",
 }
-__all__ = ["__version__", *_MODULES, *_HOMES]
+__all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"neighborhoods.{name}")
-    if name in _HOMES:
-        return getattr(import_module(f"neighborhoods.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'neighborhoods' has no attribute {name!r}")
+# Hidden from type checkers, which would take any name for one of the package.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"neighborhoods.{name}")
+        if name in _HOMES:
+            return getattr(import_module(f"neighborhoods.{_HOMES[name]}"), name)
+        raise AttributeError(f"module 'neighborhoods' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_MODULES]

@@ -7,10 +7,9 @@ random numbers as they were.
 from typing import Any
 
 import torch
-from pyautoattack.autopgd_base import APGDAttack
 from torch import Tensor, nn
 
-from neighborhoods.attack_contract import NORMS, ROUNDING, AttackError
+from neighborhoods.attack_contract import NORMS, ROUNDING, AttackError, needing
 from neighborhoods.gradient_steps import uniform
 
 DLR_CLASSES = 4
@@ -109,6 +108,8 @@ def auto_pgd(
         raise AttackError(f"apgd needs at least one step, found {steps}")
     if norm not in NORMS:
         raise AttackError(f"apgd needs the norm linf or l2, found {norm!r}")
+    with needing("apgd"):
+        from pyautoattack.autopgd_base import APGDAttack
     x, goal = x.detach(), goal.long()
     if norm == "l2":
         # Normal numbers (in any unit), so that no axis is preferred; -1 itself would be infinite.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neighborhoods.modes import evaluating
+from neighborhoods.statistics import share
 from neighborhoods.training import predict
 
 # A clip in single precision can miss a bound by its rounding: epsilon + x is rounded once.
@@ -19,6 +20,23 @@ NORMS = ("linf", "l2")
 
 class AttackError(ValueError):
     """An attack was asked for or did something impossible; the text is one sentence."""
+
+
+@contextlib.contextmanager
+def needing(attack: str) -> Iterator[None]:
+    """Imports inside of what only some attacks need: packages of the extra `attacks`, and torchattacks by itself.
+
+    Raises:
+        AttackError: a package is not installed; the sentence says how to install it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        # Its own requirements would take `requests` years back.
+        how = "--no-deps torchattacks" if error.name == "torchattacks" else "'adversarial-neighborhoods[attacks]'"
+        raise AttackError(
+            f"{attack} needs the package {error.name}, which is not installed: pip install {how}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,11 @@ class Verdict:
     distortion: Tensor
     linf: Tensor
     queries: Tensor
+
+    def __repr__(self) -> str:
+        reached = share(self.success.cpu().numpy())
+        length = self.distortion.mean() if len(self.distortion) else torch.nan
+        return f"Verdict(success = {reached}, mean distortion = {float(length):.3g})"
 
 
 def check_input(

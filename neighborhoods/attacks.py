@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torchattacks
 from torch import Tensor, nn
 
 from neighborhoods.apgd import apgd_ce, apgd_dlr
@@ -19,11 +18,13 @@ from neighborhoods.attack_contract import (
     Verdict,
     check_input,
     counting,
+    needing,
     undisturbed,
     verify,
 )
 from neighborhoods.factories import load
 from neighborhoods.gradient_steps import fgm_l2, fgsm, igsm, mifgsm, pgd, rfgsm, rfgsm_iterated
+from neighborhoods.inputs import Array, images_for, labels_for
 from neighborhoods.jsma import jsma
 from neighborhoods.lbfgs import lbfgs
 from neighborhoods.minimal_norm import cw, deepfool
@@ -93,6 +94,8 @@ def find_attack(method: str) -> Method:
     if method in METHODS:
         return METHODS[method]
     if method.startswith("torchattacks."):
+        with needing(method):
+            import torchattacks
         attack_class = getattr(torchattacks, method.removeprefix("torchattacks."), None)
         if not (isinstance(attack_class, type) and issubclass(attack_class, torchattacks.attack.Attack)):
             raise AttackError(f"torchattacks {torchattacks.__version__} has no attack '{method}'")
@@ -106,7 +109,7 @@ def find_attack(method: str) -> Method:
 
 
 def _run_torchattacks(
-    attack_class: type[torchattacks.attack.Attack],
+    attack_class: type[Any],
     model: nn.Module,
     x: Tensor,
     label: Tensor,
@@ -129,9 +132,9 @@ def _run_torchattacks(
 def attack(
     method: str,
     model: nn.Module,
-    x: Tensor,
-    label: Tensor,
-    target: Tensor | None = None,
+    x: Array,
+    label: Array,
+    target: Array | None = None,
     *,
     batch_size: int = 512,
     seed: int = 0,
@@ -145,7 +148,9 @@ def attack(
     Args:
         method: as for `find_attack`.
         model: images [B, ...] to logits [B, classes].
-        x: images in [0, 1], [n, ...]. label: true classes [n]. target: classes to reach [n], None to leave the label.
+        x: images in [0, 1], [n, ...], a tensor or an array (see `inputs.images_for`). label: true classes [n].
+        target: classes to reach [n], None to leave the label.
+        batch_size: images in one pass.
         seed: of whatever the attack draws.
         settings: the attack's own, e.g. epsilon.
 
@@ -167,7 +172,15 @@ def attack(
         raise AttackError(f"{method} needs a target for each image, found none; use targets: all or random")
     if target is not None and not found.targeted:
         raise AttackError(f"{method} cannot aim at a target; use targets: none")
+    if not isinstance(model, nn.Module):
+        raise AttackError(f"an attack needs a model that is an nn.Module, found {type(model).__name__}")
     with undisturbed(model, seed):
+        try:
+            x = images_for(model, x, logits=True)
+            label = labels_for(label, len(x)).to(x.device)
+            target = None if target is None else labels_for(target, len(x)).to(x.device)
+        except ValueError as error:
+            raise AttackError(f"{method}: {error}") from error
         check_input(model, x, label, target, batch_size=batch_size)
         if method in METHODS:
             _check_settings(method, found.run, settings)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
 
 # Points looked at along a line for the first change of class: stretches shorter than a step can go unseen.
 SCAN = 64

@@ -150,7 +150,16 @@ def neighbours_orthogonal(cells: Sequence[Cell], confidence: float, comparisons:
     tested = np.asarray(cells[0]["others/delaunay"], bool)
     others = np.asarray(cells[0]["others/voronoi/skewness"], float)[: len(tested)][tested]
     answer = NOT_AS_PRINTED if (others > ORTHOGONAL).any() else REPRODUCED if len(others) else UNDECIDED
-    return Finding(largest, 0.0, largest, len(angles), answer, most=ORTHOGONAL)
+    # Of all that the claim is about, as far as they were tested.
+    all_angles = np.concatenate([angles, others[np.isfinite(others)]])
+    return Finding(
+        float(all_angles.max()),
+        float(all_angles.min()),
+        float(all_angles.max()),
+        len(all_angles),
+        answer,
+        most=ORTHOGONAL,
+    )
 
 
 def through_others(

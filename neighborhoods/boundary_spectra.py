@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from neighborhoods.boundary import BoundaryPoints, descend, towards
+from neighborhoods.inference import Classifier
 from neighborhoods.normals import degrees_between, energy_share, margin_normals
-from neighborhoods.sampling import Classifier
 from neighborhoods.spectra import dropped_values, flattened, gaussian_sample, singular_values, without_direction
 
 SAMPLES = ("gaussian", "flat")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from neighborhoods.boundary import descend
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
 
 OUTCOMES = ("connected", "other class", "gap", "unresolved")
 CONNECTED, OTHER_CLASS, GAP, UNRESOLVED = range(len(OUTCOMES))

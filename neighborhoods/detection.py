@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.statistics import clopper_pearson, interval_text
 
 Array = NDArray[np.float64]
 
@@ -38,6 +38,10 @@ class Auroc:
     n_adversarial: int
     clusters: int
 
+    def __str__(self) -> str:
+        counts = f"n = {self.n_natural} natural, {self.n_adversarial} adversarial"
+        return f"{interval_text(self.value, self.low, self.high)}, {counts}"
+
 
 @dataclass(frozen=True)
 class DetectionRate:
@@ -59,6 +63,10 @@ class DetectionRate:
     n_natural: int
     n_adversarial: int
     clusters: int
+
+    def __str__(self) -> str:
+        counts = f"n = {self.n_natural} natural, {self.n_adversarial} adversarial"
+        return f"{interval_text(self.value, self.low, self.high)} below {self.threshold:.3g}, {counts}"
 
 
 @dataclass(frozen=True)

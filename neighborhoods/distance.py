@@ -13,9 +13,13 @@ import math
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
+from neighborhoods.inputs import Array, images_for, labels_for
+from neighborhoods.modes import evaluating
+from neighborhoods.statistics import Summary, interval_text, summarize_finite
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +68,27 @@ class Distance:
     point: Tensor
     neighbor: Tensor
 
+    def __repr__(self) -> str:
+        mean = self.summary()
+        unreached = len(self.distance) - mean.n
+        rest = f", {unreached} without another class in reach" if unreached else ""
+        text = interval_text(mean.mean, mean.mean_low, mean.mean_high)
+        return f"Distance({len(self.distance)} images, mean = {text}{rest})"
+
+    def summary(self, clusters: ArrayLike | None = None, confidence: float = 0.95) -> Summary:
+        """Mean and median over the images that have another class in reach, with intervals for images of the same kind.
+
+        Args:
+            clusters: as for `statistics.summarize`: a label for each image, equal for images made from one original.
+        """
+        return summarize_finite(self.distance.cpu().numpy(), clusters, confidence)
+
 
 def boundary_distance(
     model: Classifier,
-    x: Tensor,
+    x: Array,
     *,
-    label: Tensor | None = None,
+    label: Array | None = None,
     classes: int | None = None,
     steps: int = 40,
     batch_size: int = 512,
@@ -84,9 +103,10 @@ def boundary_distance(
 
     Args:
         model: images [B, ...] to logits [B, classes], differentiable by autograd, rows independent of each other; put
-            an `nn.Module` in evaluation mode yourself.
-        x: images [images, ...], floating point; the computation has their precision.
-        label: class of each image [images], int64; that of the model if None.
+            an `nn.Module` in evaluation mode yourself if it is hidden in a callable.
+        x: images [images, ...], floating point, a tensor or an array (see `inputs.images_for`); the computation has
+            their precision.
+        label: class of each image [images], whole numbers; that of the model if None.
         classes: how many other classes to try for each image, those of the largest logits; None for all, but 10 at
             most.
         steps: linearisations of each search at most.
@@ -95,20 +115,21 @@ def boundary_distance(
     Raises:
         ValueError: an argument is out of range, or the images or logits are not finite or of the wrong shape.
     """
-    if x.ndim < 2 or len(x) == 0 or not x.is_floating_point():
-        raise ValueError(f"expected floating-point images [images, ...], found {x.dtype} of shape {tuple(x.shape)}")
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError("the images must be finite")
     if steps < 1 or batch_size < 1 or (classes is not None and classes < 1):
         raise ValueError(f"steps, batch_size and classes must be at least 1, found {steps}, {batch_size}, {classes}")
-    x = x.detach()
+    x = images_for(model, x, logits=True)
+    with evaluating(model):
+        return _distances(model, x, label, classes, steps, batch_size)
+
+
+def _distances(
+    model: Classifier, x: Tensor, label: Array | None, classes: int | None, steps: int, batch_size: int
+) -> Distance:
     logits = torch.cat([_logits(model, piece) for piece in x.split(batch_size)])
     if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2 or not bool(torch.isfinite(logits).all()):
         raise ValueError(f"expected finite logits [images, 2 classes or more], found shape {tuple(logits.shape)}")
     predicted = logits.argmax(1)
-    own = predicted if label is None else label
-    if own.shape != predicted.shape or bool(((own < 0) | (own >= logits.shape[1])).any()):
-        raise ValueError(f"expected one label in 0..{logits.shape[1] - 1} for each of {len(x)} images")
+    own = predicted if label is None else labels_for(label, len(x), logits.shape[1]).to(x.device)
 
     tried = min(logits.shape[1] - 1, MOST_CLASSES if classes is None else classes)
     others = logits.scatter(1, own[:, None], -math.inf).topk(tried, dim=1).indices

@@ -112,7 +112,10 @@ def mean_difference(
 def column_difference(
     cells: Sequence[Cell], column: str, expects: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
-    """The sign of the difference of two cells' means of a column, clustered by the `index` of the image."""
+    """The sign of the difference of two cells' means of a column, clustered by the `index` of the image.
+
+    None where a column that is no share does not vary, or an attack never succeeded.
+    """
     works = [np.asarray(cell["success"], bool) for cell in cells]
     rows = [np.ones_like(kept) if column in ("success", "queries") else kept for kept in works]
     if len(cells) != 2 or not all(kept.any() for kept in rows):
@@ -121,8 +124,16 @@ def column_difference(
         summarize(np.asarray(cell[column], float)[kept], np.asarray(cell["index"])[kept], confidence)
         for cell, kept in zip(cells, rows, strict=True)
     )
-    found = difference(first, second, 1 - (1 - confidence) / comparisons)
-    return signed(found.mean, found.low, found.high, first.n + second.n, expects)
+    level = bonferroni(confidence, comparisons)
+    found = difference(first, second, level)
+    low, high = found.low, found.high
+    if column == "success" and not low <= high:
+        # Neither varies: the shares' own exact limits, over images, hold together at half of the error each.
+        limits = [
+            clopper_pearson(each.mean * each.clusters, each.clusters, (1 + level) / 2) for each in (first, second)
+        ]
+        low, high = (float(limits[0][side] - limits[1][1 - side]) for side in (0, 1))
+    return None if np.isnan(low) else signed(found.mean, low, high, first.n + second.n, expects)
 
 
 def rank_trend(

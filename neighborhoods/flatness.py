@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neighborhoods.boundary import logits_in_batches
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
 from neighborhoods.sensitivity import cross_entropy
 
 

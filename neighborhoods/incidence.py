@@ -17,8 +17,8 @@ from torch import Tensor
 
 from neighborhoods.boundary import logits_in_batches
 from neighborhoods.distance import boundary_distance
+from neighborhoods.inference import Classifier
 from neighborhoods.normals import Skewness, degrees_between, sampled_normals, skewness
-from neighborhoods.sampling import Classifier
 from neighborhoods.statistics import (
     Difference,
     Estimate,

@@ -48,6 +48,11 @@ class PathKernel:
     evaluations: Tensor
     kernel: Tensor | None = None
 
+    def __repr__(self) -> str:
+        queries, points, outputs = self.contributions.shape
+        error = float(self.residual.max())
+        return f"PathKernel({queries} queries, {points} training points, {outputs} outputs, residual <= {error:.2g})"
+
 
 @dataclass(frozen=True)
 class Quadrature:

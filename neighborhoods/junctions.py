@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neighborhoods.boundary import BoundaryPoints, logits_in_batches
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
 
 # The search aims beyond a region's edge by this share of the lead that its class has to make up.
 SLACK = 1e-3

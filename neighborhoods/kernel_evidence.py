@@ -133,7 +133,7 @@ def residuals_within(
 def exact_everywhere(
     cells: Sequence[Cell], tolerance: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
-    """The integral's residual is at most `tolerance` for every query, with as few derivatives as its rule has nodes.
+    """The integral's residual is at most `tolerance` for every query.
 
     As for a linear network, whose kernel does not change along a step. Limits are the range over queries.
     """

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from neighborhoods.boundary import BoundaryPoints, descend, logits_in_batches, margins
 from neighborhoods.boundary_spectra import FLAT_RATIO, TOLERANCE
+from neighborhoods.inference import Classifier
 from neighborhoods.normals import unit
-from neighborhoods.sampling import Classifier
 from neighborhoods.spectra import dropped_values, singular_values
 
 

@@ -4,10 +4,13 @@ Seguin, section 4.2 and appendix A.4.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from neighborhoods.inputs import Array, images_for, labels_for
 from neighborhoods.manifold_capacity import (
     SimulatedCapacity,
     ball_capacity,
@@ -15,6 +18,7 @@ from neighborhoods.manifold_capacity import (
     simulated_capacity,
 )
 from neighborhoods.manifold_centers import TOLERANCE, UnsuitedManifoldsError
+from neighborhoods.manifold_points import class_images, layer_points
 from neighborhoods.manifolds import ManifoldGeometry, mftma
 
 ANALYSED = "ok"
@@ -37,6 +41,51 @@ class LayerAnalysis:
     ball: float
     point: float
     simulated: SimulatedCapacity | None
+
+    def __repr__(self) -> str:
+        return f"LayerAnalysis({self.status if self.geometry is None else self.geometry!r})"
+
+
+def class_manifolds(
+    network: nn.Module,
+    images: Array,
+    labels: Array,
+    *,
+    layers: Sequence[str] | None = None,
+    samples: int = 50,
+    features: int | None = None,
+    kappa: float = 0.0,
+    n_t: int = 200,
+    trials: int = 0,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, LayerAnalysis]:
+    """Manifolds of the classes in layers of a network: random images of each class, and what each layer makes of them.
+
+    Args:
+        network: images [B, ...] to logits; in evaluation mode meanwhile.
+        images: [n, ...], floating point, a tensor or an array (see `inputs.images_for`). labels: classes [n].
+        layers: names of modules, as in `network.named_modules()`; None for all. The images come first, as "input".
+        samples: images of each class. A layer needs more features than that.
+        features: wider layers are projected to so many; None for as they are.
+        kappa, n_t, trials, confidence: as for `analyse`.
+        seed: of the choice of images, projections, Gaussian vectors and trials.
+
+    Returns:
+        The analysis of each layer, by its name.
+
+    Raises:
+        ValueError: images or labels that do not fit, fewer images of a class than `samples`, or a module that the
+            network does not have.
+    """
+    x = images_for(network, images)
+    y = labels_for(labels, len(x)).to(x.device)
+    chosen = class_images(x, y, samples=samples, generator=torch.Generator().manual_seed(seed))
+    points = layer_points(network, chosen, layers=layers, features=features, seed=seed)
+    return {
+        name: analyse(layer, kappa=kappa, n_t=n_t, trials=trials, seed=seed, confidence=confidence)
+        for name, layer in points.items()
+    }
 
 
 def analyse(

@@ -77,6 +77,10 @@ class ManifoldGeometry:
     removed: int
     residual_correlation: float
 
+    def __repr__(self) -> str:
+        shown = ("capacity", "radius", "dimension", "center_correlation")
+        return f"ManifoldGeometry({'; '.join(f'{name} {getattr(self, name)}' for name in shown)})"
+
 
 def mftma(
     points: Tensor | Sequence[Tensor],

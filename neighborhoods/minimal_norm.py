@@ -4,13 +4,12 @@ Called through `attacks.attack`, which checks the input, puts the network into e
 gradients off its parameters.
 """
 
-import foolbox
+from typing import Any
+
 import torch
-from foolbox.attacks import L2CarliniWagnerAttack, L2DeepFoolAttack
-from foolbox.criteria import Misclassification, TargetedMisclassification
 from torch import Tensor, nn
 
-from neighborhoods.attack_contract import AttackError
+from neighborhoods.attack_contract import AttackError, needing
 
 
 def cw(
@@ -41,6 +40,9 @@ def cw(
     Returns:
         Adversarial images [n, ...]; `x` itself where no c succeeds or the image has the class asked for from the start.
     """
+    with needing("cw"):
+        from foolbox import PyTorchModel
+        from foolbox.attacks import L2CarliniWagnerAttack
     goal, criterion = _criterion(label, target)
     attack = L2CarliniWagnerAttack(
         binary_search_steps=search_steps,
@@ -51,7 +53,7 @@ def cw(
         # Its test is on the batch's loss: an image would depend on the others.
         abort_early=False,
     )
-    made = attack.run(foolbox.PyTorchModel(model, (0, 1), device=x.device), x.detach(), criterion)
+    made = attack.run(PyTorchModel(model, (0, 1), device=x.device), x.detach(), criterion)
     with torch.no_grad():
         predicted = model(x).argmax(1)
     there = (predicted != goal) if target is None else (predicted == goal)
@@ -87,12 +89,17 @@ def deepfool(
     """
     if candidates < 2:
         raise AttackError(f"deepfool needs at least two candidates, found {candidates}")
+    with needing("deepfool"):
+        from foolbox import PyTorchModel
+        from foolbox.attacks import L2DeepFoolAttack
     attack = L2DeepFoolAttack(steps=max_steps, candidates=candidates, overshoot=overshoot)
     _, criterion = _criterion(label, None)
-    return attack.run(foolbox.PyTorchModel(model, (0, 1), device=x.device), x.detach(), criterion)
+    return attack.run(PyTorchModel(model, (0, 1), device=x.device), x.detach(), criterion)
 
 
-def _criterion(label: Tensor, target: Tensor | None) -> tuple[Tensor, Misclassification | TargetedMisclassification]:
+def _criterion(label: Tensor, target: Tensor | None) -> tuple[Tensor, Any]:
+    from foolbox.criteria import Misclassification, TargetedMisclassification
+
     if target is None:
         return label.long(), Misclassification(label.long())
     return target.long(), TargetedMisclassification(target.long())

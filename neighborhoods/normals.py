@@ -19,7 +19,7 @@ from neighborhoods.boundary import (
     margin_gradients,
     margins,
 )
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neighborhoods.inputs import Array, images_for, labels_for, tensor_of
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -120,8 +122,8 @@ class Path:
 
 def train_path(
     model: nn.Module,
-    x: Tensor,
-    y: Tensor,
+    x: Array,
+    y: Array,
     *,
     learning_rate: float,
     steps: int,
@@ -136,16 +138,18 @@ def train_path(
 
     Args:
         model: start of the training; it is left as it is. Batch statistics and dropout take no part.
-        x: training points [N, ...]. y: labels [N], or what the loss takes.
+        x: training points [N, ...], floating point, tensors or arrays as for `inputs.images_for`.
+        y: labels [N], or what the loss takes.
         learning_rate, steps, loss, momentum, weight_decay: see `Path`.
         batch_size: points of a step, drawn without replacement until all were used; None for all.
         seed: of the order of the points.
         record: keep the weights of every step; otherwise the path is streamed: trained while it is integrated.
 
     Raises:
-        ValueError: unknown loss, steps, batch size, momentum or decay out of range, or (recorded, or once it is
-            followed) weights that are no longer finite.
+        ValueError: points, labels or outputs that do not fit, unknown loss, steps, batch size, momentum or decay out of
+            range, or (recorded, or once it is followed) weights that are no longer finite.
     """
+    x, y = tensor_of(x, "points"), tensor_of(y, "labels")
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(f"expected as many labels as points and at least one, found {len(y)} and {len(x)}")
     if steps < 0 or not 0 <= momentum < 1 or weight_decay < 0:
@@ -154,8 +158,11 @@ def train_path(
         )
     if batch_size is not None and not 1 <= batch_size <= len(x):
         raise ValueError(f"expected a batch_size from 1 to {len(x)}, the number of points, found {batch_size}")
+    twin = copy.deepcopy(model).to(x.device, torch.float64).eval()
+    x = images_for(twin, x.double() if x.is_floating_point() else x, logits=True)
+    y = _targets(y.to(x.device), loss, twin(x[:1]).shape[1])
     path = Path(
-        x=x.double(),
+        x=x,
         y=y,
         learning_rate=learning_rate,
         loss=loss,
@@ -200,6 +207,14 @@ def loss_gradient(path: Path, y: Tensor, rows: Tensor | None, loss: Loss | None 
     targets = path.y if rows is None else path.y[rows]
     with torch.enable_grad():
         return torch.autograd.grad((loss or path.criterion())(outputs, targets), outputs)[0]
+
+
+def _targets(y: Tensor, loss: str | Loss, outputs: int) -> Tensor:
+    """Labels [N] as a loss of `LOSSES` takes them; a loss of one's own takes what it takes."""
+    whole = not y.is_floating_point() and y.dtype != torch.bool
+    if not isinstance(loss, str) or not (whole or (loss == "cross_entropy" and y.ndim == 1)):
+        return y
+    return labels_for(y, len(y), max(2, outputs))
 
 
 def _batches(n: int, size: int, steps: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:

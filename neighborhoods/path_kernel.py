@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neighborhoods.inputs import Array, tensor_of
 from neighborhoods.integration import Engine, Integration, PathKernel, Quadrature
 from neighborhoods.jacobians import Jacobians
 from neighborhoods.layerwise import Layerwise
@@ -71,7 +72,7 @@ BY_OUTPUTS: dict[str, dict[str, Loss]] = {
 def path_kernel(
     model: nn.Module,
     path: Path,
-    queries: Tensor,
+    queries: Array,
     *,
     outputs: str = "logits",
     tolerance: float = 1e-6,
@@ -89,7 +90,7 @@ def path_kernel(
 
     Args:
         model: the architecture; its own weights do not matter. It is left as it is.
-        queries: points [Q, ...], inside or outside the training set.
+        queries: points [Q, ...], inside or outside the training set, a tensor or an array.
         outputs: "logits", "log_softmax" or "probabilities": whose kernel it is. One logit stands for a sigmoid; its
             (log-)probability is that of class 1.
         tolerance: bound wanted for `bound`, under the adaptive rule.
@@ -112,6 +113,7 @@ def path_kernel(
         raise ValueError(
             f"expected nodes >= 1, tolerance > 0 and memory_mb >= 1, found {nodes}, {tolerance} and {memory_mb}"
         )
+    queries = tensor_of(queries, "queries")
     check_points(model, path, queries)
     queries = queries.to(path.x)
     engine = engine_of(model, path.x, OUTPUTS[outputs], memory_mb << 18)
@@ -235,13 +237,16 @@ def check_points(model: nn.Module, path: Path, points: Tensor) -> None:
     """Whether a path and points [M, ...] belong to a model.
 
     Raises:
-        ValueError: another number of weights, no points, or points of another shape than the training points.
+        ValueError: another number of weights, no points, points of another shape than the training points, or such as
+            are not finite.
     """
     parameters = sum(p.numel() for p in model.parameters())
     if len(path.start) != parameters:
         raise ValueError(f"expected a path of {parameters} weights, as the model has, found {len(path.start)}")
     if len(points) == 0 or points.shape[1:] != path.x.shape[1:]:
         raise ValueError(f"expected at least one point of shape {tuple(path.x.shape[1:])}, found {tuple(points.shape)}")
+    if not bool(torch.isfinite(points).all()):
+        raise ValueError("the points must be finite, found some that are infinite or not a number")
 
 
 def _in_training_set(path: Path, points: Tensor) -> Tensor:

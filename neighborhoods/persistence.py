@@ -22,19 +22,23 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy import special
 from torch import Tensor
 
 from neighborhoods.bracketing import bracketing
 from neighborhoods.inference import Classifier
+from neighborhoods.inputs import Array, images_for
 from neighborhoods.sampling import check_arguments, neighborhoods_of
 from neighborhoods.search import CrossingSearch, Found
 from neighborhoods.sequential import sequential_test
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.statistics import Summary, clopper_pearson, interval_text, summarize
 
 log = logging.getLogger(__name__)
 
 METHODS = ("sequential", "algorithm1")
+
+CENSORED = {"censored_low": "below the range searched", "censored_high": "above it"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,30 @@ class Persistence:
         values, counts = torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.int64)
         return cls(values, values, values, [], counts.bool(), counts, gamma, samples, counts, noise)
 
+    def __repr__(self) -> str:
+        found = f"{len(self.sigma)} image{'s' * (len(self.sigma) != 1)}, gamma = {self.gamma:g}"
+        if not len(self.sigma):
+            return f"Persistence({found})"
+        if len(self.sigma) == 1:
+            text = interval_text(float(self.sigma), float(self.low), float(self.high))
+        else:
+            mean = self.summary()
+            text = interval_text(mean.mean, mean.mean_low, mean.mean_high)
+        ends = {text: sum(status == name for status in self.status) for name, text in CENSORED.items()}
+        rest = "".join(f", {count} {text}" for text, count in ends.items() if count)
+        return f"Persistence({found}, sigma = {text}{rest})"
+
+    def summary(self, clusters: ArrayLike | None = None, confidence: float = 0.95) -> Summary:
+        """Mean and median over images, with intervals for images of the same kind; censored ones lie at their ends.
+
+        Args:
+            clusters: as for `statistics.summarize`: a label for each image, equal for images made from one original.
+
+        Raises:
+            ValueError: no images, or lengths that differ.
+        """
+        return summarize(self.sigma.numpy(), clusters, confidence)
+
     @property
     def certified_radius(self) -> Tensor:
         """Radius within which the classifier smoothed at sigma = `low` keeps the image's class [images].
@@ -99,6 +127,11 @@ class Stability:
     high: Tensor
     samples: int
 
+    def __repr__(self) -> str:
+        images, *sigmas, classes = self.frequency.shape
+        over = f", {sigmas[0]} sigmas" if sigmas else ""
+        return f"Stability({images} images{over}, {classes} classes, {self.samples} noisy images for each share)"
+
 
 class Search(TypedDict, total=False):
     """How persistence is looked for; what is left out has the defaults of `persistence_of_gammas`."""
@@ -118,7 +151,7 @@ class Search(TypedDict, total=False):
 
 def persistence(
     model: Classifier,
-    x: Tensor,
+    x: Array,
     gamma: float = 0.7,
     samples: int = 1000,
     confidence: float = 0.95,
@@ -138,9 +171,9 @@ def persistence(
     unseen.
 
     Args:
-        model: images [B, ...] to logits [B, classes]; put an `nn.Module` in evaluation mode yourself if it is
-            hidden in a callable.
-        x: images [images, ...], floating point.
+        model: images [B, ...] to logits [B, classes], or to probabilities; put an `nn.Module` in evaluation mode
+            yourself if it is hidden in a callable.
+        x: images [images, ...], floating point, a tensor or an array; see `inputs.images_for`.
         gamma: share that must keep the class, in (0, 1).
         samples: most noisy images for one image at one sigma, for each limit.
         confidence: level of the interval.
@@ -156,7 +189,7 @@ def persistence(
 
 def persistence_of_gammas(
     model: Classifier,
-    x: Tensor,
+    x: Array,
     gammas: Sequence[float],
     samples: int = 1000,
     confidence: float = 0.95,
@@ -197,6 +230,7 @@ def persistence_of_gammas(
             has no interval and knows Gaussian noise only.
         max_steps, precision: of "algorithm1".
     """
+    x = images_for(model, x)
     check_arguments(x, samples, confidence, noise)
     if len(gammas) == 0 or not all(0 < gamma < 1 for gamma in gammas):
         raise ValueError(f"gamma must lie in (0, 1), found {', '.join(map(str, gammas)) or 'none'}")
@@ -229,7 +263,7 @@ def persistence_of_gammas(
 
 def stability(
     model: Classifier,
-    x: Tensor,
+    x: Array,
     sigma: float,
     samples: int = 1000,
     confidence: float = 0.95,
@@ -261,7 +295,7 @@ def stability(
 
 def stability_curve(
     model: Classifier,
-    x: Tensor,
+    x: Array,
     sigmas: Sequence[float] | Tensor,
     samples: int = 1000,
     confidence: float = 0.95,
@@ -278,8 +312,7 @@ def stability_curve(
     are correlated, curves are smooth.
 
     Args:
-        model: images [B, ...] to logits [B, classes].
-        x: images [images, ...], floating point.
+        model, x: as for `persistence`.
         sigmas: standard deviations, not negative, in units of `x`.
         samples: noisy images for one image at one sigma.
         confidence: level of each interval.
@@ -289,6 +322,7 @@ def stability_curve(
     Raises:
         ValueError: an argument is out of range, or images or logits are not finite.
     """
+    x = images_for(model, x)
     check_arguments(x, samples, confidence, noise)
     values = torch.as_tensor(sigmas, dtype=torch.float64)
     if values.ndim != 1 or len(values) == 0 or not bool((values >= 0).all()):

@@ -61,17 +61,19 @@ def printed_norm(
         for scale in (dimension, 1)
     )
     answer = NOT_AS_PRINTED if (printed, corrected) == (NOT_REPRODUCED, REPRODUCED) else printed
-    return Finding(centre, low, high, len(cells[0][f"{name}/norm"]), answer, *within_factor(published, factor))
+    limits = within_factor(published / dimension, factor)
+    return Finding(centre, low, high, len(cells[0][f"{name}/norm"]), answer, *limits)
 
 
 def annulus(
-    cells: Sequence[Cell], dimension: int, sigma: float, confidence: float, comparisons: int = 1
+    cells: Sequence[Cell], dimension: int, sigma: float, margin: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
     """Gaussian points of standard deviation `sigma` lie as close to their sphere as a bound without sigma says.
 
     Measured is the least excess of the share within an annulus over the printed bound (Bell, equation 8: 1 - 2
-    exp(-epsilon^2 / 16)), over widths epsilon; with epsilon / sigma it is right. Norms are proportional to sigma, so
-    that those stored serve for any. Clopper and Pearson's limits hold for all widths at once.
+    exp(-epsilon^2 / 16)), over widths epsilon; it may fall short by `margin`. With epsilon / sigma the bound is right.
+    Norms are proportional to sigma, so that those stored serve for any. Clopper and Pearson's limits hold for all
+    widths at once.
     """
     name = f"{dimension}/gaussian/norm"
     if name not in cells[0]:
@@ -89,8 +91,9 @@ def annulus(
     fails = bool((high < printed).any())
     # A bound cannot be surpassed by more than errors of sampling; equality is no failure.
     holds = not bool((high < corrected).any())
-    answer = (NOT_AS_PRINTED if holds else NOT_REPRODUCED) if fails else REPRODUCED if least >= 0 else UNDECIDED
-    return Finding(excess, least, most, len(norm), answer, least=0.0)
+    wrong = NOT_AS_PRINTED if holds else NOT_REPRODUCED
+    answer = wrong if fails else REPRODUCED if (low >= printed - margin).all() else UNDECIDED
+    return Finding(excess, least, most, len(norm), answer, least=-margin)
 
 
 def constant_start(cells: Sequence[Cell], tolerance: float, confidence: float, comparisons: int = 1) -> Finding:

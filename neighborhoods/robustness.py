@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pyautoattack.autoattack import AutoAttack
 from torch import Tensor, nn
 
 from neighborhoods.apgd import DLR_CLASSES, auto_pgd
-from neighborhoods.attack_contract import AttackError, check_input, undisturbed, verify
+from neighborhoods.attack_contract import AttackError, check_input, needing, undisturbed, verify
 from neighborhoods.boundary import logits_in_batches
 from neighborhoods.gradient_steps import ascent, sign_steps, uniform
 from neighborhoods.odi import odi_pgd
@@ -177,6 +176,8 @@ def under_autoattack(
     """
     if x.dtype != torch.float32:
         raise AttackError(f"autoattack needs images in float32, found {x.dtype}")
+    with needing("autoattack"):
+        from pyautoattack.autoattack import AutoAttack
 
     def run(part: Tensor, goal: Tensor, _: Tensor, functional: Tensor) -> Tensor:
         suite = AutoAttack(model, eps=epsilon, seed=seed, device=part.device)

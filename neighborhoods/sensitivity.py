@@ -19,7 +19,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional
 
 from neighborhoods.distance import MOST_CLASSES
-from neighborhoods.sampling import Classifier
+from neighborhoods.inference import Classifier
 
 # The head applied to the features must give the network's logits, up to the rounding of float32 sums.
 SPLIT_TOLERANCE = 1e-4

@@ -48,6 +48,11 @@ def student(confidence: float, freedom: ArrayLike) -> NDArray[np.float64]:
     return special.stdtrit(np.asarray(freedom, float), (1 + confidence) / 2)
 
 
+def interval_text(value: float, low: float, high: float) -> str:
+    """A number and its interval as they are read: 0.423 [0.381, 0.465]."""
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its interval and the number of values behind it; nan where there is none."""
@@ -56,6 +61,9 @@ class Estimate:
     low: float
     high: float
     n: int
+
+    def __str__(self) -> str:
+        return f"{interval_text(self.value, self.low, self.high)}, n = {self.n}"
 
 
 def share(hits: ArrayLike, confidence: float = 0.95) -> Estimate:
@@ -88,6 +96,12 @@ class Summary:
     median: float
     median_low: float
     median_high: float
+
+    def __str__(self) -> str:
+        mean = interval_text(self.mean, self.mean_low, self.mean_high)
+        median = interval_text(self.median, self.median_low, self.median_high)
+        clusters = f" in {self.clusters} clusters" if self.clusters < self.n else ""
+        return f"mean {mean}, median {median}, n = {self.n}{clusters}"
 
 
 # Of no values at all.
@@ -141,6 +155,9 @@ class Difference:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return interval_text(self.mean, self.low, self.high)
+
 
 def difference(first: Summary, second: Summary, confidence: float = 0.95) -> Difference:
     """Mean of the first sample less that of the second (Welch 1947), clusters less one degrees of freedom each.
@@ -175,6 +192,9 @@ class Ratio:
     high: float
     log_error: float
     clusters: int
+
+    def __str__(self) -> str:
+        return f"{interval_text(self.value, self.low, self.high)}, {self.clusters} clusters"
 
 
 def ratio(

@@ -6,10 +6,14 @@ angle between them, and the nearer it comes to the data, the smaller adversarial
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from neighborhoods.inputs import Array, tensor_of
+from neighborhoods.statistics import Estimate, difference, share, student, summarize
 
 # Below this angle in degrees a weight has no direction of tilt: what is left is the solver's error.
 NO_TILT = 1e-2
@@ -138,6 +142,131 @@ def measured_distance(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> tup
     right = torch.where(y * (x @ weight + bias) < 0, -1.0, 1.0)
     signed, plain = ((values[y < 0].mean() + values[y > 0].mean()) / 2 for values in (half * right, half))
     return float(signed), float(plain)
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """A linear boundary between two classes, with intervals for images of the same kind; the classifier is as given.
+
+    Attributes:
+        angle: theta in degrees, between the weight and the direction between the classes' means. The scatter of a mean
+            of few images turns that direction away from every weight; this is taken out.
+        distance: mean L2 distance to the boundary, of both classes' means, images on the wrong side counted as
+            negative; the closed form is `adversarial_distance`.
+        untilted: the same for the boundary that bisects the means, which no other exceeds.
+        wrong: share of images on the wrong side.
+    """
+
+    angle: Estimate
+    distance: Estimate
+    untilted: Estimate
+    wrong: Estimate
+
+    def __repr__(self) -> str:
+        return f"Tilt(angle {self.angle}; distance {self.distance}; untilted {self.untilted}; wrong {self.wrong})"
+
+
+def boundary_tilt(first: Array, second: Array, weight: Array, bias: Array | float, *, confidence: float = 0.95) -> Tilt:
+    """Tilt of a linear classifier's boundary against two classes of images (Tanay).
+
+    The images are such as the classifier was not fitted to: its own have means that it knows, and make the angle small.
+    Intervals are Student's, of the jackknife over the images of both classes for what rests on their means, and Clopper
+    and Pearson's for the share.
+
+    Args:
+        first, second: images of the two classes [n, ...], [m, ...], at least three of each, tensors or arrays.
+        weight: w, as many numbers as an image has, positive towards the second class. bias: b, one number.
+        confidence: level of the intervals.
+
+    Raises:
+        ValueError: images of two shapes or fewer than three of a class, a weight of another size or zero, numbers that
+            are not finite, or classes with equal means.
+    """
+    pieces = [tensor_of(images, "images").double() for images in (first, second)]
+    if any(x.ndim < 2 or len(x) < 3 for x in pieces) or pieces[0].shape[1:] != pieces[1].shape[1:]:
+        raise ValueError(
+            f"expected at least three images of each class [n, ...] and all of one shape, found "
+            f"{tuple(pieces[0].shape)} and {tuple(pieces[1].shape)}"
+        )
+    pieces = [x.flatten(1).to(pieces[0].device) for x in pieces]
+    x = torch.cat(pieces)
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError("the images must be finite, found some that are infinite or not a number")
+    w = tensor_of(weight, "the weight").double().flatten().to(x.device)
+    b = (
+        tensor_of(bias, "the bias").double().flatten().to(x.device)
+        if not isinstance(bias, float)
+        else w.new_tensor([bias])
+    )
+    if w.shape != x.shape[1:] or b.shape != (1,) or not bool(torch.isfinite(w).all() & torch.isfinite(b).all()):
+        raise ValueError(
+            f"expected a finite weight of {x.shape[1]} numbers and one bias, found shapes {tuple(w.shape)} and "
+            f"{tuple(b.shape)}"
+        )
+    y = torch.cat([torch.full((len(part),), side).to(x) for part, side in zip(pieces, (-1.0, 1.0), strict=True)])
+    found = centroids(x, y)
+    steep = float(deviation_angle(w, found.direction))
+    score = (x @ w + b) / w.norm()
+    sides = [summarize(part.cpu().numpy(), None, confidence) for part in score.split([len(part) for part in pieces])]
+    apart = difference(sides[1], sides[0], confidence)
+    axis = w / w.norm()
+    # Smooth where the angle is small, and its square less the scatter's may be negative.
+    if 45 < steep < 135:
+        angle = _jackknife(
+            pieces, axis, lambda along, square: torch.atan2(square.clamp_min(0).sqrt(), along), confidence
+        )
+        angle = _mapped(angle, math.degrees)
+    else:
+        sine = _jackknife(pieces, axis, lambda along, square: square / (square + along.square()), confidence)
+        angle = _mapped(sine, lambda value: math.degrees(math.asin(math.sqrt(min(max(value, 0.0), 1.0)))))
+        angle = angle if steep < 90 else Estimate(180 - angle.value, 180 - angle.high, 180 - angle.low, angle.n)
+    square = _jackknife(pieces, axis, lambda along, square: square + along.square(), confidence)
+    return Tilt(
+        angle,
+        Estimate(apart.mean / 2, apart.low / 2, apart.high / 2, len(x)),
+        _mapped(square, lambda value: math.sqrt(max(value, 0.0)) / 2),
+        share((score * y <= 0).cpu().numpy(), confidence),
+    )
+
+
+def _mapped(found: Estimate, rule: Callable[[float], float]) -> Estimate:
+    return Estimate(rule(found.value), rule(found.low), rule(found.high), found.n)
+
+
+def _jackknife(
+    pieces: list[Tensor], axis: Tensor, statistic: Callable[[Tensor, Tensor], Tensor], confidence: float
+) -> Estimate:
+    """A function of the difference of two classes' means: of its part along a unit vector, and the square of the rest.
+
+    What the scatter of the means adds to that square is taken out. The jackknife leaves out each image once and takes
+    out what bias is left (Quenouille 1956); its variance is that of both classes' parts, with Welch's degrees of
+    freedom.
+    """
+    apart = pieces[1].mean(0) - pieces[0].mean(0)
+    along = apart @ axis
+    across = apart - along * axis
+    moved = [points - points.mean(0) for points in pieces]
+    beside = [part - (part @ axis)[:, None] * axis for part in moved]
+    scatter = [part.square().sum() / (len(part) * (len(part) - 1)) for part in beside]
+    estimate = plain = float(statistic(along, across.square().sum() - scatter[0] - scatter[1]))
+    parts = []
+    for i, sign in ((0, 1), (1, -1)):
+        n = len(pieces[i])
+        # What leaving out one point adds to the difference of means.
+        step = sign / (n - 1)
+        lengths = beside[i].square().sum(1)
+        squares = across.square().sum() + 2 * step * beside[i] @ across + step**2 * lengths
+        left = (lengths.sum() - n / (n - 1) * lengths) / ((n - 1) * (n - 2))
+        without = statistic(along + step * moved[i] @ axis, squares - left - scatter[1 - i])
+        estimate -= (n - 1) * (float(without.mean()) - plain)
+        parts.append(((n - 1) / n * float((without - without.mean()).square().sum()), n - 1))
+    variance = sum(part for part, _ in parts)
+    count = sum(map(len, pieces))
+    if not variance > 0:
+        return Estimate(estimate, estimate, estimate, count)
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    half = math.sqrt(variance) * float(student(confidence, freedom))
+    return Estimate(estimate, estimate - half, estimate + half, count)
 
 
 @dataclass(frozen=True)

@@ -89,15 +89,18 @@ def labelled(rows: Sequence[Row]) -> list[tuple[str, Row | None]]:
     return lines
 
 
-def place(measured: float, low: float, high: float, least: float, most: float) -> tuple[float, float, float]:
+def place(
+    measured: float, low: float, high: float, least: float, most: float, published: float | None = None
+) -> tuple[float, float, float]:
     """Where an interval lies beside limits, one of which may be infinite, as `Row` has it.
 
-    With both limits positive and a published number at their geometric mean, the unit is that of logarithms. Intervals
-    of no width lie at the end of the scale on their side.
+    Where the published number is the geometric mean of both limits, these are a factor, and places those of logarithms.
+    Intervals of no width lie at the end of the scale on their side.
     """
     values = (measured, low, high)
     if math.isfinite(least) and math.isfinite(most):
-        if least > 0 and low > 0:
+        factor = published is not None and least > 0 and math.isclose(least * most, published**2, rel_tol=1e-6)
+        if factor and low > 0:
             least, most = math.log(least), math.log(most)
             values = (math.log(measured), math.log(low), math.log(high))
         centre, unit = (least + most) / 2, (most - least) / 2
@@ -123,7 +126,7 @@ def _row(row: dict[str, str], limit: dict[str, str]) -> Row:
     where = None
     if row["measured"] and (math.isfinite(least) or math.isfinite(most)):
         measured, low, high = (float(row[key]) for key in ("measured", "low", "high"))
-        where = place(measured, low, high, least, most)
+        where = place(measured, low, high, least, most, float(row["published"]) if row["published"] else None)
     x, left, right = where or (None, None, None)
     two_sided = math.isfinite(least) and math.isfinite(most)
     return Row(claim, part, limit["group"], row["verdict"], row["n"], x, left, right, two_sided)

@@ -57,7 +57,7 @@ class Grounds:
         evidence = (_shown(claim, self.artefacts) or _short(files)) if parts else []
         scales = _unique(self._scale(claim, part) for part in parts)
         if decided:
-            return Ground(", ".join(scales), BETWEEN.join(evidence))
+            return Ground(" and ".join(scales), BETWEEN.join(evidence))
         missing: dict[str, list[str]] = {}
         needs = []
         for place, there in enumerate(measured):

@@ -18,6 +18,7 @@ CONFIGURATIONS = (
     (),
     ("config/mnist_full.yaml",),
     ("config/paper.yaml",),
+    ("config/logits_cifar10.yaml",),
     ("config/paper.yaml", "config/paper_gpu.yaml"),
     ("config/paper.yaml", "config/paper_imagenet.yaml"),
     ("config/cifar10.yaml",),
@@ -69,11 +70,14 @@ def offers(root: Path) -> list[Offer]:
 
 
 def claim_kernels(config: Config) -> dict[str, str]:
-    """Scale of each network of the path kernel, in words."""
-    return {
-        name: f"{network['train_samples']} training points, {network['steps']} steps"
-        for name, network in config["path_kernel"]["networks"].items()
-    }
+    """Scale of each network of the path kernel, in words, and of its `variants`, which are trained anew."""
+    section = config["path_kernel"]
+    found = {}
+    for name, network in section["networks"].items():
+        points, own = network["train_samples"], section["variants"]
+        found[name] = f"{points} training points, {network['steps']} steps"
+        found[f"{name}/variants"] = f"{min(points, own['train_samples'])} training points, {own['steps']} steps"
+    return found
 
 
 def scale_of(claim: Claim, part: Part, images: int | None) -> str:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.costs import Cost, cost_of, measured_costs
+from pipeline.durations import duration
 from pipeline.errors import UserError
 from pipeline.network_work import pass_work
 from pipeline.planned import Plan, PlannedJob, plan
 from pipeline.schedule import critical_path, makespan
 from pipeline.sizes import sizes_of
-from pipeline.wording import duration
 
 DRAWS = 2000
 # Of these, as many follow every chain of jobs.

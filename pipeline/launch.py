@@ -199,7 +199,7 @@ def _wait_for_orphans(folder: Path) -> bool:
 
 
 def _run(command: Sequence[str]) -> int:
-    child: subprocess.Popen | None = None
+    child: subprocess.Popen[bytes] | None = None
     early: list[int] = []
 
     def forward(number: int, frame: object) -> None:

@@ -237,7 +237,14 @@ def _scale(
     """Scale of what plays no role: a network of the path kernel, or none."""
     if "role" in entry or "unmeasured" in entry:
         return ""
-    return kernels.get(_model(names[part["network"]]), "") if "network" in part else ANY_SCALE
+    if "network" not in part:
+        return ANY_SCALE
+    # Some results are of trainings of their own.
+    for template in entry["results"]:
+        path = template.removeprefix("path_kernel/").replace("{network}", _model(names[part["network"]]))
+        if path in kernels:
+            return kernels[path]
+    return kernels.get(_model(names[part["network"]]), "")
 
 
 def _model(network: str | Mapping[str, str]) -> str:

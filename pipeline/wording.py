@@ -46,11 +46,3 @@ def class_numbers(wanted: Sequence[int | str], classes: Sequence[str]) -> list[i
 def mapping(value: Any) -> Mapping[str, Any]:
     """The value, or an empty mapping where it is none: the schema names wrong types."""
     return value if isinstance(value, Mapping) else {}
-
-
-def duration(seconds: float) -> str:
-    """A time in words, with two digits below 100 seconds."""
-    if seconds < 100:
-        return f"{seconds:.2g} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Row:
     Attributes:
         id: as in the file. anchor: its id on the page. part: what of the claim it is about.
         published, measured: rounded, the latter with its interval. picture: SVG of them, empty without an interval.
-        n, scale, verdict: as in the file. evidence: paths of results.
+        n, scale, verdict: as in the file. evidence: paths of results, or words.
     """
 
     id: str
@@ -50,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """A claim with all its rows; `scale` and `evidence` hold what all decided rows share, and the rows the rest."""
+    """A claim with all its rows; `scale` and `evidence` hold what its parts share, and the rows the rest."""
 
     id: str
     document: str
@@ -96,14 +97,16 @@ def read_ledger(path: Path, anchor: Callable[[str], str]) -> Ledger:
 
 
 def _document(source: str) -> str:
-    return source.partition(",")[0]
+    return re.split(r",| \(", source)[0]
 
 
 def _group(name: str, source: str, claim: str, rows: Sequence[dict[str, str]], anchor: Callable[[str], str]) -> Group:
     scales = {row["scale"] for row in rows}
     shared_scale = scales.pop() if len(scales) == 1 else ""
-    evidence = [_paths(row["evidence"]) for row in rows if row["evidence"]]
-    shared = [path for path in evidence[0] if all(path in paths for paths in evidence)] if evidence else []
+    # The row of a whole sentence rests on its parts.
+    parts = [_entries(row["evidence"]) for row in rows if row["id"] != name or len(rows) == 1]
+    decided = [entries for entries in parts if any(is_result(entry) for entry in entries)]
+    shared = [entry for entry in decided[0] if all(entry in entries for entries in decided)] if decided else []
     shown = [
         Row(
             row["id"],
@@ -115,15 +118,20 @@ def _group(name: str, source: str, claim: str, rows: Sequence[dict[str, str]], a
             row["n"],
             "" if shared_scale else row["scale"],
             row["verdict"],
-            tuple(path for path in _paths(row["evidence"]) if path not in shared),
+            tuple(entry for entry in _entries(row["evidence"]) if entry not in shared),
         )
         for row in rows
     ]
     return Group(name, _document(source), source, claim, shared_scale, tuple(shared), shown)
 
 
-def _paths(evidence: str) -> tuple[str, ...]:
+def _entries(evidence: str) -> tuple[str, ...]:
     return tuple(filter(None, evidence.split("; ")))
+
+
+def is_result(entry: str) -> bool:
+    """Whether an entry of evidence is a result's path, and not words that say what would make one."""
+    return entry.startswith("results/")
 
 
 def picture(published: str, measured: str, low: str, high: str) -> Markup:

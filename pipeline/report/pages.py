@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.claims import CLAIMS as LEDGER
+from pipeline.durations import duration
 from pipeline.errors import UserError
 from pipeline.provenance import PROVENANCE, SECRET, read_provenance
 from pipeline.report import ledger, record
@@ -33,7 +34,6 @@ from pipeline.report.shown import (
 )
 from pipeline.report.tables import TableError
 from pipeline.store import StoreError
-from pipeline.wording import duration
 
 START, FOLDER, STAMP = Path("results/report.html"), Path("results/report"), ".stamp"
 KEYS = ("run", "code", "versions", "hardware", "seed", "results")
@@ -140,7 +140,8 @@ class _Pages:
         except TableError as error:
             problem = said(error, self.run.folder)
         values = {
-            "figures": [one for one in shown if one.item.path != LEDGER],
+            "figures": [one for one in shown if one.item.path != LEDGER and "/" not in one.item.name],
+            "groups": [one for one in shown if "/" in one.item.name],
             "ledger_file": next((one for one in shown if one.item.path == LEDGER), None),
             "ledger": found,
             "problem": problem,
@@ -155,13 +156,16 @@ class _Pages:
     def _show(self, item: Item, anchor: str, page: Path, title: str) -> Shown:
         return show(item, anchor, self.run.folder, page, title, self.results)
 
-    def _evidence(self, page: Path) -> Callable[[str], tuple[Link, bool]]:
-        """For a path of evidence: a link from the first page, and whether it leads to a place in the report."""
+    def _evidence(self, page: Path) -> Callable[[str], tuple[str, Link]]:
+        """For an entry of evidence: where it leads from the first page, to a "place" in the report, to a "file" or,
+        for "words", nowhere; and the link."""
 
-        def link(path: str) -> tuple[Link, bool]:
-            if path in self.places:
-                return self.places[path], True
-            return Link(path.removeprefix("results/"), existing(path, self.run.folder, page)), False
+        def link(entry: str) -> tuple[str, Link]:
+            if entry in self.places:
+                return "place", self.places[entry]
+            if not ledger.is_result(entry):
+                return "words", Link(entry, None)
+            return "file", Link(entry.removeprefix("results/"), existing(entry, self.run.folder, page))
 
         return link
 

@@ -1,5 +1,6 @@
 """What of a run the report shows: its figures, pages and tables with their captions, its jobs, its configuration."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from snakemake.iocontainers import Snakemake
 from pipeline.planned import look_at
 
 FLAG = "report"
+PLACE = re.compile(r"^results/((figures|tables)/)?")
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,14 @@ def _items(workflow: Any, job: Any) -> list[Item]:
     found = []
     for file in marked:
         flag = get_flag_value(file, FLAG)
-        name = job.wildcards_dict.get("artefact", Path(file).stem)
+        name = job.wildcards_dict.get("artefact", PLACE.sub("", str(Path(file).with_suffix(""))))
         # One label an item, which begins with its name.
         label = next(iter((flag.labels or {"": Path(file).name}).values()))
         found.append(
             Item(
                 name,
                 str(file),
-                tuple(str(other) for other in job.output if other not in marked),
+                tuple(str(other) for other in job.output if other not in marked and _beside(other, file, marked)),
                 tuple(str(one) for one in job.input),
                 apply_wildcards(flag.category or "Other", job.wildcards),
                 apply_wildcards(label, job.wildcards).removeprefix(f"{name}: "),
@@ -116,6 +118,11 @@ def _items(workflow: Any, job: Any) -> list[Item]:
             )
         )
     return found
+
+
+def _beside(other: str, file: str, marked: Sequence[str]) -> bool:
+    """Whether another output of a job belongs to this marked one: of several, to that of its name."""
+    return len(marked) == 1 or Path(other).with_suffix("") == Path(file).with_suffix("")
 
 
 def _known_to_captions(job: Any) -> Snakemake:

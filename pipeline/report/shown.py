@@ -182,7 +182,13 @@ def show(item: Item, anchor: str, folder: Path, page: Path, section: str, result
         problem = said(error, folder)
     except OSError:
         problem = f"{item.path}: not a readable picture"
-    names = {".png": "PNG", ".pdf": "PDF", ".svg": "SVG", ".csv": "numbers (CSV)" if kind == "figure" else "CSV"}
+    names = {
+        ".html": "on a page of its own",
+        ".png": "PNG",
+        ".pdf": "PDF",
+        ".svg": "SVG",
+        ".csv": "numbers (CSV)" if kind == "figure" else "CSV",
+    }
     files = [item.path, *item.beside]
     return Shown(
         item,
@@ -197,7 +203,7 @@ def show(item: Item, anchor: str, folder: Path, page: Path, section: str, result
         address(path, page),
         size,
         table,
-        [Link(names.get(Path(file).suffix, "page"), existing(file, folder, page)) for file in files],
+        [Link(names.get(Path(file).suffix, file), existing(file, folder, page)) for file in files],
         [Link(file, existing(file, folder, page)) for file in item.inputs],
         results.get(item.path, {}),
     )

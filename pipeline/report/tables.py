@@ -13,6 +13,7 @@ DIGITS = 4
 # From here on the page shows no more, and the file has all.
 MOST_ROWS = 200
 ENDS = ("low", "high")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class TableError(UserError, ValueError):
@@ -66,13 +67,13 @@ def read_table(path: Path) -> Table:
     shown = [name for name in columns if name not in {f"{base}_{end}" for base in intervals.values() for end in ENDS}]
     cells = [[_cell(row, name, intervals.get(name)) for name in shown] for row in rows[:MOST_ROWS]]
     numbers = [cell.number for cell in cells[0]] if cells else [False] * len(shown)
-    titles = [intervals.get(name, name).replace("_", " ") for name in shown]
+    titles = [(name.removesuffix("_mean") if name in intervals else name).replace("_", " ") for name in shown]
     return Table(list(zip(titles, numbers, strict=True)), cells, len(rows))
 
 
 def _estimate_of(name: str, columns: Sequence[str]) -> str | None:
-    """The name that the ends of a column's interval begin with: the column's own, or that before "_mean"."""
-    for base in (name, name.removesuffix("_mean")):
+    """The name that the ends of a column's interval begin with: the column's own, or that before "_mean" or a unit."""
+    for base in (name, name.removesuffix("_mean"), name.removesuffix("_pct")):
         if all(f"{base}_{end}" in columns for end in ENDS):
             return base
     return None
@@ -82,7 +83,7 @@ def _cell(row: dict[str, str], name: str, interval: str | None) -> Cell:
     text = row[name]
     if interval and text:
         low, high = (row[f"{interval}_{end}"] for end in ENDS)
-        return Cell(with_interval(text, low, high), True)
+        return Cell(with_interval(text, low, high), is_number(text))
     return Cell(rounded(text), is_number(text))
 
 
@@ -108,10 +109,11 @@ def rounded(text: str) -> str:
     else:
         short = f"{value:.{DIGITS}g}"
     mantissa, _, exponent = short.partition("e")
-    power = f" × 10^{int(exponent)}" if exponent else ""
+    power = f" × 10{str(int(exponent)).translate(RAISED)}" if exponent else ""
     return f"{mantissa}{power}".replace("-", "−")
 
 
 def with_interval(value: str, low: str, high: str) -> str:
     """An estimate and its interval as text; without the interval where it has none."""
-    return f"{rounded(value)} [{rounded(low)}, {rounded(high)}]" if low and high else rounded(value)
+    ends = [rounded(end) for end in (low, high)]
+    return f"{rounded(value)} [{', '.join(ends)}]" if all(ends) else rounded(value)

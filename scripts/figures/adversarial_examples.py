@@ -82,7 +82,7 @@ def draw(
             place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top"}
             axes.text(0.5, -0.04, note, size=plt.rcParams["xtick.labelsize"], **place)
         heading = (
-            f"original + perturbation = adversarial image\n{len(rows)} single images of n = {wanted.sum()} successes"
+            f"original + perturbation = adversarial image\nsingle images, {len(rows)} of n = {wanted.sum()} successes"
         )
         figure.suptitle(heading, size=plt.rcParams["axes.titlesize"])
         bar = figure.colorbar(scale, ax=panels, location="bottom", shrink=0.6, aspect=30, pad=0.03)

@@ -126,8 +126,8 @@ def _intervals(axes: Axes, rows: Sequence[Row], y: np.ndarray, *, thin: bool) ->
 
 def _finish(axes: Axes) -> None:
     axes.set_xscale("symlog", linthresh=1.0)
-    axes.set_xlim(-1.1 * FARTHEST, 1.1 * FARTHEST)
-    axes.set_xticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
+    axes.set_xlim(-1.6 * FARTHEST, 1.6 * FARTHEST)
+    axes.set_xticks([-100, -1, 0, 1, 100], ["−100", "−1", "0", "1", "100"])
     axes.axvline(0, color="k", linewidth=0.6, zorder=1)
     axes.set_xlabel(XLABEL)
     axes.tick_params(axis="y", length=0)

@@ -14,7 +14,7 @@ from pipeline.store import reading
 KINDS = {"natural": ("natural – natural", NATURAL), "adversarial": ("natural – adversarial", ADVERSARIAL)}
 APART = 0.16
 
-Group = Mapping[str, NDArray]
+Group = Mapping[str, NDArray[np.float64]]
 
 
 def draw(*, boundary: str, outputs: Sequence[str], style: str) -> None:
@@ -58,7 +58,7 @@ def _pair(one: str, two: str) -> str:
     return f"{one} –\n{two.replace(', ', ',' + chr(10))}"
 
 
-def _turning(axes: Axes, groups: Mapping[str, Group], radii: NDArray, threshold: float) -> None:
+def _turning(axes: Axes, groups: Mapping[str, Group], radii: NDArray[np.float64], threshold: float) -> None:
     for kind, (text, colour) in KINDS.items():
         group = groups[kind]
         median, low, high = (group[f"summary/turning/{key}"] for key in ("median", "median_low", "median_high"))

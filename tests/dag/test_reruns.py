@@ -10,23 +10,23 @@ import pytest
 from tests.conftest import Checkout
 
 SMOKE = ("--configfile", "config/smoke.yaml")
-BRACKETED = Counter(
+CLAIMS = Counter(decide_claims=1, draw_claims=1)
+BRACKETED = CLAIMS + Counter(
     bracket_persistence=3,
-    draw_persistence_histogram=2,
+    draw_persistence_histogram=1,
     draw_persistence_histograms=1,
     tabulate_persistence=1,
     tabulate_detection=1,
-    decide_claims=1,
 )
 PERSISTENCE = BRACKETED + Counter(measure_natural=3)
 # Of the ledger, the smoke run's asymmetry has no part.
 ASYMMETRY = Counter(compare_sides=1, draw_asymmetry=1)
-INTERPOLATION = Counter(trace_interpolation=1, draw_persistence_along_line=1, decide_claims=1)
-STABILITY = Counter(sweep_stability=1, draw_class_frequencies=1, draw_class_frequencies_by_target=1, decide_claims=1)
-CONES = Counter(measure_cones=1, draw_cone_views=1, draw_cone_persistence=1, decide_claims=1)
-NORMS = Counter(sample_norms=1, draw_norms=1, decide_claims=1)
+INTERPOLATION = CLAIMS + Counter(trace_interpolation=1, draw_persistence_along_line=1)
+STABILITY = CLAIMS + Counter(sweep_stability=1, draw_class_frequencies=1, draw_class_frequencies_by_target=1)
+CONES = CLAIMS + Counter(measure_cones=1, draw_cone_views=1, draw_cone_persistence=1)
+NORMS = CLAIMS + Counter(sample_norms=1, draw_norms=1)
 ATTACKED = Counter(draw_adversarial_examples=1, draw_distortion_histogram=1)
-KERNEL = Counter(record_path=1, integrate_kernel=1, draw_kernel_agreement=1, decide_claims=1)
+KERNEL = CLAIMS + Counter(record_path=1, integrate_kernel=1, draw_kernel_agreement=1)
 # One ledger rests on many results: unions, not sums.
 MEASURED = PERSISTENCE | INTERPOLATION | STABILITY | ASYMMETRY
 ALL = Counter(fetch_mnist5k=1, make_gaussians=1, train=3, attack=4, tabulate_layers=1)
@@ -35,9 +35,10 @@ FIGURES = Counter({rule: count for rule, count in ALL.items() if rule.startswith
 LBFGS = (
     ATTACKED
     + ASYMMETRY
-    + Counter(attack=1, bracket_persistence=1, tabulate_persistence=1, draw_persistence_histograms=1, decide_claims=1)
+    + CLAIMS
+    + Counter(attack=1, bracket_persistence=1, tabulate_persistence=1, draw_persistence_histograms=1)
 )
-UNTARGETED = Counter(attack=1, bracket_persistence=1, draw_persistence_histogram=1)
+UNTARGETED = Counter(attack=1, bracket_persistence=1)
 
 
 @pytest.fixture
@@ -59,11 +60,11 @@ def test_nothing_after_a_run(finished):
         ("asymmetry: {images: 3}", ASYMMETRY),
         ("cones: {points: 4}", CONES),
         ("norms: {bins: 11}", NORMS),
-        ("claims: {confidence: 0.9}", Counter(decide_claims=1)),
+        ("claims: {confidence: 0.9}", CLAIMS),
         ("sensitivity: {images: 7}", Counter()),
         ("attacks: {igsm-untargeted: {epsilon: 0.2}}",
          UNTARGETED),
-        ("models: {c-2: {seed: 1}}", UNTARGETED + Counter(train=1, measure_natural=1, tabulate_layers=1, decide_claims=1)),
+        ("models: {c-2: {seed: 1}}", UNTARGETED + CLAIMS + Counter(train=1, measure_natural=1, tabulate_layers=1)),
         ("interpolation: {points: 7}", INTERPOLATION),
         ("path_kernel: {tolerance: 1e-5}", KERNEL - Counter(record_path=1)),
         ("path_kernel: {networks: {gaussians-16-16: {steps: 6}}}", KERNEL),
@@ -101,7 +102,7 @@ def test_swapped_values_are_a_change(finished):
         ("scripts/persistence/bracket.py", "difference(summary, other,", "difference(other, summary,", BRACKETED),
         ("neighborhoods/path.py", "TRAIN_CHUNK = 1024", "TRAIN_CHUNK = 512", KERNEL),
         ("styles/paper.mplstyle", "font.size: 8", "font.size: 9", FIGURES),
-        ("published/claims.yaml", "factor: 1.25", "factor: 1.3", Counter(decide_claims=1)),
+        ("published/claims/bell_1.yaml", "factor: 1.25", "factor: 1.3", CLAIMS),
         ("report/class_frequencies.rst", "How often", "How frequently", Counter()),
         ("neighborhoods/__init__.py", '__version__ = "', '__version__ = "1', Counter()),
         ("pipeline/seeds.py", ">> 1", ">> 2", ALL),
@@ -130,7 +131,7 @@ def test_a_fresh_clone_beside_kept_results_reruns_nothing(finished):
 
 def test_a_lost_result_is_made_again_with_what_needs_it(finished):
     os.remove(finished.folder / "results/persistence/mnist5k/c-2/igsm-untargeted.h5")
-    assert finished.jobs(*SMOKE) == Counter(bracket_persistence=1, draw_persistence_histogram=1)
+    assert finished.jobs(*SMOKE) == Counter(bracket_persistence=1)
 
 
 def test_another_working_directory_finds_the_default_configuration(finished, tmp_path):

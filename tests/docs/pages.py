@@ -19,12 +19,14 @@ class Block:
     """A fenced block.
 
     Attributes:
-        place: page and line. language: as the fence says. text: without the fence's own indentation.
+        place: page and line. end: line of the closing fence. language: as the fence says.
+        text: without the fence's own indentation.
         reason: why it is not tried, of the marker above it; empty for none.
         file: name that its first line gives it, as in `# my_model.py`; empty for none.
     """
 
     place: str
+    end: int
     language: str
     text: str
     reason: str
@@ -53,12 +55,21 @@ def blocks(page: str, language: str | None = None) -> list[Block]:
             continue
         start, indent, ticks, kind, reason, inside = opened
         if fence and fence[2] == ticks and not fence[3]:
-            found.append(Block(f"{page}:{start}", kind, "\n".join(inside) + "\n", reason))
+            found.append(Block(f"{page}:{start}", number, kind, "\n".join(inside) + "\n", reason))
             opened = None
         else:
             inside.append(line.removeprefix(indent))
     assert opened is None, f"{page}: a fence is left open"
     return [block for block in found if language in (None, block.language)]
+
+
+def output(page: str, block: Block) -> Block | None:
+    """The block of text that stands right below another one."""
+    for other in blocks(page, "text"):
+        between = read(page).split("\n")[block.end : int(other.place.rpartition(":")[2]) - 1]
+        if int(other.place.rpartition(":")[2]) > block.end and not "".join(between).strip():
+            return other
+    return None
 
 
 def prose(page: str) -> str:

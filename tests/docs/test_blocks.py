@@ -19,7 +19,7 @@ from snakemake.utils import update_config
 from pipeline.config import ConfigError, resolve
 from pipeline.store import Provenance, StoreError, writing
 from scripts.data.import_hdf5 import import_hdf5
-from tests.docs.pages import MARKER, PAGES, ROOT, Block, blocks, prose, read
+from tests.docs.pages import MARKER, PAGES, ROOT, Block, blocks, output, prose, read
 
 TRIED = ("python", "yaml", "bash", "console", "snakemake")
 # Output of programs, formulas, and directives of Sphinx, which its build tries.
@@ -33,6 +33,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.M))
 VARIABLES = set(re.findall(r"^([A-Z]+) \?=", MAKEFILE, re.M)) | set(re.findall(r"\$\(or \$\(([A-Z]+)\)", MAKEFILE))
 # Targets whose ARGS are Snakemake's.
 OF_SNAKEMAKE = {"run", "report", "dag"}
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 SENTENCES = {
     "configuration: persistence.gama: unknown key; the nearest valid one is 'gamma'": "persistence: {gama: 0.9}",
     "configuration: experiments[0].attack: there is no attack 'igsm-al' in attacks; the nearest valid one is 'igsm-all'": (
@@ -98,7 +99,7 @@ def reader(tmp_path, monkeypatch, one_thread) -> Iterator[dict]:
 
 
 @pytest.mark.parametrize("page", with_blocks("python"))
-def test_python_runs_in_order_in_one_namespace(page, reader):
+def test_python_runs_in_order_in_one_namespace_and_prints_what_stands_below(page, reader, capsys):
     for block in tried(page, "python"):
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +107,14 @@ def test_python_runs_in_order_in_one_namespace(page, reader):
         # Tracebacks then name the page's line.
         start = int(block.place.rpartition(":")[2])
         exec(compile("\n" * start + block.text, str(PAGES[page]), "exec"), reader)
+        printed, shown = capsys.readouterr().out, output(page, block)
+        if shown:
+            assert NUMBER.sub("#", printed) == NUMBER.sub("#", shown.text), shown.place
+            # Sums in another order differ in their last bits, and searches then in more.
+            found, expected = (
+                [float(number.replace(",", "")) for number in NUMBER.findall(text)] for text in (printed, shown.text)
+            )
+            assert found == pytest.approx(expected, rel=0.2, abs=0.02), shown.place
 
 
 @pytest.mark.parametrize("page", with_blocks("yaml"))

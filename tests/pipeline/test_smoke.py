@@ -15,6 +15,7 @@ from pipeline.provenance import read_provenance, result_files
 from pipeline.results import read_split
 from pipeline.store import reading
 from tests.conftest import Checkout, job_counts
+from tests.figure_checks import COUNTED
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 
@@ -203,6 +204,9 @@ def test_every_figure_has_its_numbers(results):
             rows = list(csv.DictReader(file))
         drawn = [row for row in rows if row["series"] and not row["kind"].endswith("axis")]
         assert drawn, picture
+        # The ledger's pictures count claims, and samples where any claim is measured.
+        counted = any(COUNTED.search(row["text"]) for row in rows)
+        assert counted or "claims" in str(picture.relative_to(results)), picture
         columns = [key for key in rows[0] if key not in ("panel", "kind", "series", "part", "color", "text")]
         assert all(np.isfinite(float(row[key])) for row in drawn for key in columns if row[key] not in ("", "inf"))
 

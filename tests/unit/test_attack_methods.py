@@ -2,6 +2,7 @@
 
 import inspect
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -236,23 +237,29 @@ def test_input_that_does_not_fit_gets_a_sentence():
     nan = x.clone()
     nan[1, 0, 2, 3] = torch.nan
     for network, images, label, target, sentence in [
-        (model, nan, y, None, r"pixels in \[0, 1\], found nan"),
+        (model, nan, y, None, "fgsm: the images must be finite"),
         (model, x * 255, y, None, r"pixels in \[0, 1\]"),
-        (model, x[:0], y[:0], None, "at least one image, found none"),
-        (model, (x * 255).byte(), y, None, r"in floating point, found \(4, 1, 8, 8\) of torch.uint8"),
-        (model, x.flatten()[:4], y, None, r"images \[n, \.\.\.\] in floating point"),
-        (model, x.numpy(), y, None, "found ndarray"),
-        (model, x, y[:3], None, r"one label for each of 4 images, found \(3,\)"),
-        (model, x, y.double(), None, "integer labels, found torch.float64"),
+        (model, x[:0], y[:0], None, r"found torch.float64 of shape \(0, 1, 8, 8\)"),
+        (
+            model,
+            (x * 255).byte(),
+            y,
+            None,
+            r"found torch.uint8 of shape \(4, 1, 8, 8\); bytes of pixels become shares of one by x / 255",
+        ),
+        (model, x.flatten()[:4], y, None, r"images \[images, \.\.\.\], found torch.float64 of shape \(4,\)"),
+        (model, {"x": x}, y, None, "tensor or an array of numbers, found dict"),
+        (model, x, y[:3], None, r"a class for each of 4 images .* of shape \(3,\)"),
+        (model, x, y.double(), None, "as whole numbers .* found torch.float64"),
         (model, x, y + CLASSES, None, r"labels in 0\.\.4, found"),
         (model, x, y - CLASSES, None, r"labels in 0\.\.4, found"),
         (model, x, y, y, "targets other than the labels, found . as both of image 0"),
         (model, x, y, torch.full_like(y, CLASSES), r"targets in 0\.\.4, found 5 to 5"),
-        (model, x, y, y[:2], "one target for each of 4 images"),
-        (Broken(lambda x: x.flatten(1)[:, :3] / 0), x, y, None, "finite logits"),
-        (Broken(lambda x: x.mean((1, 2, 3))), x, y, None, r"logits \[n, classes\], for 4 images found \(4,\)"),
-        (Broken(lambda x: x), x, y, None, r"logits \[n, classes\]"),
-        (Broken(lambda x: x[:2].flatten(1)), x, y, None, r"logits \[n, classes\]"),
+        (model, x, y, y[:2], "a class for each of 4 images"),
+        (Broken(lambda x: x.flatten(1)[:, :3] / 0), x, y, None, "logits must be finite"),
+        (Broken(lambda x: x.mean((1, 2, 3))), x, y, None, r"logits \[2, classes\], found \(2,\)"),
+        (Broken(lambda x: x), x, y, None, r"logits \[2, classes\], found \(2, 1, 8, 8\)"),
+        (Broken(lambda x: x[:1].flatten(1)), x, y, None, r"logits \[2, classes\]"),
     ]:
         with pytest.raises(AttackError, match=sentence):
             attack("fgsm", network, images, label, target, epsilon=0.1)
@@ -267,3 +274,24 @@ def test_the_check_measures_epsilon_in_the_norm_asked_for():
         verify(model, x, moved, torch.tensor([0]), epsilon=0.79, norm="l2")
     with pytest.raises(AttackError, match="epsilon needs the norm linf or l2, found 'L2'"):
         verify(model, x, moved, torch.tensor([0]), epsilon=1, norm="L2")
+
+
+@pytest.mark.parametrize(
+    ("method", "package", "how"),
+    [
+        ("cw", "foolbox", r"pip install 'adversarial-neighborhoods\[attacks\]'"),
+        ("deepfool", "foolbox", r"adversarial-neighborhoods\[attacks\]"),
+        ("apgd_ce", "pyautoattack", r"adversarial-neighborhoods\[attacks\]"),
+        ("torchattacks.PGD", "torchattacks", "pip install --no-deps torchattacks"),
+    ],
+)
+def test_attacks_whose_package_is_not_installed_say_how_to_install_it(monkeypatch, method, package, how):
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    model, x = linear(), torch.rand(2, 1, 8, 8).double()
+    settings = SETTINGS.get(method, {})
+    with pytest.raises(AttackError, match=f"needs the package {package}, which is not installed: .*{how}"):
+        attack(method, model, x, predict(model, x), **settings)
+    # The others do without.
+    assert bool(attack("igsm", model, x, predict(model, x), **SETTINGS["igsm"])[1].success.dtype == torch.bool)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from neighborhoods.attacks import ROUNDING, UNTARGETED, AttackError, assign, attack, igsm, verify
+from neighborhoods.inputs import TRIED
 from neighborhoods.networks import fully_connected
 from neighborhoods.training import predict
 
@@ -229,16 +230,18 @@ def test_bad_input_gets_a_sentence(problem):
     model, x, y = problem
     with pytest.raises(AttackError, match="unknown attack method 'igms', expected fgsm, .*, lbfgs, torchattacks.CLASS"):
         attack("igms", model, x, y)
-    with pytest.raises(AttackError, match="at least one image"):
+    with pytest.raises(
+        AttackError, match=r"igsm: expected floating-point images .* found torch.float64 of shape \(0, 1, 4, 4\)"
+    ):
         attack("igsm", model, x[:0], y[:0])
     with pytest.raises(AttackError, match=r"pixels in \[0, 1\], found 0 to 255"):
-        attack("igsm", model, torch.tensor([[0.0, 255.0]]), y[:1])
+        attack("igsm", model, (x[:1] > x.median()) * 255.0, y[:1])
     with pytest.raises(AttackError, match="at least one step, found 0"):
         attack("igsm", model, x, y, epsilon=EPSILON, step_size=STEP, steps=0)
-    for value in (-0.5, math.nan):
+    for value, sentence in ((-0.5, r"pixels in \[0, 1\], found -0.5 to"), (math.nan, "images must be finite")):
         broken = x.clone()
         broken[3, 0, 1, 1] = value
-        with pytest.raises(AttackError, match=r"pixels in \[0, 1\], found"):
+        with pytest.raises(AttackError, match=sentence):
             attack("igsm", model, broken, y, epsilon=EPSILON, step_size=STEP, steps=1)
 
 
@@ -342,8 +345,8 @@ def test_gradient_evaluations_are_counted():
         calls.clear()
         _, verdict = attack(method, model, x, label, target, batch_size=4, **options)
         queries[method] = verdict.queries
-        # All passes but those of the checks before and after, which have no gradients and take each image once.
-        assert float(verdict.queries.sum()) == pytest.approx(sum(calls) - 2 * len(x))
+        # All passes but the trial and those of the checks before and after, which take each image once without gradients.
+        assert float(verdict.queries.sum()) == pytest.approx(sum(calls) - TRIED - 2 * len(x))
     handle.remove()
     # A step of a gradient sign method is one gradient.
     assert queries["igsm"].tolist() == [7.0] * 10

@@ -15,8 +15,14 @@ from pipeline.sizes import PUBLIC
 ROOT = Path(__file__).resolve().parents[2]
 CAPTIONS = sorted((ROOT / "report").glob("*.rst"))
 RULES = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk"))).split("\nrule ")
+# All that are drawn from a catalogue's entry: the picture of the ledger has the ledger's scales.
 FIGURES = sorted(
-    {name for rule in RULES if "/scripts/figures/" in rule for name in re.findall(r"report/(\w+)\.rst", rule)}
+    {
+        name
+        for rule in RULES
+        if "spec=figure_param" in rule and "/scripts/figures/" in rule
+        for name in re.findall(r"report/(\w+)\.rst", rule)
+    }
 )
 
 COUNTED = re.compile(r"\bn\b|[Nn]othing is\s+sampled")

@@ -81,6 +81,11 @@ def test_columns_of_two_attacks_are_compared_over_clusters():
     # Queries count every image, distortions the successes alone.
     assert compare([first, second], column="queries", expects=-1, **LEVEL).n == 120
     assert compare([first, second], column="distortion", expects=-1, **LEVEL).n == 90
+    # Always against never: exact limits of both, over 20 images.
+    never = dict(second, success=np.zeros(60, bool))
+    sure = compare([first, never], column="success", expects=1, **LEVEL)
+    exact = stats.binomtest(20, 20).proportion_ci(0.975, method="exact")
+    assert (sure.measured, sure.low, sure.high) == pytest.approx((1, 2 * exact.low - 1, 1))
     nothing = dict(second, success=np.zeros(60, bool))
     assert compare([first, nothing], column="distortion", expects=-1, **LEVEL) is None
 

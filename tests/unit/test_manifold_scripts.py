@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from scipy import optimize
+from scipy import integrate, optimize, stats
 from torch import nn
 
 from neighborhoods.manifold_capacity import ball_capacity, point_capacity, simulated_capacity
@@ -18,6 +18,7 @@ from pipeline.results import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import manifold_capacity, manifold_layers
 from scripts.manifolds.measure import measure
+from scripts.manifolds.measure_capacities import measure as measure_capacities
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -272,3 +273,27 @@ def test_networks_of_other_layers_are_not_drawn_together(stored, measured, tmp_p
     measure(data=data, model=model, output=output, layers=["relu1"], **SETTINGS)
     with pytest.raises(StoreError, match="networks of the same layers"):
         manifold_capacity.draw(manifolds=[measured[0], output], names=["a", "b"], outputs=["a.png"], style="paper")
+
+
+def test_capacities_of_points_and_balls_agree(tmp_path):
+    path = tmp_path / "capacities.h5"
+    settings = {"n_t": 4000, "points": 30, "trials": 20, "confidence": 0.95, "seed": 3, "provenance": Provenance()}
+    measure_capacities(output=str(path), radii=[0.0, 2.0], dimensions=[2, 5], **settings)
+    with reading(path) as file:
+        exact, printed, sampled, error = (
+            file.read(f"balls/{name}", ("radius", "dimension"))
+            for name in ("exact", "printed", "sampled", "sampled_error")
+        )
+        assert (
+            file.read("points/simulated/low")
+            <= file.read("points/simulated/value")
+            <= file.read("points/simulated/high")
+        )
+        assert abs(file.read("points/sampled") - point_capacity()) < 4 * file.read("points/sampled_error")
+    assert exact[0] == pytest.approx(point_capacity())
+    assert exact[1] == pytest.approx([ball_capacity(2.0, dimension) for dimension in (2, 5)])
+    assert (np.abs(sampled - exact) < 4 * error).all()
+    # The printed formula, by quadrature: 1 / int Dt (R sqrt(D) - t)^2 / (1 + R^2) up to R sqrt(D).
+    reach = 2.0 * np.sqrt(2)
+    value, _ = integrate.quad(lambda t: stats.norm.pdf(t) * (reach - t) ** 2 / 5, -12, reach)
+    assert printed[1, 0] == pytest.approx(1 / value)

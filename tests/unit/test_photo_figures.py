@@ -98,7 +98,7 @@ def test_names_of_curves_do_not_cover_each_other_and_stay_inside(style, stabilit
         assert len(boxes) >= 3
         assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
         panel = axes.get_window_extent()
-        assert all(panel.x0 - 1 <= box.x0 and box.x1 <= panel.x1 + 1 for box in boxes)
+        assert all(panel.x0 - 2 <= box.x0 and box.x1 <= panel.x1 + 2 for box in boxes)
     titles = [axes.title.get_window_extent() for axes in curves_of(drawn[0])]
     assert not titles[0].overlaps(titles[1])
 

@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.report import ledger, record
 from pipeline.report.captions import CaptionError, rendered
 from pipeline.report.pages import ReportError, write_report
-from pipeline.report.run import Item, Job, Run
+from pipeline.report.run import PLACE, Item, Job, Run
 from pipeline.report.shown import Anchors, headings, sections
 from pipeline.report.tables import TableError, read_table, rounded, with_interval
 from tests.html_pages import Page, check_pages
@@ -45,7 +45,7 @@ CLAIM = {
 
 
 def item(path: str, category: str = PERSISTENCE, **changed: object) -> Item:
-    name = "claims" if path == "results/claims.csv" else path.split("/", 2)[2].rpartition(".")[0]
+    name = PLACE.sub("", path.rpartition(".")[0])
     beside = tuple(path.replace(".png", f".{kind}") for kind in ("pdf", "csv")) if path.endswith(".png") else ()
     job = SimpleNamespace(input=SimpleNamespace(data="results/persistence/a.h5"))
     caption = "Data: ``{{ snakemake.input.data }}``, as *seen*.\n\n- one\n- two\n"
@@ -122,7 +122,7 @@ PROVENANCE = {
         "command": ["x", "https://me:pw@host"],
     },
     "code": {"commit": "c0ffee" * 6, "dirty": True, "changes": "abc"},
-    "versions": {"python": "3.11"},
+    "versions": {"python": "3.11", "implementation": "cpython", "platform": "Linux", "packages": {"torch": "2"}},
     "hardware": {"host": "h", "cpu": "CPU", "cores": 2, "threads": 4, "memory_mb": 8000, "gpus": []},
     "seed": 7,
     "config": {},
@@ -211,17 +211,59 @@ def test_what_the_rows_of_a_claim_share_stands_once(run):
     rows = [
         CLAIM | {"id": f"c/{n}", "evidence": f"results/a{n}.h5; results/shared.h5", "scale": "same"} for n in range(2)
     ]
-    rows += [CLAIM | {"id": "c/none", "evidence": "", "scale": "same"}, CLAIM | {"id": "c", "claim": "another"}]
+    rows += [
+        CLAIM | {"id": "c/none", "evidence": "", "scale": "same"},
+        CLAIM | {"id": "c", "evidence": "results/a9.h5", "scale": "same"},
+        CLAIM | {"id": "c", "claim": "another"},
+    ]
     write_rows(run.folder / "results/claims.csv", rows)
     first, second = ledger.read_ledger(run.folder / "results/claims.csv", Anchors()).groups
     assert (first.id, first.evidence, first.scale) == ("c", ("results/shared.h5",), "same")
     assert [(row.part, row.evidence, row.scale) for row in first.rows] == [
-        ("0", ("results/a0.h5",), ""), ("1", ("results/a1.h5",), ""), ("none", (), "")]  # fmt: skip
+        ("0", ("results/a0.h5",), ""), ("1", ("results/a1.h5",), ""), ("none", (), ""), ("all parts", ("results/a9.h5",), "")]  # fmt: skip
     assert (second.evidence, second.rows[0].evidence, second.rows[0].part) == (
         tuple(CLAIM["evidence"].split("; ")),
         (),
         "",
     )
+
+
+def test_what_would_decide_a_row_is_no_file(run):
+    words = "with config/paper.yaml: results/models/a.h5, 2 more"
+    row = CLAIM | {"evidence": f"{CLAIM['evidence']}; {words}", "verdict": "not run at this scale"}
+    write_rows(
+        run.folder / "results/claims.csv",
+        [row, CLAIM | {"id": "smaller/b", "evidence": words}, CLAIM | {"id": "smaller/c"}],
+    )
+    write_report(run, ROOT, "")
+    page = pages_of(run)["report.html"]
+    head, tail = words.split(": ")
+    assert (page.words().count(head), page.words().count(tail)) == (2, 2)
+    assert page.links.count("persistence/a.h5") == 1, "once for all parts"
+    assert not [link for link in page.links if "paper" in link]
+
+
+def test_pictures_of_all_claims_stand_before_the_rows(run):
+    pictures = [item(f"results/figures/{name}.png", "Claims", name=name) for name in ("claims", "claims/bell_1")]
+    for one in pictures:
+        for name in (one.path, *one.beside):
+            (run.folder / name).parent.mkdir(exist_ok=True)
+            Image.new("RGB", (30, 20)).save(run.folder / name, "PNG")
+    write_report(replace(run, items=(*ITEMS, *pictures)), ROOT, "")
+    page = pages_of(run)["report.html"]
+    assert (
+        page.ids.index("counts")
+        < page.ids.index("figures-claims")
+        < page.ids.index("figures-claims-bell_1")
+        < page.ids.index("ledger")
+    )
+    assert [image["src"] for image in page.elements["img"]] == ["figures/claims.png", "figures/claims/bell_1.png"]
+
+
+@pytest.mark.parametrize("source", ["Bell", "Bell, Table 1 (MNIST)", "Bell (2023)", "Bell, section 2, figure 3"])
+def test_a_document_is_what_its_sources_begin_with(run, source):
+    write_rows(run.folder / "results/claims.csv", [CLAIM | {"source": source}])
+    assert list(ledger.read_ledger(run.folder / "results/claims.csv", Anchors()).documents) == ["Bell"]
 
 
 def test_verdicts_are_those_of_the_ledger():
@@ -388,7 +430,7 @@ def test_runtimes_are_summed_by_rule(run):
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("0.6963037600968635", "0.6963"), ("-4.44e-16", "−4.44 × 10^−16"), ("60000", "60000"), ("123456.7", "123457"), ("1e9", "1 × 10^9"),
+    [("0.6963037600968635", "0.6963"), ("-4.44e-16", "−4.44 × 10⁻¹⁶"), ("60000", "60000"), ("123456.7", "123457"), ("1e9", "1 × 10⁹"),
      ("inf", "∞"), ("-inf", "−∞"), ("nan", ""), ("", ""), ("C-4", "C-4"), ("(1, 2)", "(1, 2)"), ("-3", "−3"), ("0.0", "0")],
 )  # fmt: skip
 def test_numbers_are_rounded_for_readers(text, shown):
@@ -397,11 +439,14 @@ def test_numbers_are_rounded_for_readers(text, shown):
 
 def test_estimates_and_ends_share_a_cell(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("name,a,a_se,a_low,a_high,b_mean,b_low,b_high,c_low\nx,1.23456,9,1,2,,0,1,5\n")
+    path.write_text(
+        "name,a,a_se,a_low,a_high,b_mean,b_low,b_high,c_low,d_pct,d_low,d_high\nx,1.23456,9,1,2,,0,1,5,3,2,4\n"
+    )
     table = read_table(path)
-    assert table.columns == [("name", False), ("a", True), ("a se", True), ("b", False), ("c low", True)]
-    assert [cell.text for cell in table.rows[0]] == ["x", "1.235 [1, 2]", "9", "", "5"]
-    assert with_interval("1", "", "") == "1"
+    titles = [("name", False), ("a", True), ("a se", True), ("b", False), ("c low", True), ("d pct", True)]
+    assert table.columns == titles
+    assert [cell.text for cell in table.rows[0]] == ["x", "1.235 [1, 2]", "9", "", "5", "3 [2, 4]"]
+    assert [with_interval("1", "", ""), with_interval("nan", "nan", "nan")] == ["1", ""]
     path.write_text("a\n" + "1\n" * 300)
     assert (len(read_table(path).rows), read_table(path).total) == (200, 300)
     path.write_bytes(b"\xff\xfe")

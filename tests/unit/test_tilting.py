@@ -8,6 +8,7 @@ import torch
 from neighborhoods.tilting import (
     adversarial_distance,
     boundary_offset,
+    boundary_tilt,
     centroids,
     deviation_angle,
     measured_distance,
@@ -114,3 +115,58 @@ def test_degenerate_input_gets_one_sentence():
         deviation_angle(torch.zeros(7).double(), z)
     with pytest.raises(ValueError, match="found 1 and 5"):
         toy_problem(1, 5)
+
+
+def test_a_tilt_agrees_with_the_closed_forms_where_images_scatter_little():
+    toy = toy_problem(40, 60)
+    weight, bias = tilted_classifier(toy, 35.0)
+    first, second = toy.x[toy.y < 0], toy.x[toy.y > 0]
+    tilt = boundary_tilt(first.reshape(-1, 4, 10).numpy(), second.reshape(-1, 4, 10).numpy(), 3 * weight, 3 * bias)
+    assert tilt.angle.value == pytest.approx(35.0, abs=1e-4)
+    assert tilt.untilted.value == pytest.approx(centroids(toy.x, toy.y).distance / 2, rel=1e-3)
+    assert tilt.distance.value == pytest.approx(measured_distance(toy.x, toy.y, weight, bias)[0], rel=1e-12)
+    assert (tilt.wrong.value, tilt.wrong.n) == (0.0, 120)
+    # The classifier turned around has the angle to 180 degrees, and everything on the wrong side.
+    turned = boundary_tilt(first, second, -weight, -bias)
+    assert turned.angle.value == pytest.approx(145.0, abs=1e-4)
+    assert turned.distance.value == pytest.approx(-tilt.distance.value, rel=1e-12)
+    assert turned.wrong.value == 1.0
+
+
+@pytest.mark.parametrize("theta", [0.0, 30.0, 80.0])
+def test_intervals_of_a_tilt_hold_the_truth_where_means_scatter_as_far_as_they_lie_apart(theta):
+    generator = torch.Generator().manual_seed(0)
+    d, trials = 60, 150
+    weight, mean = torch.zeros(d).double(), torch.zeros(d).double()
+    weight[0], weight[1], mean[0] = math.cos(math.radians(theta)), math.sin(math.radians(theta)), 1.5
+    held, plain, values = torch.zeros(3), [], []
+    for _ in range(trials):
+        first = 0.4 * torch.randn(25, d, generator=generator, dtype=torch.float64)
+        second = mean + 0.5 * torch.randn(40, d, generator=generator, dtype=torch.float64)
+        tilt = boundary_tilt(first, second, weight, -0.75 * float(weight[0]))
+        truth = (theta, 0.75, 0.75 * math.cos(math.radians(theta)))
+        found = (tilt.angle, tilt.untilted, tilt.distance)
+        held += torch.tensor([one.low <= true <= one.high for one, true in zip(found, truth, strict=True)])
+        values.append(tilt.angle.value)
+        apart = second.mean(0) - first.mean(0)
+        plain.append(float(deviation_angle(weight, apart / apart.norm())))
+    # Four standard deviations of a binomial share below the level.
+    assert float(held.min()) / trials > 0.95 - 4 * math.sqrt(0.95 * 0.05 / trials)
+    if theta == 30:
+        assert abs(sum(values) / trials - theta) < 1.5
+        assert sum(plain) / trials > theta + 7
+
+
+def test_what_has_no_tilt_gets_a_sentence():
+    x = torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
+    for first, second, weight, bias, sentence in [
+        (x[:2], x, x[0], 0.0, r"at least three images of each class .* found \(2, 4\) and \(5, 4\)"),
+        (x, x[:, :3], x[0], 0.0, r"all of one shape, found \(5, 4\) and \(5, 3\)"),
+        (x, x + 1, x[0, :3], 0.0, r"a finite weight of 4 numbers and one bias, found shapes \(3,\) and \(1,\)"),
+        (x, x + 1, x[0], x[1], r"found shapes \(4,\) and \(4,\)"),
+        (x, x * math.nan, x[0], 0.0, "images must be finite"),
+        (x, x.flip(0), x[0], 0.0, "equal centroids"),
+        (x, x + 1, 0 * x[0], 0.0, "a length above zero"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            boundary_tilt(first, second, weight, bias)

@@ -1,0 +1,148 @@
+"""The ledger is complete: every published number and every statement has rows, no row is without ground, none is typed."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neighborhoods.claims import NOT_RUN, VERDICTS
+from neighborhoods.evidence import STATISTICS
+from pipeline.claim_panels import LOOKS
+from pipeline.claim_runs import claim_kernels, offers
+from pipeline.config import resolve
+from pipeline.ledger import DECIDED, NEEDED, OPTIONAL, PART_KEYS, UNMEASURED, ledger_files, load
+from pipeline.published_numbers import read_numbers
+from pipeline.store import Provenance
+from scripts.tables.claims import decide
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = ["id", "source", "claim", "published", "measured", "low", "high", "n", "scale", "verdict", "evidence"]
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return load(ROOT, {})
+
+
+@pytest.fixture(scope="module")
+def offered():
+    return offers(ROOT)
+
+
+@pytest.fixture(scope="module")
+def config():
+    return resolve(yaml.safe_load((ROOT / "config.yaml").read_text()))
+
+
+def test_every_published_number_stands_beside_a_measured_one(claims):
+    named = {place for claim in claims for part in claim.parts for place in part.places}
+    assert named == read_numbers(ROOT).keys()
+
+
+def test_every_statement_is_decided_by_the_entries_it_names(claims):
+    statements = yaml.safe_load((ROOT / "published/statements.yaml").read_text())
+    listed = [entry for group in statements.values() for entry in group]
+    # A statement has entries, or says why there is nothing to decide.
+    assert all({"says"} < entry.keys() <= {"says", "claims", "nothing"} and len(entry) == 2 for entry in listed)
+    named = [name for entry in listed for name in entry.get("claims", [])]
+    assert len(named) == len(set(named))
+    assert set(named) == {claim.original for claim in claims}
+    # Which file of the ledger it stands in: the anchors beside what they belong to.
+    own = {claim.id: claim.group.split("_")[0] for claim in claims}
+    for group, entries in statements.items():
+        for name in (name for entry in entries for name in entry.get("claims", [])):
+            assert own[name] == group.split("_")[0], name
+
+
+def test_no_key_can_say_a_verdict(claims):
+    keys = NEEDED | DECIDED | UNMEASURED | OPTIONAL | PART_KEYS
+    assert not {key for key in keys if "verdict" in key}
+    # All that is taken from the ledger's text is what is printed, and how it is tested.
+    for path in ledger_files(ROOT)[1:]:
+        for entry in yaml.safe_load(path.read_text()):
+            assert entry.keys() <= keys - {"network"}, entry["id"]
+            texts = [value for key, value in entry.items() if key not in ("claim", "source", "unmeasured")]
+            assert not set(VERDICTS) & set(_strings(texts)), entry["id"]
+    # What no result decides is computing time alone.
+    assert {claim.id for claim in claims if claim.unmeasured} == {"compute-of-part-1", "seguin-hours"}
+
+
+def _strings(value):
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    return [text for each in value for text in _strings(each)] if isinstance(value, list) else [str(value)]
+
+
+def test_every_statistic_is_used_and_every_one_used_is_there(claims):
+    assert {claim.statistic for claim in claims} - {""} == STATISTICS.keys()
+
+
+def test_entries_with_a_number_state_its_tolerance(claims):
+    numbers = [claim for claim in claims if claim.statistic and any(part.published is not None for part in claim.parts)]
+    assert len(numbers) > 40
+    # One is told by the residual that the source prints.
+    assert {claim.id for claim in numbers if "olerance" not in claim.claim} == {"tilting-closed-form"}
+
+
+def test_verdicts_have_looks():
+    assert set(LOOKS) == set(VERDICTS)
+
+
+def test_what_a_run_does_not_decide_some_configuration_does(claims, offered):
+    for claim in load(ROOT, {"mnist": "mnist5k"}):
+        for place, part in enumerate(claim.parts):
+            found = [
+                offer
+                for offer in offered
+                for one in [offer.claims[claim.original]]
+                if offer.decides(one, one.parts[place])
+            ]
+            assert found or claim.unmeasured, (claim.id, part.name)
+
+
+def test_rows_of_a_run_without_results_say_what_they_need(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    roles = {"studies": {}, "datasets": {"mnist": "mnist5k"}, "kernels": claim_kernels(config), "confidence": 0.95}
+    outputs = ["claims.csv", "limits.csv"]
+    decide(results=[], outputs=outputs, root=str(ROOT), artefacts={}, provenance=Provenance(), **roles)
+    with open("claims.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    for row in rows:
+        assert row["verdict"] == NOT_RUN
+        assert row["scale"].startswith("needs ")
+        assert row["evidence"].startswith(("with config", "no result decides it")), row
+    found = {row["id"]: row for row in rows}
+    assert found["less-persistent/C-512"]["evidence"].startswith(
+        "with config/paper.yaml and config/paper_gpu.yaml: results/"
+    )
+    assert found["seguin-hours/CIFAR-10-standard"]["published"] == "1.66"
+    # What stands for the source's data where a row is about others.
+    row = found["seguin-max-logit-digits"]
+    assert row["evidence"].startswith("with config/paper.yaml and config/paper_gpu.yaml (row seguin-max-logit)")
+
+
+def test_protocols_are_what_the_configurations_do(config):
+    bell = yaml.safe_load((ROOT / "published/bell.yaml").read_text())["protocol"]
+    paper, photos = (
+        yaml.safe_load((ROOT / "config" / name).read_text()) for name in ("paper.yaml", "paper_imagenet.yaml")
+    )
+    assert config["persistence"]["gamma"] == bell["gamma"]
+    lbfgs, igsm = paper["attacks"]["lbfgs"], paper["attacks"]["igsm-all"]
+    assert (lbfgs["natural_images"], lbfgs["images"]) == (bell["table1"]["natural"], bell["table1"]["adversarial"])
+    assert (igsm["images"], igsm["natural_images"]) == (bell["figure_10"]["images"], bell["figure_10"]["natural"])
+    assert config["stability"] == {key: bell["figure_09"][key] for key in ("sigma_max", "points", "samples")} | {
+        key: value for key, value in config["stability"].items() if key not in bell["figure_09"]
+    }
+    network = config["models"]["fc-100-20-10"]
+    assert (network["hidden"], network["training"]["penalty"]) == (
+        bell["figure_09"]["hidden"],
+        [bell["figure_09"]["penalty"]],
+    )
+    stability = photos["datasets"]["imagenet"]["settings"]["stability"]
+    assert {key: stability[key] for key in bell["figure_11"]} == bell["figure_11"]
+    assert {key: config["norms"][key] for key in bell["figure_19"]} == bell["figure_19"]
+    assert {key: config["datasets"]["gaussians"][key] for key in bell["figure_20"]} == bell["figure_20"]
+    assert bell["figure_23"]["nodes"] in config["path_kernel"]["variants"]["nodes"]
+    assert photos["attacks"]["photos-bim"]["images"] == bell["table2"]["targets"]
