@@ -94,7 +94,7 @@ def _strip(axes: Axes, by_group: Mapping[str, Sequence[Row]]) -> None:
         left += values
     axes.set_yticks(range(len(names)), [TITLES.get(name, name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel("rows of the ledger")
+    axes.set_xlabel(f"rows of the ledger, n = {sum(map(len, by_group.values()))}")
 
 
 def _intervals(axes: Axes, rows: Sequence[Row], y: np.ndarray, *, thin: bool) -> None:
