@@ -54,7 +54,7 @@ def _details(rows: Sequence[Row], group: str) -> Figure:
     lines = labelled(rows)
     width, _ = plt.rcParams["figure.figsize"]
     heights = (0.4, max(len(lines), 3) * LINE)
-    size = (1.45 * width, sum(heights) + AROUND)
+    size = (2 * width, sum(heights) + AROUND)
     figure, (above, below) = plt.subplots(2, 1, figsize=size, height_ratios=heights)
     _strip(above, {group: rows})
     places = np.array([y for y, (_, row) in enumerate(lines) if row is not None and row.x is not None])
