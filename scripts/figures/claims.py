@@ -87,10 +87,11 @@ def _strip(axes: Axes, by_group: Mapping[str, Sequence[Row]]) -> None:
     left = np.zeros(len(names))
     for verdict, (colour, _) in LOOKS.items():
         values = np.array([each[verdict] for each in found])
+        ink = "w" if verdict == NOT_RUN else "k"
         axes.barh(range(len(names)), values, 0.8, left, color=colour, label=verdict)
         for y, (value, x) in enumerate(zip(values, left, strict=True)):
             if value > 0.06 * most:
-                axes.text(x + value / 2, y, str(value), ha="center", va="center", fontsize=7)
+                axes.text(x + value / 2, y, str(value), color=ink, ha="center", va="center", fontsize=7)
         left += values
     axes.set_yticks(range(len(names)), [TITLES.get(name, name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
