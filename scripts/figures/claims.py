@@ -54,7 +54,7 @@ def _details(rows: Sequence[Row], group: str) -> Figure:
     lines = labelled(rows)
     width, _ = plt.rcParams["figure.figsize"]
     heights = (0.4, max(len(lines), 3) * LINE)
-    size = (1.45 * width, sum(heights) + AROUND)
+    size = (2 * width, sum(heights) + AROUND)
     figure, (above, below) = plt.subplots(2, 1, figsize=size, height_ratios=heights)
     _strip(above, {group: rows})
     places = np.array([y for y, (_, row) in enumerate(lines) if row is not None and row.x is not None])
@@ -87,14 +87,15 @@ def _strip(axes: Axes, by_group: Mapping[str, Sequence[Row]]) -> None:
     left = np.zeros(len(names))
     for verdict, (colour, _) in LOOKS.items():
         values = np.array([each[verdict] for each in found])
+        ink = "w" if verdict == NOT_RUN else "k"
         axes.barh(range(len(names)), values, 0.8, left, color=colour, label=verdict)
         for y, (value, x) in enumerate(zip(values, left, strict=True)):
             if value > 0.06 * most:
-                axes.text(x + value / 2, y, str(value), ha="center", va="center", fontsize=7)
+                axes.text(x + value / 2, y, str(value), color=ink, ha="center", va="center", fontsize=7)
         left += values
     axes.set_yticks(range(len(names)), [TITLES.get(name, name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel("rows of the ledger")
+    axes.set_xlabel(f"rows of the ledger, n = {sum(map(len, by_group.values()))}")
 
 
 def _intervals(axes: Axes, rows: Sequence[Row], y: np.ndarray, *, thin: bool) -> None:
