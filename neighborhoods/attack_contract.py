@@ -32,11 +32,10 @@ def needing(attack: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        package = str(error.name).split(".")[0]
         # Its own requirements would take `requests` years back.
-        how = "--no-deps torchattacks" if error.name == "torchattacks" else "'adversarial-neighborhoods[attacks]'"
-        raise AttackError(
-            f"{attack} needs the package {error.name}, which is not installed: pip install {how}"
-        ) from error
+        how = "--no-deps torchattacks" if package == "torchattacks" else "'adversarial-neighborhoods[attacks]'"
+        raise AttackError(f"{attack} needs the package {package}, which is not installed: pip install {how}") from error
 
 
 @dataclass(frozen=True)
