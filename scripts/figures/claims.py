@@ -59,7 +59,7 @@ def _details(rows: Sequence[Row], group: str) -> Figure:
     heights = (0.4, max(max(map(len, found)), 3) * LINE)
     size = (2 * width if len(found) > 1 else 1.5 * width, sum(heights) + AROUND)
     figure = plt.figure(figsize=size)
-    figure.get_layout_engine().set(w_pad=PAD)  # type: ignore[union-attr]
+    figure.set_layout_engine("constrained", w_pad=PAD)
     grid = figure.add_gridspec(2, len(found), height_ratios=heights)
     _strip(figure.add_subplot(grid[0, :]), {group: rows})
     for place, lines in enumerate(found):
