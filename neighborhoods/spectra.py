@@ -64,21 +64,6 @@ def numerical_rank(values: Tensor, dtype: torch.dtype) -> int:
     return int((values > math.sqrt(torch.finfo(dtype).eps) * values.max()).sum())
 
 
-def random_differences(samples: Tensor, seed: int = 0) -> Tensor:
-    """Differences of random pairs of samples over sqrt(2): [m // 2, n].
-
-    No sample is in two pairs, so independent samples give independent differences; they have mean zero and the samples'
-    covariance, whatever image the samples have in common.
-
-    Raises:
-        ValueError: not a matrix, or fewer than two samples.
-    """
-    x = _matrix(samples)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).to(x.device)
-    half = len(x) // 2
-    return (x[order[:half]] - x[order[half : 2 * half]]) / math.sqrt(2)
-
-
 def without_direction(samples: Tensor, direction: Tensor) -> Tensor:
     """Samples [m, n] less their part along one direction, such as the image they surround (ERRATA on equation 107).
 
