@@ -93,7 +93,6 @@ def _strip(axes: Axes, by_group: Mapping[str, Sequence[Row]]) -> None:
     left = np.zeros(len(names))
     for verdict, (colour, _) in LOOKS.items():
         values = np.array([each[verdict] for each in found])
-        ink = "w" if verdict == NOT_RUN else "k"
         axes.barh(range(len(names)), values, 0.8, left, color=colour, label=verdict)
         for y, (value, x) in enumerate(zip(values, left, strict=True)):
             if value > 0.08 * most:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import integrate, optimize
 
-from neighborhoods.spectra import (
+from neighborhoods.boundary.spectra import (
     dropped_values,
     flattened,
     gaussian_sample,
@@ -17,7 +17,7 @@ from neighborhoods.spectra import (
     spectrum,
     without_direction,
 )
-from neighborhoods.wedges import nearest_in_cone, nearest_in_orthant, nearest_in_wedge, random_normals
+from neighborhoods.cones.wedges import nearest_in_cone, nearest_in_orthant, nearest_in_wedge, random_normals
 from pipeline.store import Provenance, reading
 from scripts.figures import orthant_spectra, wedge_crossings
 from scripts.wedges.measure import measure
