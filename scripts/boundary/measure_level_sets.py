@@ -9,7 +9,7 @@ import torch
 from neighborhoods.boundary import level_sets
 from neighborhoods.boundary.connectedness import OUTCOMES, connect, pairs_of_equal_classes
 from neighborhoods.boundary.junctions import class_distances, classes_within, sampled_classes
-from neighborhoods.boundary.level_sets import along_lines, probability_images, simplex
+from neighborhoods.boundary.level_sets import along_lines, local_dimensions, probability_images, simplex
 from neighborhoods.boundary.lines import natural_lines
 from neighborhoods.boundary.points import LineCrossing, cross, logits_in_batches
 from neighborhoods.boundary.projected_spectra import offsets
@@ -98,9 +98,7 @@ def measure_level_sets(
             file.put(f"{name}/curves_simplex", simplex(curves[..., :3]), "the same", ("traced", "place", "axis"))
             if cloud is not None:
                 chosen = found.at(slice(dimension_points))
-                local = halving(level_sets.local_dimensions)(
-                    network, chosen, torch.tensor(dimension_radii), cloud, **batch
-                )
+                local = halving(local_dimensions)(network, chosen, torch.tensor(dimension_radii), cloud, **batch)
                 for key, which in (("boundary", "boundary"), ("level", "level set")):
                     for suffix, text, dims in DIMENSIONS:
                         values = getattr(local, f"{key}{suffix}")
