@@ -65,9 +65,8 @@ def measure_level_sets(
         "natural": (images[natural[:, 0]], images[natural[:, 1]]),
         "adversarial": tuple(to_unit_interval(part, device) for part in (successes.x, successes.x_adv)),
     }
-    batch = {"batch_size": batch_size}
+    batch, dimension = {"batch_size": batch_size}, int(np.prod(split.images.shape[1:]))
     crossings = {name: halving(cross)(network, *ends, **batch) for name, ends in groups.items()}
-    dimension = int(np.prod(split.images.shape[1:]))
     cloud = offsets("flat", int(points_per_dimension * dimension), dimension, seed) if dimension_points else None
     with writing(output, provenance) as file:
         file.put("natural/index", natural.cpu(), "positions in the test split of each line's ends", ("line", "end"))
