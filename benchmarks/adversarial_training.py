@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neighborhoods.epochs import classify, run_epochs
-from neighborhoods.networks import build
-from neighborhoods.schedules import Schedule
+from neighborhoods.networks.architectures import build
+from neighborhoods.training.epochs import classify, run_epochs
+from neighborhoods.training.schedules import Schedule
 
 NETWORKS = {
     "strided_cnn": {"input_shape": (1, 28, 28), "classes": 10, "architecture": "strided_cnn", "channels": 16},

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.boundary import SCAN, BoundaryPoints, cross, descend
-from neighborhoods.networks import fully_connected, restore
-from neighborhoods.training import predict, train
+from neighborhoods.boundary.points import SCAN, BoundaryPoints, cross, descend
+from neighborhoods.networks.architectures import fully_connected, restore
+from neighborhoods.training.minibatch import predict, train
 from pipeline.results import read_network
 
 SHAPE = (1, 28, 28)

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.persistence import GAMMA
-from neighborhoods.bracketing import bracketing
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import read_state_dict, restore
-from neighborhoods.persistence import Search, persistence, stability
-from neighborhoods.photo_networks import published_weights
-from neighborhoods.sampling import deciding
+from neighborhoods.networks.architectures import read_state_dict, restore
+from neighborhoods.networks.photos import published_weights
+from neighborhoods.persistence.bracketing import bracketing
+from neighborhoods.persistence.measure import Search, persistence, stability
+from neighborhoods.persistence.sampling import deciding
 from pipeline.photos import decode, packaged_imagenet
 
 SIDE, SHORT_SIDE = 224, 256

@@ -2,9 +2,9 @@
 
     python -m benchmarks.lbfgs [--images 100] [--timed-images 300] [--modes fixed_c minimal] [--threads 1]
 
-Both sides minimize the same function (`neighborhoods.lbfgs.attack_objective`) of the same correctly classified MNIST
-images with the same random targets in the box [0, 1], and search the same c in the same way. Both stop after 200 steps,
-when no component of the projected gradient exceeds 1e-5, or when a step lowers the value by less than 1e-9 of
+Both sides minimize the same function (`neighborhoods.attacks.lbfgs.attack_objective`) of the same correctly classified
+MNIST images with the same random targets in the box [0, 1], and search the same c in the same way. Both stop after 200
+steps, when no component of the projected gradient exceeds 1e-5, or when a step lowers the value by less than 1e-9 of
 max(|value|, 1). SciPy keeps 10 curvature pairs, its default, and the batched attack 5, its own; SciPy computes in
 float64 and calls the model, in float32, for one image at a time. Exits with 1 where a bar is missed.
 """
@@ -21,10 +21,10 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from neighborhoods.attacks import assign
-from neighborhoods.lbfgs import attack_objective, lbfgs
-from neighborhoods.networks import fully_connected
-from neighborhoods.training import accuracy, predict, train
+from neighborhoods.attacks.lbfgs import attack_objective, lbfgs
+from neighborhoods.attacks.methods import assign
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.training.minibatch import accuracy, predict, train
 
 TRAIN_IMAGES = 4000
 MODES = ("fixed_c", "minimal")

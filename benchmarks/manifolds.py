@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 from torch import Tensor
 
-from neighborhoods.manifolds import anchor_points, gaussian_vectors, mftma
+from neighborhoods.manifolds.mean_field import anchor_points, gaussian_vectors, mftma
 
 # Of ||v - T||^2 over its own size, and of constraints over ||T||: what both sides must reach.
 ACCURACY = 1e-7

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from neighborhoods.networks import build
+from neighborhoods.networks.architectures import build
 from pipeline.network_work import pass_work
 from pipeline.usage import cpu_model
 

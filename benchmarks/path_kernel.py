@@ -28,9 +28,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from neighborhoods import path as paths
-from neighborhoods.networks import fully_connected
-from neighborhoods.path_kernel import path_kernel
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.path_kernel import path as paths
+from neighborhoods.path_kernel.kernel_machine import path_kernel
 
 TOLERANCE = 1e-6
 MIDPOINTS = 100

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.networks import bell_cnn, fully_connected
-from neighborhoods.persistence import persistence, stability
-from neighborhoods.training import predict, train
+from neighborhoods.networks.architectures import bell_cnn, fully_connected
+from neighborhoods.persistence.measure import persistence, stability
+from neighborhoods.training.minibatch import predict, train
 
 GAMMA = 0.7
 SHAPE = (1, 28, 28)

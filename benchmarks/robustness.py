@@ -21,10 +21,10 @@ import torch
 from pyautoattack.autoattack import AutoAttack
 from torch import Tensor, nn
 
-from neighborhoods.epochs import classify, run_epochs, warm_up
-from neighborhoods.networks import strided_cnn
-from neighborhoods.robustness import under_apgd
-from neighborhoods.schedules import Schedule
+from neighborhoods.attacks.robustness import under_apgd
+from neighborhoods.networks.architectures import strided_cnn
+from neighborhoods.training.epochs import classify, run_epochs, warm_up
+from neighborhoods.training.schedules import Schedule
 
 TRAIN_IMAGES = 4000
 EPSILON = 0.2

@@ -17,7 +17,7 @@ import torch
 from sklearn.svm import SVC
 from torch import Tensor
 
-from neighborhoods.support_vectors import SupportVectors, best_bias, svm_path
+from neighborhoods.tilting.support_vectors import SupportVectors, best_bias, svm_path
 
 COST = 8.33
 TOLERANCES = (1e-3, 1e-5, 1e-7)

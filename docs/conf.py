@@ -2,7 +2,6 @@
 
 import re
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ sys.path.insert(0, str(ROOT))
 
 project = "adversarial-neighborhoods"
 author = "the authors of adversarial-neighborhoods"
-release = import_module("neighborhoods").__version__
+version_of = (ROOT / "neighborhoods" / "__init__.py").read_text(encoding="utf-8")
+release = re.search(r'^__version__ = "(.+)"$', version_of, re.M)[1]  # type: ignore[index]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
@@ -41,7 +41,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!neighborhoods|pipeline).*"),
     # Private names and aliases of types have no entry.
-    ("py:class", r"neighborhoods\.\w+\._\w+|neighborhoods\.sensitivity\.Factors"),
+    ("py:class", r"neighborhoods(\.\w+)+\._\w+|neighborhoods\.sensitivity\.factors\.Factors"),
 ]
 
 

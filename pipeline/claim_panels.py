@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TITLES = {
+    "bell_tables": "Bell, numbers of Part I",
     "bell_1": "Bell, Part I",
+    "bell_photos": "Bell, photos",
     "bell_2": "Bell, Part II",
     "bell_3": "Bell, Part III",
     "note": "Note",
     "tanay": "Tanay",
-    "seguin_accuracies": "Seguin, students",
+    "seguin_teachers": "Seguin, teachers",
+    "seguin_students": "Seguin, students",
     "seguin_logits": "Seguin, logits",
+    "seguin_images": "Seguin, images",
     "seguin_manifolds": "Seguin, manifolds",
     "seguin_model": "Seguin, model",
-    "anchors": "Known elsewhere",
+    "anchors": "known elsewhere",
 }
 INDENT = "  "
 NOT_RUN = "not run at this scale"
@@ -29,6 +33,8 @@ LOOKS = {
     "undecided": ("C6", "v"),
     NOT_RUN: ("C2", "|"),
 }
+# Lines that a page has room for.
+PAGE = 56
 # Farther than so many units nothing is told apart.
 FARTHEST = 100.0
 
@@ -69,24 +75,44 @@ def counts(rows: Sequence[Row]) -> dict[str, int]:
     return {verdict: found[verdict] for verdict in LOOKS}
 
 
-def labelled(rows: Sequence[Row]) -> list[tuple[str, Row | None]]:
-    """Lines of a picture of some claims: each claim, then its measured parts, indented, with their rows.
+@dataclass(frozen=True)
+class Line:
+    """A line of a picture: its label, the row whose interval it shows, a note beside it, and a sentence's verdict."""
 
-    A claim of several parts says how many this run decides, and has the row of its sentence, if any.
-    """
-    lines: list[tuple[str, Row | None]] = []
+    label: str
+    row: Row | None
+    note: str
+    whole: str = ""
+
+
+def labelled(rows: Sequence[Row]) -> list[list[Line]]:
+    """Lines of each claim: its name with how many of its parts are decided, then its measured parts, indented."""
+    found = []
     for claim in dict.fromkeys(row.claim for row in rows):
         own = [row for row in rows if row.claim == claim]
         parts = [row for row in own if row.x is not None]
-        whole = next((row for row in own if not row.part and row.x is None), None)
+        # Pictures have the source's name in their title.
+        label = claim.removeprefix("seguin-")
         if len(own) == 1 and parts:
-            lines.append((claim, parts[0]))
+            found.append([Line(label, parts[0], f"n = {parts[0].n}")])
             continue
-        asked = [row for row in own if row is not whole] or own
+        whole = [row for row in own if not row.part and len(own) > 1]
+        asked = [row for row in own if row not in whole]
         run = sum(row.verdict != NOT_RUN for row in asked)
-        lines.append((f"{claim}: {run} of {len(asked)} run", whole if len(own) > 1 else own[0]))
-        lines += [(f"{INDENT}{row.part}", row) for row in parts]
-    return lines
+        decided = next((row.verdict for row in whole if row.verdict != NOT_RUN), "")
+        lines = [Line(label, None, f"{run} of {len(asked)}", decided)]
+        found.append(lines + [Line(f"{INDENT}{row.part}", row, f"n = {row.n}") for row in parts])
+    return found
+
+
+def columns(rows: Sequence[Row]) -> list[list[Line]]:
+    """Lines in one column, or in two of about the same length where a page has no room; claims stay whole."""
+    claims = labelled(rows)
+    total = sum(map(len, claims))
+    if total <= PAGE:
+        return [[line for lines in claims for line in lines]]
+    cut = min(range(1, len(claims)), key=lambda place: abs(2 * sum(map(len, claims[:place])) - total))
+    return [[line for lines in part for line in lines] for part in (claims[:cut], claims[cut:])]
 
 
 def place(

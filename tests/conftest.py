@@ -168,8 +168,8 @@ def blobs() -> Callable[..., Any]:
     """Makes small problems: a trained network and up to 100 images that it gets right, of four classes in the cube."""
     import torch
 
-    from neighborhoods.networks import fully_connected
-    from neighborhoods.training import predict, train
+    from neighborhoods.networks.architectures import fully_connected
+    from neighborhoods.training.minibatch import predict, train
 
     def make(side: int, hidden: tuple[int, ...], *, centers: int = 4, spread: float = 0.15) -> Any:
         generator = torch.Generator().manual_seed(0)

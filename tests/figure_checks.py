@@ -21,8 +21,8 @@ from pipeline.figure import EXACT
 
 # In points. Exponents and indices of formulas are smaller, as in print.
 SMALLEST = 7.0
-# In inches, what a page leaves for one figure.
-TALLEST = 9.5
+# In widths of a column, what a page leaves for one figure.
+TALLEST = 2.75
 # How far texts may reach into each other or beyond the figure, in pixels of a hundredth of an inch: boxes are wider than ink.
 SLACK = 1.5
 # Shares of red, green and blue that count as equal.
@@ -40,10 +40,11 @@ def problems(figure: Figure) -> list[str]:
     """
     _measure(figure)
     width, height = figure.get_size_inches()
+    column, _ = plt.rcParams["figure.figsize"]
     found = []
-    if width > 2 * plt.rcParams["figure.figsize"][0] + 1e-6:
+    if width > 2 * column + 1e-6:
         found.append(f"{width:.1f} inches wide, more than two columns")
-    if height > TALLEST:
+    if height > TALLEST * column:
         found.append(f"{height:.1f} inches tall, more than a page")
     texts = list(_texts(figure))
     if not any(COUNTED.search(text.get_text()) for text in texts):

@@ -5,8 +5,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from neighborhoods.path import flat_weights, recorded
 from neighborhoods.path_kernel import path_kernel
+from neighborhoods.path_kernel.path import flat_weights, recorded
 
 # %% Full-batch gradient descent in double precision, with the weights of every step kept.
 digits = load_digits()

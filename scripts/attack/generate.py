@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from neighborhoods.attacks import UNTARGETED, assign, attack
+from neighborhoods.attacks.methods import UNTARGETED, assign, attack
 from neighborhoods.images import to_unit_interval, variance_ratio
-from neighborhoods.networks import restore
-from neighborhoods.statistics import summarize
-from neighborhoods.training import predict
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import summarize
+from neighborhoods.training.minibatch import predict
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import IMAGE_DIMS, put_summary, read_network, read_split
 from pipeline.store import Provenance, writing

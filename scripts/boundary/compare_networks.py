@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
+from neighborhoods.boundary.zoo import measures, right_for_all, robustness
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.statistics import rank_correlation, share, summarize_finite
-from neighborhoods.zoo import measures, right_for_all, robustness
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import rank_correlation, share, summarize_finite
 from pipeline.results import DEGREES, PIXELS, put_persistence, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, reading, writing
 

@@ -5,20 +5,20 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from neighborhoods.boundary_angles import (
+from neighborhoods.boundary.angles import (
     Angles,
     Comparison,
     compare_angles,
     crossing_angles,
     training_pairs,
 )
-from neighborhoods.boundary_lines import natural_lines
+from neighborhoods.boundary.incidence import random_angle
+from neighborhoods.boundary.lines import natural_lines
+from neighborhoods.boundary.voronoi import NearestPoint, delaunay_neighbours
 from neighborhoods.images import to_inputs
-from neighborhoods.incidence import random_angle
-from neighborhoods.networks import restore
-from neighborhoods.statistics import share
-from neighborhoods.training import predict
-from neighborhoods.voronoi import NearestPoint, delaunay_neighbours
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import share
+from neighborhoods.training.minibatch import predict
 from pipeline.devices import halving
 from pipeline.results import DEGREES, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing

@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from neighborhoods.boundary import cross
-from neighborhoods.boundary_lines import natural_lines
-from neighborhoods.boundary_spectra import (
+from neighborhoods.boundary.lines import natural_lines
+from neighborhoods.boundary.points import cross
+from neighborhoods.boundary.projected_spectra import (
     SAMPLES,
     Spectrum,
     offsets,
@@ -16,8 +16,8 @@ from neighborhoods.boundary_spectra import (
     spread_ratio,
 )
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.statistics import summarize_finite
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import summarize_finite
 from pipeline.devices import halving
 from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing

@@ -2,14 +2,14 @@
 
 import torch
 
-from neighborhoods.boundary_angles import crossing_angles, right_on_both
-from neighborhoods.boundary_lines import pairs_of_classes
-from neighborhoods.delaunay import DelaunayWeights, plane_boundary
+from neighborhoods.boundary.angles import crossing_angles, right_on_both
+from neighborhoods.boundary.delaunay import DelaunayWeights, plane_boundary
+from neighborhoods.boundary.lines import pairs_of_classes
+from neighborhoods.boundary.normals import unit
+from neighborhoods.boundary.voronoi import NearestPoint
 from neighborhoods.images import to_inputs
-from neighborhoods.kernel_geometry import places
-from neighborhoods.networks import restore
-from neighborhoods.normals import unit
-from neighborhoods.voronoi import NearestPoint
+from neighborhoods.networks.architectures import restore
+from neighborhoods.path_kernel.kernel_geometry import places
 from pipeline.results import DEGREES, read_network, read_split
 from pipeline.store import Provenance, StoreError, writing
 

@@ -8,9 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neighborhoods.boundary_lines import natural_lines
-from neighborhoods.images import to_unit_interval
-from neighborhoods.incidence import (
+from neighborhoods.boundary.incidence import (
     compare_lines,
     compare_normals,
     correlate_lines,
@@ -20,9 +18,11 @@ from neighborhoods.incidence import (
     random_angle,
     summarize_lines,
 )
-from neighborhoods.networks import restore
-from neighborhoods.normals import energy_share, turning, turning_radius
-from neighborhoods.principal import principal_directions
+from neighborhoods.boundary.lines import natural_lines
+from neighborhoods.boundary.normals import energy_share, turning, turning_radius
+from neighborhoods.images import to_unit_interval
+from neighborhoods.networks.architectures import restore
+from neighborhoods.networks.principal import principal_directions
 from pipeline.boundary_results import COLUMNS, no_lines, put_differences, put_lines, put_trace
 from pipeline.devices import halving
 from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes

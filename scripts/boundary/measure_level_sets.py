@@ -6,16 +6,17 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from neighborhoods.boundary import LineCrossing, cross, logits_in_batches
-from neighborhoods.boundary_lines import natural_lines
-from neighborhoods.boundary_spectra import offsets
-from neighborhoods.connectedness import OUTCOMES, connect, pairs_of_equal_classes
+from neighborhoods.boundary import level_sets
+from neighborhoods.boundary.connectedness import OUTCOMES, connect, pairs_of_equal_classes
+from neighborhoods.boundary.junctions import class_distances, classes_within, sampled_classes
+from neighborhoods.boundary.level_sets import along_lines, local_dimensions, probability_images, simplex
+from neighborhoods.boundary.lines import natural_lines
+from neighborhoods.boundary.points import LineCrossing, cross, logits_in_batches
+from neighborhoods.boundary.projected_spectra import offsets
 from neighborhoods.images import to_unit_interval
-from neighborhoods.junctions import class_distances, classes_within, sampled_classes
-from neighborhoods.level_sets import along_lines, constraint_rank, local_dimensions, probability_images, simplex
-from neighborhoods.networks import restore
-from neighborhoods.sampling import Classifier
-from neighborhoods.statistics import share
+from neighborhoods.networks.architectures import restore
+from neighborhoods.persistence.sampling import Classifier
+from neighborhoods.statistics.intervals import share
 from pipeline.devices import halving
 from pipeline.results import PIXELS, put_summaries, put_summary, read_network, read_split, read_successes
 from pipeline.store import Provenance, Writer, writing
@@ -64,9 +65,8 @@ def measure_level_sets(
         "natural": (images[natural[:, 0]], images[natural[:, 1]]),
         "adversarial": tuple(to_unit_interval(part, device) for part in (successes.x, successes.x_adv)),
     }
-    batch = {"batch_size": batch_size}
+    batch, dimension = {"batch_size": batch_size}, int(np.prod(split.images.shape[1:]))
     crossings = {name: halving(cross)(network, *ends, **batch) for name, ends in groups.items()}
-    dimension = int(np.prod(split.images.shape[1:]))
     cloud = offsets("flat", int(points_per_dimension * dimension), dimension, seed) if dimension_points else None
     with writing(output, provenance) as file:
         file.put("natural/index", natural.cpu(), "positions in the test split of each line's ends", ("line", "end"))
@@ -83,7 +83,7 @@ def measure_level_sets(
             _put_counts(file, f"{name}/sampled", met.sum(2), confidence, "met by samples")
             within = classes_within(distance, torch.tensor(radii), met)
             _put_counts(file, f"{name}/searched", within, confidence, "found by search or met by samples")
-            jacobian = halving(constraint_rank)(network, found, batch_size=batch_size)
+            jacobian = halving(level_sets.constraint_rank)(network, found, batch_size=batch_size)
             file.put(f"{name}/rank", jacobian.rank.cpu(), "rank of the gradients of margin and level", ("point",))
             file.put(f"{name}/sine", jacobian.sine.cpu(), "sine of the angle between these gradients", ("point",))
             chances = probability_images(halving(logits_in_batches)(network, found.point, **batch), found.pair).cpu()

@@ -5,17 +5,17 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from neighborhoods.boundary_lines import natural_lines
-from neighborhoods.dropout import (
+from neighborhoods.boundary.dropout import (
     Lines,
     Normality,
     fitted_density,
     normality,
     trace_lines,
 )
+from neighborhoods.boundary.lines import natural_lines
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.statistics import share, summarize
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import share, summarize
 from pipeline.devices import halving
 from pipeline.results import put_summaries, read_network, read_split, read_successes
 from pipeline.store import Provenance, StoreError, Writer, writing

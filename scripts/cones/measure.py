@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods.cones import orthant_persistence, orthant_view
-from neighborhoods.persistence import Persistence, persistence
-from neighborhoods.statistics import summarize
-from neighborhoods.wedges import Wedge
+from neighborhoods.cones.closed_forms import orthant_persistence, orthant_view
+from neighborhoods.cones.wedges import Wedge
+from neighborhoods.persistence.measure import Persistence, persistence
+from neighborhoods.statistics.intervals import summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, Writer, writing
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neighborhoods.vision import imagenet_classes
+from neighborhoods.networks.vision import imagenet_classes
 from pipeline.photos import Photos, chosen, decode, find_photos, packaged_imagenet
 from pipeline.results import put_split
 from pipeline.store import Provenance, writing

@@ -34,7 +34,7 @@ def draw(*, dropout: str, outputs: Sequence[str], style: str, pair: int) -> None
         figure, panels = plt.subplot_mosaic([["ns", "as"], ["nh", "ah"], ["share", "share"]], **size)
         for (name, title), key in zip(GROUPS.items(), "na", strict=True):
             _strip(panels[f"{key}s"], groups[name], pair, names)
-            panels[f"{key}s"].set_title(title, pad=26)
+            panels[f"{key}s"].set_title(title, pad=3.7 * plt.rcParams["legend.fontsize"])
             _places(panels[f"{key}h"], groups[name], pair)
         panels["ns"].set_ylabel("mask, by first change")
         panels["nh"].set_ylabel("density")

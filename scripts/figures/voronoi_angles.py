@@ -18,8 +18,8 @@ GROUPS = {
 }
 SIDES = {"voronoi": ("nearest image", "C3"), "network": ("network", "C4")}
 EDGES = np.linspace(0, 90, 31).tolist()
-# Points between a panel and its title for each row of the legend.
-ROW = 9
+# Between a panel and its title for each row of the legend, in sizes of its text.
+ROW = 1.3
 
 
 def draw(*, voronoi: str, outputs: Sequence[str], style: str) -> None:
@@ -40,7 +40,12 @@ def draw(*, voronoi: str, outputs: Sequence[str], style: str) -> None:
                 notes = [f"{_share(gabriel)} of {int(gabriel['n'])} random pairs are such"]
             for note in notes:
                 axes.plot([], [], " ", label=note)
-            axes.set_title(text, loc="left", fontweight="bold", pad=5 + ROW * (len(SIDES) + len(notes)))
+            axes.set_title(
+                text,
+                loc="left",
+                fontweight="bold",
+                pad=(0.7 + ROW * (len(SIDES) + len(notes))) * plt.rcParams["legend.fontsize"],
+            )
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.97), labelspacing=0.1, handlelength=1.2)
             axes.set_ylabel("share per bin")
         panels[-1].set(xlabel="angle to the normal of the boundary (degrees)", xlim=(0, 90))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.persistence import persistence_of_gammas
+from neighborhoods.networks.architectures import restore
+from neighborhoods.persistence.measure import persistence_of_gammas
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import PIXELS, one_success_each, read_network
 from pipeline.store import Provenance, StoreError, reading, writing

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neighborhoods import logit_expansion, logit_model
+from neighborhoods.logits import expansion as logit_expansion
+from neighborhoods.logits import model as logit_model
 from pipeline.store import Provenance, Writer, writing
 
 LOGITS = "nat"

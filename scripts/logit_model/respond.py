@@ -5,12 +5,13 @@ from functools import partial
 
 import torch
 
-from neighborhoods import logit_model, logit_response
-from neighborhoods.boundary import logits_in_batches
-from neighborhoods.gap_dependence import agreement, gap_dependence, lead, runner_up
+from neighborhoods.boundary.points import logits_in_batches
 from neighborhoods.images import to_inputs
-from neighborhoods.networks import restore
-from neighborhoods.statistics import summarize
+from neighborhoods.logits import model as logit_model
+from neighborhoods.logits import response as logit_response
+from neighborhoods.logits.gap_dependence import agreement, gap_dependence, lead, runner_up
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.logit_model_results import LOGITS, put_dependence, put_model, put_prediction
 from pipeline.results import PIXELS, read_checkpoint, read_split

@@ -4,11 +4,11 @@ from dataclasses import asdict
 
 import torch
 
-from neighborhoods.distillation import averaged_logits
 from neighborhoods.images import to_inputs
-from neighborhoods.networks import restore
-from neighborhoods.schedules import kept_rows
-from neighborhoods.statistics import share
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import share
+from neighborhoods.training.distillation import averaged_logits
+from neighborhoods.training.schedules import kept_rows
 from pipeline.results import put_summary, read_checkpoint, read_split
 from pipeline.store import Provenance, writing
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from neighborhoods.overlap import crossing, overlaps, places
-from neighborhoods.wrong_answers import class_averages, wrong_answers
+from neighborhoods.logits.overlap import crossing, overlaps, places
+from neighborhoods.logits.wrong_answers import class_averages, wrong_answers
 from pipeline.logit_results import (
     APART,
     PAIRS,

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from neighborhoods import confidence_ranks
-from neighborhoods.crossed import crossed
 from neighborhoods.images import to_samples
-from neighborhoods.logits import of_kind
-from neighborhoods.nearest_logits import nearest_by_logits
+from neighborhoods.logits import confidence_ranks
+from neighborhoods.logits.distributions import of_kind
+from neighborhoods.logits.nearest import nearest_by_logits
+from neighborhoods.statistics.crossed import crossed
 from pipeline.logit_results import APART, PAIRS, TEACHERS, put_crossed, put_images, read_outputs
 from pipeline.results import PIXELS, Split, read_split
 from pipeline.store import Provenance, StoreError, Writer, writing

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from neighborhoods.logits import (
+from neighborhoods.logits.distributions import (
     Moments,
     accuracy_by_gap,
     bin_edges,
@@ -17,7 +17,7 @@ from neighborhoods.logits import (
     quantile_edges,
     shares,
 )
-from neighborhoods.statistics import rank_correlation
+from neighborhoods.statistics.intervals import rank_correlation
 from pipeline.logit_results import TEACHERS, put_accuracy_by_gap, put_crossed, read_attacked, read_outputs
 from pipeline.results import put_summaries
 from pipeline.store import Provenance, Writer, writing

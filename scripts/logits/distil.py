@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neighborhoods import networks
-from neighborhoods.distillation import distances, distil, manipulate
-from neighborhoods.epochs import State, run_epochs
 from neighborhoods.images import to_inputs
-from neighborhoods.schedules import Schedule
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.networks import architectures as networks
+from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.training.distillation import distances, distil, manipulate
+from neighborhoods.training.epochs import State, run_epochs
+from neighborhoods.training.schedules import Schedule
 from pipeline.results import put_network, read_split
 from pipeline.resume import Progress
 from pipeline.store import Provenance, StoreError, reading, writing

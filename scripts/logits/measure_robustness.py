@@ -5,9 +5,7 @@ from typing import Any
 
 import torch
 
-from neighborhoods.images import to_inputs
-from neighborhoods.networks import restore
-from neighborhoods.robustness import (
+from neighborhoods.attacks.robustness import (
     Accuracy,
     Outcome,
     accuracy_over_seeds,
@@ -16,6 +14,8 @@ from neighborhoods.robustness import (
     under_odi,
     under_pgd,
 )
+from neighborhoods.images import to_inputs
+from neighborhoods.networks.architectures import restore
 from pipeline.devices import halving
 from pipeline.results import read_checkpoint, read_split
 from pipeline.store import Provenance, Writer, writing

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neighborhoods.boundary import logits_in_batches
+from neighborhoods.boundary.points import logits_in_batches
 from neighborhoods.images import to_inputs
-from neighborhoods.networks import restore
-from neighborhoods.schedules import kept_rows
+from neighborhoods.networks.architectures import restore
+from neighborhoods.training.schedules import kept_rows
 from pipeline.devices import halving
 from pipeline.results import read_checkpoint, read_split
 from pipeline.store import Provenance, writing

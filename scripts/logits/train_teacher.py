@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods import epochs, networks
-from neighborhoods.epochs import State, classify, run_epochs
 from neighborhoods.images import to_inputs
-from neighborhoods.schedules import Schedule, kept_rows
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.networks import architectures as networks
+from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.training import epochs
+from neighborhoods.training.epochs import State, classify, run_epochs
+from neighborhoods.training.schedules import Schedule, kept_rows
 from pipeline.results import put_network, read_split
 from pipeline.resume import Progress
 from pipeline.store import Provenance, writing

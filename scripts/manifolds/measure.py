@@ -6,16 +6,16 @@ from functools import partial
 import torch
 
 from neighborhoods.images import to_unit_interval
-from neighborhoods.manifold_layers import analyse
-from neighborhoods.manifold_points import (
+from neighborhoods.manifolds.layers import analyse
+from neighborhoods.manifolds.points import (
     activation_layers,
     adversarial_perturbations,
     class_images,
     layer_points,
     uniform_perturbations,
 )
-from neighborhoods.networks import restore
-from neighborhoods.training import predict
+from neighborhoods.networks.architectures import restore
+from neighborhoods.training.minibatch import predict
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.manifold_results import put_kind, put_simulated
 from pipeline.results import read_checkpoint, read_split

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from neighborhoods.manifold_capacity import (
+from neighborhoods.manifolds.capacity import (
     ball_capacity,
     large_dimension_ball_capacity,
     simulated_capacity,
 )
-from neighborhoods.manifolds import ball_geometry
+from neighborhoods.manifolds.mean_field import ball_geometry
 from pipeline.store import Provenance, writing
 
 CAPACITY = "manifolds / feature"

@@ -5,7 +5,13 @@ from dataclasses import asdict
 
 import numpy as np
 
-from neighborhoods.concentration import ball_norm_law, ball_norms, gaussian_norm_law, gaussian_norms, moments
+from neighborhoods.persistence.concentration import (
+    ball_norm_law,
+    ball_norms,
+    gaussian_norm_law,
+    gaussian_norms,
+    moments,
+)
 from pipeline.store import Provenance, writing
 
 UNIT = "1, unit of a coordinate"

@@ -4,10 +4,10 @@ import torch
 from torch.nn.utils import vector_to_parameters
 
 from neighborhoods.images import to_samples
-from neighborhoods.kernel_geometry import places
-from neighborhoods.networks import build
-from neighborhoods.path import recorded
-from neighborhoods.path_kernel import path_kernel
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.kernel_geometry import places
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.path_kernel.path import recorded
 from pipeline.results import read_path, read_split
 from pipeline.store import Provenance, writing
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods import networks
 from neighborhoods.images import to_unit_interval
-from neighborhoods.interpolated_weights import interpolate_weights, norm_changes
-from neighborhoods.principal import fit_projections
-from neighborhoods.robust_training import fit
-from neighborhoods.statistics import clopper_pearson, summarize
+from neighborhoods.networks import architectures as networks
+from neighborhoods.networks.principal import fit_projections
+from neighborhoods.path_kernel.interpolated_weights import interpolate_weights, norm_changes
+from neighborhoods.statistics.intervals import clopper_pearson, summarize
+from neighborhoods.training.robust import fit
 from pipeline.results import put_summary, read_split
 from pipeline.store import Provenance, writing
 

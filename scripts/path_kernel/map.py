@@ -5,10 +5,10 @@ from dataclasses import asdict
 import torch
 
 from neighborhoods.images import to_samples
-from neighborhoods.kernel_geometry import places, variation
-from neighborhoods.networks import build
-from neighborhoods.path import recorded
-from neighborhoods.trace_kernel import cross, paired
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.kernel_geometry import places, variation
+from neighborhoods.path_kernel.path import recorded
+from neighborhoods.path_kernel.trace_kernel import cross, paired
 from pipeline.results import read_path, read_split
 from pipeline.store import Provenance, StoreError, writing
 

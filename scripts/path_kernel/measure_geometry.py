@@ -6,10 +6,10 @@ from dataclasses import asdict
 import torch
 
 from neighborhoods.images import to_samples
-from neighborhoods.networks import build
-from neighborhoods.path import recorded, train_path
-from neighborhoods.path_geometry import cosines_off_path, path_geometry, random_cosine, summary_of
-from neighborhoods.statistics import summarize
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.geometry import cosines_off_path, path_geometry, random_cosine, summary_of
+from neighborhoods.path_kernel.path import recorded, train_path
+from neighborhoods.statistics.intervals import summarize
 from pipeline.results import put_summary, read_path, read_split
 from pipeline.store import Provenance, writing
 

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from neighborhoods.images import to_samples
-from neighborhoods.influence import (
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.influence import (
     datamodeling_scores,
     margin,
     pixel_similarity,
@@ -13,10 +14,9 @@ from neighborhoods.influence import (
     subsets_of,
     two_largest,
 )
-from neighborhoods.loss_gradients import outputs_at
-from neighborhoods.networks import build
-from neighborhoods.path import recorded
-from neighborhoods.path_kernel import path_kernel
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.path_kernel.loss_gradients import outputs_at
+from neighborhoods.path_kernel.path import recorded
 from pipeline.results import read_path, read_split
 from pipeline.store import Provenance, writing
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from neighborhoods.images import to_samples
-from neighborhoods.networks import build
-from neighborhoods.path import train_path
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.path import train_path
 from pipeline.results import read_split
 from pipeline.store import Provenance, writing
 

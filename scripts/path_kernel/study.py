@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.convex_hull import class_distances
-from neighborhoods.detection import auroc, roc_curve
-from neighborhoods.gaussian_process import asymmetry, gaussian_process
 from neighborhoods.images import to_samples
-from neighborhoods.kernel_geometry import (
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.convex_hull import class_distances
+from neighborhoods.path_kernel.gaussian_process import asymmetry, gaussian_process
+from neighborhoods.path_kernel.kernel_geometry import (
     class_means,
     common,
     cosines,
@@ -18,11 +18,11 @@ from neighborhoods.kernel_geometry import (
     nearest,
     squared_distances,
 )
-from neighborhoods.networks import build
-from neighborhoods.outliers import Group, groups_around
-from neighborhoods.path import recorded
-from neighborhoods.statistics import rank_correlation, summarize
-from neighborhoods.trace_kernel import cross, gram, paired, tangent
+from neighborhoods.path_kernel.outliers import Group, groups_around
+from neighborhoods.path_kernel.path import recorded
+from neighborhoods.path_kernel.trace_kernel import cross, gram, paired, tangent
+from neighborhoods.persistence.detection import auroc, roc_curve
+from neighborhoods.statistics.intervals import rank_correlation, summarize
 from pipeline import kernel_results as put
 from pipeline.results import put_summary, read_path, read_split
 from pipeline.store import Provenance, Writer, writing

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from neighborhoods.images import to_samples
-from neighborhoods.kernel_convergence import Rule, by_step_size, order_of, residual_of
-from neighborhoods.kernel_signs import CASES, signs_of, single_machine_gap
-from neighborhoods.networks import build
-from neighborhoods.path import train_path
-from neighborhoods.statistics import summarize
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.convergence import Rule, by_step_size, order_of, residual_of
+from neighborhoods.path_kernel.path import train_path
+from neighborhoods.path_kernel.signs import CASES, signs_of, single_machine_gap
+from neighborhoods.statistics.intervals import summarize
 from pipeline.results import put_summary, read_path, read_split
 from pipeline.store import Provenance, Writer, writing
 

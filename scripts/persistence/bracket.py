@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.persistence import Persistence, persistence
-from neighborhoods.statistics import NO_VALUES, Summary, difference, summarize
+from neighborhoods.networks.architectures import restore
+from neighborhoods.persistence.measure import Persistence, persistence
+from neighborhoods.statistics.intervals import NO_VALUES, Summary, difference, summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import PIXELS, put_persistence, put_persistence_summary, put_summary, read_network
 from pipeline.store import Provenance, reading, writing

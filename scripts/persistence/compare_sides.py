@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods.asymmetry import Faces, crossing, face_numbers, match
-from neighborhoods.cones import orthant_persistence
+from neighborhoods.boundary.asymmetry import Faces, crossing, face_numbers, match
+from neighborhoods.cones.closed_forms import orthant_persistence
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.statistics import NO_VALUES, summarize
+from neighborhoods.networks.architectures import restore
+from neighborhoods.statistics.intervals import NO_VALUES, summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, Writer, reading, writing

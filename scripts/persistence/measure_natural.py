@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.persistence import persistence
-from neighborhoods.statistics import summarize
+from neighborhoods.networks.architectures import restore
+from neighborhoods.persistence.measure import persistence
+from neighborhoods.statistics.intervals import summarize
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import put_persistence, put_persistence_summary, read_network, read_split
 from pipeline.store import Provenance, writing

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.noise import noise_directions
-from neighborhoods.persistence import stability_curve
+from neighborhoods.networks.architectures import restore
+from neighborhoods.persistence.measure import stability_curve
+from neighborhoods.persistence.noise import noise_directions
 from pipeline.devices import halve_on_out_of_memory
 from pipeline.results import IMAGE_DIMS, PIXELS, read_network
 from pipeline.store import Provenance, StoreError, reading, writing

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neighborhoods import sensitivity
-from neighborhoods.boundary import logits_in_batches
-from neighborhoods.clusters import clusters
-from neighborhoods.distance import boundary_distance
-from neighborhoods.flatness import flatness, random_directions
-from neighborhoods.growth import perturbation_growth, towards_nearest
+from neighborhoods.boundary.distance import boundary_distance
+from neighborhoods.boundary.points import logits_in_batches
+from neighborhoods.evidence.sensitivity import ranks
 from neighborhoods.images import to_unit_interval
-from neighborhoods.networks import restore
-from neighborhoods.sensitivity_evidence import ranks
-from neighborhoods.statistics import clopper_pearson, share, summarize, summarize_columns
-from neighborhoods.training import predict
+from neighborhoods.networks.architectures import restore
+from neighborhoods.sensitivity import factors as sensitivity
+from neighborhoods.sensitivity.clusters import clusters
+from neighborhoods.sensitivity.flatness import flatness, random_directions
+from neighborhoods.sensitivity.growth import perturbation_growth, towards_nearest
+from neighborhoods.statistics.intervals import clopper_pearson, share, summarize, summarize_columns
+from neighborhoods.training.minibatch import predict
 from pipeline import sensitivity_results as put
 from pipeline.devices import halve_on_out_of_memory, halving
 from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split

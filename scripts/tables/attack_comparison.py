@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from neighborhoods.statistics import Summary, clopper_pearson, summarize
+from neighborhoods.statistics.intervals import Summary, clopper_pearson, summarize
 from pipeline.results import read_job_seconds, write_csv
 from pipeline.store import reading
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from neighborhoods.claims import NOT_RUN, Finding, combined
-from neighborhoods.evidence import STATISTICS
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_RUN, Finding, combined
 from pipeline.claim_rows import Ground, Grounds
 from pipeline.claim_runs import offers
 from pipeline.ledger import Claim, Part, load

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from neighborhoods.detection import auroc, detection_rate
+from neighborhoods.persistence.detection import auroc, detection_rate
 from pipeline.results import write_csv
 from pipeline.store import reading
 

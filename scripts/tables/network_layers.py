@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from neighborhoods.layers import Layer, layers_of
+from neighborhoods.networks.layers import Layer, layers_of
 from pipeline.results import read_network, write_csv
 from pipeline.store import StoreError
 

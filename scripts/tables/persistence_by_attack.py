@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from neighborhoods.claims import verdict
+from neighborhoods.evidence.verdicts import verdict
 from neighborhoods.images import recounted
-from neighborhoods.statistics import NO_VALUES, clopper_pearson, difference, ratio, summarize
+from neighborhoods.statistics.intervals import NO_VALUES, clopper_pearson, difference, ratio, summarize
 from pipeline.results import write_csv
 from pipeline.store import reading
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from neighborhoods.claims import verdict
+from neighborhoods.evidence.verdicts import verdict
 from pipeline.results import write_csv
 from pipeline.store import reading
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from neighborhoods.statistics import summarize
+from neighborhoods.statistics.intervals import summarize
 from pipeline.results import read_job_seconds, write_csv
 
 HOUR = 3600.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from neighborhoods.tilting import (
+from neighborhoods.tilting.plane import (
     adversarial_distance,
     boundary_offset,
     centroids,

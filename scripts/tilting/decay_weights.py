@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods import networks
-from neighborhoods.distance import boundary_distance
+from neighborhoods.boundary.distance import boundary_distance
 from neighborhoods.images import to_unit_interval
-from neighborhoods.statistics import clopper_pearson, summarize_finite
-from neighborhoods.training import predict, train
+from neighborhoods.networks import architectures as networks
+from neighborhoods.statistics.intervals import clopper_pearson, summarize_finite
+from neighborhoods.training.minibatch import predict, train
 from pipeline.results import PIXELS, put_summary, read_split
 from pipeline.store import Provenance, writing
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from neighborhoods.statistics import clopper_pearson
-from neighborhoods.support_vectors import SupportVectors, svm_path
-from neighborhoods.tilting import (
+from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.tilting.plane import (
     Centroids,
     adversarial_distance,
     boundary_offset,
@@ -19,6 +18,7 @@ from neighborhoods.tilting import (
     rotation_frame,
     tilt_directions,
 )
+from neighborhoods.tilting.support_vectors import SupportVectors, svm_path
 from pipeline.pairs import read_pair
 from pipeline.results import IMAGE_DIMS, PIXELS
 from pipeline.store import Provenance, Writer, writing

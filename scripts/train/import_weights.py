@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods.networks import read_state_dict, restore, weights_of
-from neighborhoods.photo_networks import published_weights
-from neighborhoods.statistics import clopper_pearson
-from neighborhoods.training import accuracy
+from neighborhoods.networks.architectures import read_state_dict, restore, weights_of
+from neighborhoods.networks.photos import published_weights
+from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.training.minibatch import accuracy
 from pipeline.download import digested, fetch, file_digest, of_collection
 from pipeline.foreign import Wanted, read_foreign
 from pipeline.results import put_network, read_split

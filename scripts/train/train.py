@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from neighborhoods import networks
 from neighborhoods.images import to_inputs
-from neighborhoods.principal import fit_projections
-from neighborhoods.robust_training import fit
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.networks import architectures as networks
+from neighborhoods.networks.principal import fit_projections
+from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.training.robust import fit
 from pipeline.results import put_network, read_split
 from pipeline.store import Provenance, writing
 

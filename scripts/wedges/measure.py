@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neighborhoods.crossings import Line, Shape, cross, side_ratio
-from neighborhoods.spectra import Spectrum, gaussian_sample, numerical_rank, singular_values, spectrum
-from neighborhoods.statistics import NO_VALUES, summarize
-from neighborhoods.wedges import nearest_in_orthant, nearest_in_wedge
+from neighborhoods.boundary.spectra import Spectrum, gaussian_sample, numerical_rank, singular_values, spectrum
+from neighborhoods.cones.crossings import Line, Shape, cross, side_ratio
+from neighborhoods.cones.wedges import nearest_in_orthant, nearest_in_wedge
+from neighborhoods.statistics.intervals import NO_VALUES, summarize
 from pipeline.results import DEGREES
 from pipeline.store import Provenance, Writer, writing
 

@@ -95,14 +95,14 @@ def test_swapped_values_are_a_change(finished):
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        ("neighborhoods/persistence.py", "def stability(", "# A comment.\ndef stability(", Counter()),
+        ("neighborhoods/persistence/measure.py", "def stability(", "# A comment.\ndef stability(", Counter()),
         ("scripts/persistence/bracket.py", '"""Bracket the persistence', '"""Measure the persistence', Counter()),
-        ("neighborhoods/search.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
+        ("neighborhoods/persistence/search.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
          MEASURED | CONES),
         ("scripts/persistence/bracket.py", "difference(summary, other,", "difference(other, summary,", BRACKETED),
-        ("neighborhoods/path.py", "TRAIN_CHUNK = 1024", "TRAIN_CHUNK = 512", KERNEL),
+        ("neighborhoods/path_kernel/path.py", "TRAIN_CHUNK = 1024", "TRAIN_CHUNK = 512", KERNEL),
         ("styles/paper.mplstyle", "font.size: 8", "font.size: 9", FIGURES),
-        ("published/claims/bell_1.yaml", "factor: 1.25", "factor: 1.3", CLAIMS),
+        ("published/claims/bell_tables.yaml", "factor: 1.25", "factor: 1.3", CLAIMS),
         ("report/class_frequencies.rst", "How often", "How frequently", Counter()),
         ("neighborhoods/__init__.py", '__version__ = "', '__version__ = "1', Counter()),
         ("pipeline/seeds.py", ">> 1", ">> 2", ALL),

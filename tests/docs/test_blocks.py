@@ -75,7 +75,7 @@ def reader(tmp_path, monkeypatch, one_thread) -> Iterator[dict]:
     """A folder as a reader has it after the tutorial, and names that pages take for granted."""
     import torch
 
-    from neighborhoods.networks import fully_connected
+    from neighborhoods.networks.architectures import fully_connected
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

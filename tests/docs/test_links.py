@@ -70,10 +70,12 @@ def test_the_library_reference_has_every_module_once():
         name
         for page in pages
         for block in blocks(page, "{eval-rst}")
-        for name in re.findall(r"automodule:: neighborhoods\.(\w+)", block.text)
+        for name in re.findall(r"automodule:: neighborhoods\.([\w.]+)", block.text)
     )
-    modules = {path.stem for path in (ROOT / "neighborhoods").glob("*.py")} - {"__init__"}
+    there = (ROOT / "neighborhoods").rglob("*.py")
+    parts = [path.relative_to(ROOT / "neighborhoods").with_suffix("").parts for path in there]
+    modules = {".".join(names) for names in parts if names[-1] != "__init__"}
     assert listed == sorted(modules)
     for page in pages:
-        for name in re.findall(r"^## neighborhoods\.(\w+)$", prose(page), re.M):
+        for name in re.findall(r"^## neighborhoods\.([\w.]+)$", prose(page), re.M):
             assert name in listed, page

@@ -31,7 +31,7 @@ def test_the_jobs_of_the_page_are_those_of_a_dry_run(smoke, tmp_path, title):
     copy = Checkout.copy_of(smoke, tmp_path / "checkout")
     overlays = [copy.overlay(block.text) for block in of_section(title, "yaml")]
     if "comment" in title:
-        copy.edit("neighborhoods/persistence.py", "def stability(", "# A comment.\ndef stability(")
+        copy.edit("neighborhoods/persistence/measure.py", "def stability(", "# A comment.\ndef stability(")
     assert overlays or title in ("Nothing has changed", "A comment in the code")
     assert copy.jobs(*SMOKE, *overlays) == shown(output)
 

@@ -180,7 +180,7 @@ def weight_files(folder: Path) -> list[bytes]:
 
 def read_weights(prepared: Any, folder: Path, generator: np.random.Generator) -> None:
     """A damaged file of torch, or a pickle that would run code, as it is or damaged."""
-    from neighborhoods.networks import read_state_dict
+    from neighborhoods.networks.architectures import read_state_dict
 
     content = prepared[generator.integers(len(prepared))]
     path = folder / "input.pt"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from neighborhoods.cones import orthant_persistence
-from neighborhoods.statistics import summarize
+from neighborhoods.cones.closed_forms import orthant_persistence
+from neighborhoods.statistics.intervals import summarize
 
 Cell = dict[str, Any]
 Case = tuple[Callable[[bool], Sequence[Cell]], dict[str, Any]]

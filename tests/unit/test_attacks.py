@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neighborhoods.attacks import ROUNDING, UNTARGETED, AttackError, assign, attack, igsm, verify
-from neighborhoods.inputs import TRIED
-from neighborhoods.networks import fully_connected
-from neighborhoods.training import predict
+from neighborhoods.attacks.methods import ROUNDING, UNTARGETED, AttackError, assign, attack, igsm, verify
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.networks.inputs import TRIED
+from neighborhoods.training.minibatch import predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EPSILON, STEP, STEPS = 0.15, 0.02, 15

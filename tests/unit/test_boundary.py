@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.boundary import cross, descend, first_change, towards
-from neighborhoods.networks import fully_connected
-from neighborhoods.normals import (
+from neighborhoods.boundary.normals import (
     degrees_between,
     energy_share,
     margin_normals,
@@ -15,6 +13,8 @@ from neighborhoods.normals import (
     turning,
     turning_radius,
 )
+from neighborhoods.boundary.points import cross, descend, first_change, towards
+from neighborhoods.networks.architectures import fully_connected
 
 
 class Linear:

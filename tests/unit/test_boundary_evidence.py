@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods import boundary_evidence as evidence
-from neighborhoods.claims import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.evidence import boundary as evidence
+from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 LEVEL = {"confidence": 0.95}
 

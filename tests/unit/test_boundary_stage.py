@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from neighborhoods.networks import fully_connected, weights_of
-from neighborhoods.training import train
+from neighborhoods.networks.architectures import fully_connected, weights_of
+from neighborhoods.training.minibatch import train
 from pipeline.results import IMAGE_DIMS, put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.boundary.measure import measure

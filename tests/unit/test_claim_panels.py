@@ -1,11 +1,12 @@
 """The figure of all claims: where rows lie, and that every row is in it."""
 
 import csv
+import dataclasses
 import math
 
 import pytest
 
-from pipeline.claim_panels import FARTHEST, Row, counts, labelled, place, read_rows
+from pipeline.claim_panels import FARTHEST, PAGE, Row, columns, counts, labelled, place, read_rows
 from scripts.figures.claims import draw
 
 HEAD = "id,source,claim,published,measured,low,high,n,scale,verdict,evidence\n"
@@ -62,15 +63,28 @@ def test_lines_name_every_claim_and_each_measured_part(ledger):
         **{"reproduced": 2, "not reproduced": 2, "not reproducible as printed": 0},
         **{"undecided": 1, "not run at this scale": 1},
     }
-    labels = [(label.strip(), row.verdict if row else None) for label, row in labelled(rows)]
-    assert labels == [
-        ("numbers: 1 of 2 run", None),
-        ("a", "reproduced"),
-        ("order: 2 of 2 run", "not reproduced"),
-        ("a", "reproduced"),
-        ("b", "not reproduced"),
-        ("alone", "undecided"),
+    lines = [
+        (line.label.strip(), line.row and line.row.verdict, line.note, line.whole)
+        for own in labelled(rows)
+        for line in own
     ]
+    assert lines == [
+        ("numbers", None, "1 of 2", ""),
+        ("a", "reproduced", "n = 30", ""),
+        ("order", None, "2 of 2", "not reproduced"),
+        ("a", "reproduced", "n = 40", ""),
+        ("b", "not reproduced", "n = 40", ""),
+        ("alone", "undecided", "n = 7", ""),
+    ]
+
+
+def test_a_page_holds_all_lines_in_two_columns(ledger):
+    row = read_rows(*ledger)[-1]
+    many = [dataclasses.replace(row, claim=f"claim{number}") for number in range(PAGE + 3)]
+    left, right = columns(many)
+    assert [line.label for line in left + right] == [one.claim for one in many]
+    assert abs(len(left) - len(right)) <= 1
+    assert columns(many[:PAGE]) == [[line for lines in labelled(many[:PAGE]) for line in lines]]
 
 
 def test_limits_of_another_row_are_refused(ledger):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from neighborhoods.claims import (
+from neighborhoods.evidence.verdicts import (
     NOT_AS_PRINTED,
     NOT_REPRODUCED,
     NOT_RUN,

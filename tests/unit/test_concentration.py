@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from neighborhoods.concentration import (
+from neighborhoods.persistence.concentration import (
     BLOCK_VALUES,
     ball_norm_law,
     ball_norms,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
-from neighborhoods.cones import (
+from neighborhoods.cones.closed_forms import (
     face_number,
     orthant_persistence,
     orthant_share,
@@ -17,8 +17,8 @@ from neighborhoods.cones import (
     wedge_persistence,
     wedge_share,
 )
-from neighborhoods.persistence import persistence
-from neighborhoods.wedges import Wedge, random_normals, wedge_normals
+from neighborhoods.cones.wedges import Wedge, random_normals, wedge_normals
+from neighborhoods.persistence.measure import persistence
 from pipeline.store import Provenance, reading
 from scripts.cones.measure import measure
 from scripts.figures import cone_persistence, cone_views

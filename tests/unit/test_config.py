@@ -98,7 +98,7 @@ def test_text_and_integers_take_the_type_of_the_schema(config):
         ("attacks.igsm-all.c", 0.5, "attacks.igsm-all.c: igsm does not take it, only epsilon, step_size, steps"),
         ("attacks.igsm-all.epsilon", 1.5, "attacks.igsm-all.epsilon: expected a value of at most 1, found 1.5"),
         ("attacks.fgsm.steps", 3, "attacks.fgsm.steps: fgsm does not take it, only epsilon"),
-        ("attacks.igsm-adaptive.epsilon", 0.1, "attacks.igsm-adaptive.epsilon: neighborhoods.adaptive:adaptive does not take it, only arguments"),
+        ("attacks.igsm-adaptive.epsilon", 0.1, "attacks.igsm-adaptive.epsilon: neighborhoods.attacks.adaptive:adaptive does not take it, only arguments"),
         ("attacks.new", {"method": "deepfool"}, "attacks.new.targets: deepfool needs none, found 'all'"),
         ("attacks.new", {"method": "jsma", "targets": "none"}, "attacks.new.targets: jsma needs all or random or one, found 'none'"),
         ("attacks.new", {"method": "jsma", "theta": 0}, "attacks.new.theta: expected a value above or below 0"),

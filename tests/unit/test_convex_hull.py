@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from neighborhoods.convex_hull import class_distances, hull_distance
+from neighborhoods.path_kernel.convex_hull import class_distances, hull_distance
 
 
 def by_nnls(points, x, weight=1e4):

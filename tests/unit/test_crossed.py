@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods.crossed import crossed
-from neighborhoods.network_pairs import compared, network_pairs
+from neighborhoods.logits.network_pairs import compared, network_pairs
+from neighborhoods.statistics.crossed import crossed
 
 
 def one_each(kind, seeds):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from neighborhoods.detection import auroc, detection_rate
-from neighborhoods.statistics import clopper_pearson
+from neighborhoods.persistence.detection import auroc, detection_rate
+from neighborhoods.statistics.intervals import clopper_pearson
 
 SEED = st.integers(0, 2**32 - 1)
 SIZE = st.integers(2, 30)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.distance import boundary_distance
-from neighborhoods.networks import fully_connected
-from neighborhoods.training import train
+from neighborhoods.boundary.distance import boundary_distance
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.training.minibatch import train
 
 # Bisection ends within 64 roundings and searches within 1e-6 of their step, whose error in the distance is its square.
 EXACT = 1e-9

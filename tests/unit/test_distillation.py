@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.nn import functional
 
-from neighborhoods.distillation import (
+from neighborhoods.training.distillation import (
     averaged_logits,
     distances,
     distil,
@@ -23,8 +23,8 @@ from neighborhoods.distillation import (
     reorder,
     swap_to_label,
 )
-from neighborhoods.epochs import run_epochs
-from neighborhoods.schedules import Schedule
+from neighborhoods.training.epochs import run_epochs
+from neighborhoods.training.schedules import Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

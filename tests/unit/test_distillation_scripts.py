@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.networks import restore
+from neighborhoods.networks.architectures import restore
 from pipeline.results import put_split, read_checkpoint, read_network
 from pipeline.resume import Progress
 from pipeline.store import Provenance, StoreError, reading, writing

@@ -6,13 +6,13 @@ import torch
 from scipy import stats
 from torch import nn
 
-from neighborhoods.dropout import (
+from neighborhoods.boundary.dropout import (
     fitted_density,
     masked,
     normality,
     trace_lines,
 )
-from neighborhoods.networks import build, fully_connected
+from neighborhoods.networks.architectures import build, fully_connected
 
 MASKS = 40
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neighborhoods.attack_contract import AttackError
-from neighborhoods.epochs import attacked, classify, half_precision, run_epochs, warm_up
-from neighborhoods.modes import evaluating
-from neighborhoods.networks import weights_of
-from neighborhoods.schedules import Schedule
-from neighborhoods.training import TrainingError, accuracy
+from neighborhoods.attacks.contract import AttackError
+from neighborhoods.networks.architectures import weights_of
+from neighborhoods.networks.modes import evaluating
+from neighborhoods.training.epochs import attacked, classify, half_precision, run_epochs, warm_up
+from neighborhoods.training.minibatch import TrainingError, accuracy
+from neighborhoods.training.schedules import Schedule
 from tests.unit.test_robust_training import EPSILON, features, linear, robust_share
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods.claims import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from neighborhoods.cones import orthant_persistence
-from neighborhoods.evidence import STATISTICS
-from neighborhoods.statistics import summarize
+from neighborhoods.cones.closed_forms import orthant_persistence
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.statistics.intervals import summarize
 
 LEVEL = {"confidence": 0.95}
 

@@ -4,7 +4,7 @@ import torch
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
-from neighborhoods.gaussian_process import asymmetry, block_matrix, gaussian_process
+from neighborhoods.path_kernel.gaussian_process import asymmetry, block_matrix, gaussian_process
 
 
 def points(n, seed=0):

@@ -6,15 +6,15 @@ import torch
 from scipy import special, stats
 from sklearn.decomposition import PCA
 
-from neighborhoods.incidence import (
+from neighborhoods.boundary.incidence import (
     compare_normals,
     incidence,
     probabilities_along,
     random_angle,
 )
-from neighborhoods.normals import energy_share
-from neighborhoods.principal import principal_directions
-from neighborhoods.statistics import NO_VALUES, rank_correlation, summarize, summarize_columns
+from neighborhoods.boundary.normals import energy_share
+from neighborhoods.networks.principal import principal_directions
+from neighborhoods.statistics.intervals import NO_VALUES, rank_correlation, summarize, summarize_columns
 
 W = torch.tensor([[0.3, -0.5, 0.2, 0.0, 0.7, 0.1], [-0.4, 0.1, 0.2, 0.6, -0.2, 0.3]]).double()
 B = torch.tensor([0.2, -0.1]).double()

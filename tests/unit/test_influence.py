@@ -6,7 +6,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-from neighborhoods.influence import (
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.path_kernel.influence import (
     datamodeling_scores,
     margin,
     pixel_similarity,
@@ -14,10 +15,9 @@ from neighborhoods.influence import (
     subsets_of,
     two_largest,
 )
-from neighborhoods.loss_gradients import outputs_at
-from neighborhoods.networks import fully_connected
-from neighborhoods.path import train_path
-from neighborhoods.path_kernel import path_kernel
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.path_kernel.loss_gradients import outputs_at
+from neighborhoods.path_kernel.path import train_path
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.attacks import attack
-from neighborhoods.distance import boundary_distance
-from neighborhoods.inputs import images_for, labels_for
-from neighborhoods.manifold_layers import analyse, class_manifolds
-from neighborhoods.manifold_points import class_images, layer_points
-from neighborhoods.path import train_path
-from neighborhoods.path_kernel import path_kernel
-from neighborhoods.persistence import persistence, stability
+from neighborhoods.attacks.methods import attack
+from neighborhoods.boundary.distance import boundary_distance
+from neighborhoods.manifolds.layers import analyse, class_manifolds
+from neighborhoods.manifolds.points import class_images, layer_points
+from neighborhoods.networks.inputs import images_for, labels_for
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.path_kernel.path import train_path
+from neighborhoods.persistence.measure import persistence, stability
 
 
 class Answering(nn.Module):

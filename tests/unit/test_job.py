@@ -44,7 +44,7 @@ def test_the_science_gets_its_settings_threads_and_provenance(tmp_path):
     [
         ("raise UserError('a.h5: no such file')", "scripts/stage/bracket: a.h5: no such file", False),
         ("raise ValueError('somewhere else')", "bracket failed: ValueError: somewhere else", True),
-        ("from neighborhoods.factories import load; load('nowhere:f')", "module nowhere cannot be imported", False),
+        ("from neighborhoods.networks.factories import load; load('nowhere:f')", "module nowhere cannot be imported", False),
         ("[][1]", "bracket failed: IndexError: list index out of range", True),
     ],
 )  # fmt: skip

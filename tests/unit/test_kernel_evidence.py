@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from neighborhoods.evidence import STATISTICS
-from neighborhoods.kernel_evidence import (
+from neighborhoods.evidence.kernel import (
     differing_nearest,
     mean_above,
     overlapping,
@@ -15,6 +13,8 @@ from neighborhoods.kernel_evidence import (
     turning,
     varies,
 )
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 LEVEL = {"confidence": 0.95}
 

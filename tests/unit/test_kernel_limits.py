@@ -4,9 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neighborhoods.gaussian_process import asymmetry, block_matrix, gaussian_process
-from neighborhoods.path import train_path
-from neighborhoods.path_kernel import coefficients, path_kernel, symmetric_gram
+from neighborhoods.path_kernel.gaussian_process import asymmetry, block_matrix, gaussian_process
+from neighborhoods.path_kernel.kernel_machine import coefficients, path_kernel, symmetric_gram
+from neighborhoods.path_kernel.path import train_path
 from tests.unit.path_kernel_cases import OPTIMISERS, Shared, data, largest, network, smooth
 
 

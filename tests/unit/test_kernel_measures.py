@@ -7,10 +7,10 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
-from neighborhoods import outliers
-from neighborhoods.detection import auroc, roc_curve
-from neighborhoods.kernel_convergence import Rule, by_step_size, order_of, residual_of
-from neighborhoods.kernel_geometry import (
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.path_kernel import outliers
+from neighborhoods.path_kernel.convergence import Rule, by_step_size, order_of, residual_of
+from neighborhoods.path_kernel.kernel_geometry import (
     class_means,
     common,
     cosines,
@@ -20,10 +20,10 @@ from neighborhoods.kernel_geometry import (
     squared_distances,
     variation,
 )
-from neighborhoods.kernel_signs import CASES, Case, signs, signs_of, single_machine_gap
-from neighborhoods.networks import fully_connected
-from neighborhoods.path import recorded, train_path
-from neighborhoods.path_kernel import path_kernel
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.path_kernel.path import recorded, train_path
+from neighborhoods.path_kernel.signs import CASES, Case, signs, signs_of, single_machine_gap
+from neighborhoods.persistence.detection import auroc, roc_curve
 
 
 def gaussians(n=60, seed=0):

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from neighborhoods.images import to_samples
-from neighborhoods.networks import build
-from neighborhoods.path import recorded
-from neighborhoods.path_kernel import path_kernel
-from neighborhoods.trace_kernel import gram
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.path_kernel.path import recorded
+from neighborhoods.path_kernel.trace_kernel import gram
 from pipeline import figure
 from pipeline.results import put_split, read_path, read_split
 from pipeline.store import Provenance, StoreError, reading, writing

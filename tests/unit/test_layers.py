@@ -9,8 +9,8 @@ import torch
 import yaml
 from torch import nn
 
-from neighborhoods.layers import layers_of
-from neighborhoods.networks import build, weights_of
+from neighborhoods.networks.architectures import build, weights_of
+from neighborhoods.networks.layers import layers_of
 from pipeline.results import put_network
 from pipeline.store import Provenance, StoreError, writing
 from scripts.tables import network_layers

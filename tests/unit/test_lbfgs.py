@@ -4,8 +4,8 @@ import torch
 from scipy.optimize import minimize
 from torch import nn
 
-from neighborhoods.attacks import attack
-from neighborhoods.lbfgs import attack_objective, lbfgs, minimize_in_box
+from neighborhoods.attacks.lbfgs import attack_objective, lbfgs, minimize_in_box
+from neighborhoods.attacks.methods import attack
 
 
 def scipy_minimum(objective, start, row, **options):

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
-from neighborhoods.evidence import STATISTICS
-from neighborhoods.statistics import summarize
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from neighborhoods.statistics.intervals import summarize
 from pipeline.claims import claim_inputs, claims_spec
 from pipeline.config import resolve
 from pipeline.errors import UserError

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from neighborhoods.claims import NOT_RUN, VERDICTS
-from neighborhoods.evidence import STATISTICS
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_RUN, VERDICTS
 from pipeline.claim_panels import LOOKS
 from pipeline.claim_runs import claim_kernels, offers
 from pipeline.config import resolve

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from neighborhoods.claims import NOT_RUN, REPRODUCED, VERDICTS, Finding
-from neighborhoods.evidence import STATISTICS
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_RUN, REPRODUCED, VERDICTS, Finding
 from pipeline.store import Provenance, writing
 from scripts.tables.claims import decide
 from tests.unit.claim_cases import CASES

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.boundary_lines import natural_lines, pairs_of_classes
-from neighborhoods.boundary_spectra import random_cosine
-from neighborhoods.networks import fully_connected, weights_of
+from neighborhoods.boundary.lines import natural_lines, pairs_of_classes
+from neighborhoods.boundary.projected_spectra import random_cosine
+from neighborhoods.networks.architectures import fully_connected, weights_of
 from pipeline.results import IMAGE_DIMS, put_network, put_split
 from pipeline.store import Provenance, reading, writing
 from scripts.boundary.decompose import decompose

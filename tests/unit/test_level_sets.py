@@ -7,11 +7,9 @@ import pytest
 import torch
 from scipy import optimize
 
-from neighborhoods.boundary import cross, descend
-from neighborhoods.boundary_spectra import offsets, spectrum, spread_ratio
-from neighborhoods.connectedness import connect, pairs_of_equal_classes
-from neighborhoods.junctions import class_distances, classes_within, sampled_classes, shortest_offsets
-from neighborhoods.level_sets import (
+from neighborhoods.boundary.connectedness import connect, pairs_of_equal_classes
+from neighborhoods.boundary.junctions import class_distances, classes_within, sampled_classes, shortest_offsets
+from neighborhoods.boundary.level_sets import (
     along_lines,
     constraint_rank,
     local_dimensions,
@@ -19,8 +17,10 @@ from neighborhoods.level_sets import (
     project_to_level,
     simplex,
 )
-from neighborhoods.spectra import singular_values
-from neighborhoods.wedges import Wedge
+from neighborhoods.boundary.points import cross, descend
+from neighborhoods.boundary.projected_spectra import offsets, spectrum, spread_ratio
+from neighborhoods.boundary.spectra import singular_values
+from neighborhoods.cones.wedges import Wedge
 from tests.unit.level_set_cases import gaussian
 
 

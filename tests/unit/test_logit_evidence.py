@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods import logit_evidence as evidence
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.evidence import logits as evidence
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 
 LEVEL = {"confidence": 0.95}
 

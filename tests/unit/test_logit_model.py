@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from neighborhoods import logit_expansion as expansion
-from neighborhoods import logit_model as model
-from neighborhoods.logit_response import equation_8, equation_9
+from neighborhoods.logits import expansion, model
+from neighborhoods.logits.response import equation_8, equation_9
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from neighborhoods import logit_model_evidence as evidence
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED
-from neighborhoods.gap_dependence import agreement, gap_dependence, lead, regress, runner_up
-from neighborhoods.logit_response import (
+from neighborhoods.evidence import logit_model as evidence
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED
+from neighborhoods.logits.gap_dependence import agreement, gap_dependence, lead, regress, runner_up
+from neighborhoods.logits.response import (
     energy,
     loss_pull,
     multiplier,

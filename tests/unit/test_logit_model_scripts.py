@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.logit_model import surrogates
-from neighborhoods.logit_response import ridge, spectrum, unit_length
-from neighborhoods.networks import fully_connected, weights_of
+from neighborhoods.logits.model import surrogates
+from neighborhoods.logits.response import ridge, spectrum, unit_length
+from neighborhoods.networks.architectures import fully_connected, weights_of
 from pipeline.logit_model_results import PREDICTIONS
 from pipeline.results import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing

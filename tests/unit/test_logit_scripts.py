@@ -8,8 +8,8 @@ import pytest
 from matplotlib.text import Text
 from scipy import stats
 
-from neighborhoods.confidence_ranks import confidence
-from neighborhoods.logits import logit_gap
+from neighborhoods.logits.confidence_ranks import confidence
+from neighborhoods.logits.distributions import logit_gap
 from pipeline import figure
 from pipeline.results import put_split
 from pipeline.store import Provenance, StoreError, reading, writing

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods import logits
+from neighborhoods.logits import distributions as logits
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(3, 2, 50, 7)) * 3

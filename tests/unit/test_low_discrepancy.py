@@ -8,11 +8,11 @@ import torch
 from scipy import stats
 from sklearn.datasets import load_digits
 
-from neighborhoods.low_discrepancy import shifted_sobol_normals
-from neighborhoods.networks import fully_connected
-from neighborhoods.persistence import persistence
-from neighborhoods.sampling import neighborhoods_of
-from neighborhoods.training import train
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.persistence.low_discrepancy import shifted_sobol_normals
+from neighborhoods.persistence.measure import persistence
+from neighborhoods.persistence.sampling import neighborhoods_of
+from neighborhoods.training.minibatch import train
 
 
 def points(count, dimensions, seed):

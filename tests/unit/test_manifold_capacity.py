@@ -7,14 +7,14 @@ import pytest
 import torch
 from scipy import integrate, optimize, stats
 
-from neighborhoods.manifold_capacity import (
+from neighborhoods.manifolds.capacity import (
     ball_capacity,
     large_dimension_ball_capacity,
     point_capacity,
     separable,
     simulated_capacity,
 )
-from neighborhoods.manifolds import mftma
+from neighborhoods.manifolds.mean_field import mftma
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.3, 2.0])

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from neighborhoods.evidence import STATISTICS
-from neighborhoods.manifold_evidence import (
+from neighborhoods.evidence.manifolds import (
     capacity_over_simulated,
     capacity_tracks,
     layer_difference,
     layer_trend,
     layers_alike,
 )
-from neighborhoods.manifolds import center_correlation
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.manifolds.mean_field import center_correlation
 
 LAYERS, MANIFOLDS = 6, 25
 

@@ -7,16 +7,16 @@ import torch
 from scipy import stats
 from torch import nn
 
-from neighborhoods.attack_contract import AttackError
-from neighborhoods.gradient_steps import pgd
-from neighborhoods.manifold_points import (
+from neighborhoods.attacks.contract import AttackError
+from neighborhoods.attacks.gradient_steps import pgd
+from neighborhoods.manifolds.points import (
     adversarial_perturbations,
     class_images,
     layer_points,
     random_projection,
     uniform_perturbations,
 )
-from neighborhoods.networks import fully_connected
+from neighborhoods.networks.architectures import fully_connected
 
 
 def generator(seed=0):

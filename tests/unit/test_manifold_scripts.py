@@ -8,12 +8,12 @@ import torch
 from scipy import integrate, optimize, stats
 from torch import nn
 
-from neighborhoods.manifold_capacity import ball_capacity, point_capacity, simulated_capacity
-from neighborhoods.manifold_centers import UnsuitedManifoldsError
-from neighborhoods.manifold_layers import ANALYSED, analyse
-from neighborhoods.manifold_points import activation_layers, layer_points, uniform_perturbations
-from neighborhoods.manifolds import mftma
-from neighborhoods.networks import build, fully_connected, weights_of
+from neighborhoods.manifolds.capacity import ball_capacity, point_capacity, simulated_capacity
+from neighborhoods.manifolds.centers import UnsuitedManifoldsError
+from neighborhoods.manifolds.layers import ANALYSED, analyse
+from neighborhoods.manifolds.mean_field import mftma
+from neighborhoods.manifolds.points import activation_layers, layer_points, uniform_perturbations
+from neighborhoods.networks.architectures import build, fully_connected, weights_of
 from pipeline.results import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import manifold_capacity, manifold_layers

@@ -8,9 +8,9 @@ import torch
 from scipy import optimize, stats
 from torch import Tensor
 
-from neighborhoods.manifold_capacity import ball_capacity, point_capacity
-from neighborhoods.manifold_centers import shared_directions
-from neighborhoods.manifolds import anchor_geometry, anchor_points, ball_geometry, gaussian_vectors, mftma
+from neighborhoods.manifolds.capacity import ball_capacity, point_capacity
+from neighborhoods.manifolds.centers import shared_directions
+from neighborhoods.manifolds.mean_field import anchor_geometry, anchor_points, ball_geometry, gaussian_vectors, mftma
 
 
 def clouds(manifolds, features, samples, radius=1.0, shared=0.0, seed=0):

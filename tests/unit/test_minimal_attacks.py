@@ -2,9 +2,9 @@ import pytest
 import torch
 import torchattacks
 
-from neighborhoods import jsma as jsma_module
-from neighborhoods.attacks import AttackError, attack
-from neighborhoods.training import predict
+from neighborhoods.attacks import jsma as jsma_module
+from neighborhoods.attacks.methods import AttackError, attack
+from neighborhoods.training.minibatch import predict
 from tests.unit.attack_cases import CLASSES, SETTINGS, Broken, Flat, Negative, linear
 
 

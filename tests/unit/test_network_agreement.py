@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from neighborhoods import confidence_ranks as ranks
-from neighborhoods import overlap
-from neighborhoods.nearest_logits import nearest_by_logits
-from neighborhoods.wrong_answers import class_averages, wrong_answers
+from neighborhoods.logits import confidence_ranks as ranks
+from neighborhoods.logits import overlap
+from neighborhoods.logits.nearest import nearest_by_logits
+from neighborhoods.logits.wrong_answers import class_averages, wrong_answers
 
 RNG = np.random.default_rng(0)
 

@@ -8,13 +8,11 @@ import torch
 from scipy import optimize, special
 from torch import nn
 
-from neighborhoods.clusters import clusters
-from neighborhoods.distance import boundary_distance
-from neighborhoods.flatness import flatness
-from neighborhoods.growth import perturbation_growth, stages
-from neighborhoods.networks import bell_cnn, fully_connected
-from neighborhoods.photo_networks import Normalized, photo_network
-from neighborhoods.sensitivity import (
+from neighborhoods.boundary.distance import boundary_distance
+from neighborhoods.networks.architectures import bell_cnn, fully_connected
+from neighborhoods.networks.photos import Normalized, photo_network
+from neighborhoods.sensitivity.clusters import clusters
+from neighborhoods.sensitivity.factors import (
     cross_entropy,
     face_factors,
     head_norm,
@@ -24,6 +22,8 @@ from neighborhoods.sensitivity import (
     spectral_norm,
     split,
 )
+from neighborhoods.sensitivity.flatness import flatness
+from neighborhoods.sensitivity.growth import perturbation_growth, stages
 
 # Bar of the closed forms; float64 leaves 1e-13 or so.
 CLOSED = 1e-6

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.networks import build
+from neighborhoods.networks.architectures import build
 from pipeline.network_work import PHOTO_NETWORKS, pass_work
 
 NETWORKS = [

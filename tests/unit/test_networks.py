@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import signal
 from torch import nn
 
-from neighborhoods.networks import bell_cnn, build, fully_connected, restore, strided_cnn, weights_of
+from neighborhoods.networks.architectures import bell_cnn, build, fully_connected, restore, strided_cnn, weights_of
 
 
 def shapes(network: nn.Sequential, x: torch.Tensor) -> dict[str, tuple[int, ...]]:

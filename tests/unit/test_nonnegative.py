@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import optimize
 
-from neighborhoods.nonnegative import nonnegative_minimum
+from neighborhoods.cones.nonnegative import nonnegative_minimum
 
 
 def programmes(groups, count, rows, columns, decay=0.0, seed=0):

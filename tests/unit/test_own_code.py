@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.attacks import AttackError, attack
-from neighborhoods.factories import load
-from neighborhoods.networks import build, fully_connected, read_state_dict
+from neighborhoods.attacks.methods import AttackError, attack
+from neighborhoods.networks.architectures import build, fully_connected, read_state_dict
+from neighborhoods.networks.factories import load
 
 MODULE = """
 import torch

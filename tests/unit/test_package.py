@@ -1,3 +1,4 @@
+import inspect
 import subprocess
 import sys
 from importlib import import_module
@@ -29,33 +30,40 @@ def test_a_name_is_imported_when_it_is_first_used():
 def test_every_name_is_there():
     for name in dir(neighborhoods):
         assert getattr(neighborhoods, name) is not None
-    assert set(dir(neighborhoods)) == {*neighborhoods.__all__, *neighborhoods._MODULES}
-    assert not set(neighborhoods.__all__) & set(neighborhoods._MODULES)
-    with pytest.raises(AttributeError, match="no attribute 'persistance'"):
+    with pytest.raises(AttributeError, match="persistance"):
         neighborhoods.persistance  # noqa: B018
 
 
 @pytest.mark.parametrize(
     ("name", "home"),
     [
-        ("stability", "persistence"),
-        ("igsm", "attacks"),
-        ("bell_cnn", "networks"),
-        ("train", "training"),
-        ("summarize", "statistics"),
+        ("stability", "persistence.measure"),
+        ("igsm", "attacks.methods"),
+        ("bell_cnn", "networks.architectures"),
+        ("train", "training.minibatch"),
+        ("summarize", "statistics.intervals"),
     ],
 )
 def test_a_name_is_the_one_of_its_module(name, home):
     assert getattr(neighborhoods, name) is getattr(import_module(f"neighborhoods.{home}"), name)
 
 
-def test_modules_stay_modules_whatever_was_imported_first():
-    # A module and the function of its name must not take each other's place.
-    for first in ("neighborhoods.persistence", "neighborhoods.networks"):
-        code = f"import {first}; from neighborhoods import persistence as m; import neighborhoods as n; print(callable(m), n.persistence is m)"
-        assert in_a_fresh_interpreter(code) == "False True\n"
+def test_packages_stay_packages_and_functions_functions_whatever_was_imported_first():
+    # A package of the library and the function of its name must not take each other's place.
+    for first in ("neighborhoods.persistence.measure", "neighborhoods.networks.architectures"):
+        code = f"import {first}, neighborhoods as n; from neighborhoods.persistence import persistence as f; from neighborhoods import persistence as p; print(callable(f), callable(p), n.persistence is p)"
+        assert in_a_fresh_interpreter(code) == "True False True\n"
 
 
-def test_every_module_is_listed_in_order():
-    modules = {path.stem for path in (ROOT / "neighborhoods").glob("*.py")} - {"__init__"}
-    assert list(neighborhoods._MODULES) == sorted(modules)
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in (ROOT / "neighborhoods").rglob("__init__.py")), ids=lambda path: path.name
+)
+def test_a_package_names_all_of_its_modules(folder):
+    # What type checkers read is what is imported at run time: a stub for both.
+    names = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    package = import_module(".".join(folder.relative_to(ROOT).parts))
+    assert names - {"__init__"} <= set(package.__all__)
+    for name in package.__all__:
+        found = getattr(package, name)
+        assert inspect.ismodule(found) or found.__module__.startswith(package.__name__)
+    assert sorted(dir(package)) == sorted(package.__all__)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from neighborhoods.path import Path, flat_weights, train_path
+from neighborhoods.path_kernel.path import Path, flat_weights, train_path
 from tests.unit.path_kernel_cases import data, network
 
 OPTIMISERS = [{}, {"batch_size": 5}, {"momentum": 0.9, "weight_decay": 0.1}, {"momentum": 0.5, "batch_size": 4}]

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.interpolated_weights import interpolate_weights, norm_changes
-from neighborhoods.loss_gradients import loss_gradients, outputs_at
-from neighborhoods.networks import fully_connected
-from neighborhoods.path import flat_weights, train_path
-from neighborhoods.path_geometry import cosines_off_path, path_geometry, random_cosine, summary_of
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.path_kernel.geometry import cosines_off_path, path_geometry, random_cosine, summary_of
+from neighborhoods.path_kernel.interpolated_weights import interpolate_weights, norm_changes
+from neighborhoods.path_kernel.loss_gradients import loss_gradients, outputs_at
+from neighborhoods.path_kernel.path import flat_weights, train_path
 
 
 @pytest.fixture

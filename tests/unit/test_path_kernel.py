@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neighborhoods.networks import fully_connected
-from neighborhoods.path import flat_weights, train_path
-from neighborhoods.path_kernel import coefficients, engine_of, path_kernel, symmetric_gram
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.path_kernel.kernel_machine import coefficients, engine_of, path_kernel, symmetric_gram
+from neighborhoods.path_kernel.path import flat_weights, train_path
 from tests.unit.path_kernel_cases import OPTIMISERS, Shared, data, largest, network, smooth
 
 TRANSFORMS = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from neighborhoods.networks import build
-from neighborhoods.path import train_path
+from neighborhoods.networks.architectures import build
+from neighborhoods.path_kernel.path import train_path
 from pipeline import figure as shared
 from pipeline.results import put_split, read_path
 from pipeline.store import Provenance, StoreError, reading, writing

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from torch import nn
 
-from neighborhoods.inputs import TRIED
-from neighborhoods.networks import fully_connected
-from neighborhoods.noise import noise_directions
-from neighborhoods.persistence import (
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.networks.inputs import TRIED
+from neighborhoods.persistence.measure import (
     persistence,
     persistence_of_gammas,
     stability,
     stability_curve,
 )
+from neighborhoods.persistence.noise import noise_directions
 from tests.unit.persistence_cases import GAMMA, closed_form, orthant, point, relative_error, shells
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from torch import nn
 
-from neighborhoods.cones import orthant_persistence, wedge_persistence
-from neighborhoods.noise import noise_directions
-from neighborhoods.persistence import (
+from neighborhoods.cones.closed_forms import orthant_persistence, wedge_persistence
+from neighborhoods.cones.wedges import Wedge, wedge_normals
+from neighborhoods.persistence.measure import (
     persistence,
 )
-from neighborhoods.sequential import sequential_test
-from neighborhoods.statistics import clopper_pearson
-from neighborhoods.wedges import Wedge, wedge_normals
+from neighborhoods.persistence.noise import noise_directions
+from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.statistics.sequential import sequential_test
 from tests.unit.persistence_cases import GAMMA, closed_form, orthant, point, relative_error, shells
 
 

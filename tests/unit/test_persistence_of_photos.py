@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from neighborhoods import noise
-from neighborhoods.bracketing import bracketing
-from neighborhoods.folding import fold_batch_norms
-from neighborhoods.inference import FullPrecision, HalfPrecision, half_pays
-from neighborhoods.noise import BLOCK, LARGEST_SMALL, RedrawnNoise, is_large, noise_directions
-from neighborhoods.persistence import persistence, stability_curve
-from neighborhoods.sampling import LARGEST_BATCH, deciding, fitting_batch, neighborhoods_of
+from neighborhoods.networks.folding import fold_batch_norms
+from neighborhoods.networks.inference import FullPrecision, HalfPrecision, half_pays
+from neighborhoods.persistence import noise
+from neighborhoods.persistence.bracketing import bracketing
+from neighborhoods.persistence.measure import persistence, stability_curve
+from neighborhoods.persistence.noise import BLOCK, LARGEST_SMALL, RedrawnNoise, is_large, noise_directions
+from neighborhoods.persistence.sampling import LARGEST_BATCH, deciding, fitting_batch, neighborhoods_of
 
 SHAPE = (3, 105, 105)
 
@@ -131,7 +131,7 @@ def test_memory_is_bounded():
     # 400 directions of these two images take 481 MB.
     code = """
 import resource, torch
-from neighborhoods.persistence import stability_curve
+from neighborhoods.persistence.measure import stability_curve
 torch.set_num_threads(1)
 model = lambda x: torch.stack([-x[:, 0, 0].sum(1), x[:, 0, 0].sum(1)], 1)
 x = torch.full((2, 3, 224, 224), 0.1)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from neighborhoods.statistics import ratio
+from neighborhoods.statistics.intervals import ratio
 from pipeline import figure
 from pipeline.frequencies import MOST_GREY, _Name
 from pipeline.panels import LONGEST_NAME, resampling, shortened

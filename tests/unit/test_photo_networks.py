@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.networks import build, read_state_dict, restore, weights_of
-from neighborhoods.photo_networks import CifarResNet, Normalized, published_weights
-from neighborhoods.training import predict
-from neighborhoods.vision import torchvision_models
+from neighborhoods.networks.architectures import build, read_state_dict, restore, weights_of
+from neighborhoods.networks.photos import CifarResNet, Normalized, published_weights
+from neighborhoods.networks.vision import torchvision_models
+from neighborhoods.training.minibatch import predict
 from pipeline.cifar import ARCHIVES, read_archive
 from pipeline.download import DownloadError, digested
 from pipeline.photos import decode, packaged_imagenet
@@ -212,7 +212,7 @@ def test_published_weights_come_from_the_mirror_when_their_checksum_is_right(tmp
         import_weights(**settings)
     assert not (tmp_path / "model.h5").exists()
     sha = hashlib.sha256(file.read_bytes()).hexdigest()
-    monkeypatch.setitem(__import__("neighborhoods.photo_networks").photo_networks.SHA256, file.name, sha)
+    monkeypatch.setitem(__import__("neighborhoods.networks.photos").photo_networks.SHA256, file.name, sha)
     import_weights(**settings)
     found = read_network(tmp_path / "model.h5")
     assert found.settings["name"] == name

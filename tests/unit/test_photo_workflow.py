@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from neighborhoods.networks import restore
-from neighborhoods.training import predict
-from neighborhoods.vision import torchvision_models
+from neighborhoods.networks.architectures import restore
+from neighborhoods.networks.vision import torchvision_models
+from neighborhoods.training.minibatch import predict
 from pipeline.photos import decode, synset_numbers
 from pipeline.results import read_network
 from pipeline.store import Provenance, reading

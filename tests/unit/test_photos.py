@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from neighborhoods.vision import imagenet_classes, torchvision_models
+from neighborhoods.networks.vision import imagenet_classes, torchvision_models
 from pipeline.errors import UserError
 from pipeline.photos import chosen, decode, find_photos, packaged_imagenet, photos_below, synset_numbers
 from pipeline.results import read_split

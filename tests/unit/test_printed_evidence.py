@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods.claims import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from neighborhoods.evidence import STATISTICS
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from tests.unit.claim_cases import capacities, cones, gap_surface, linear, norms, path, photos, surfaces
 
 LEVEL = {"confidence": 0.95}

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import optimize, stats
 
-from neighborhoods.probit import PLACE_WIDTH, SLOPE_WIDTH, USUAL_SLOPE, fit_line
+from neighborhoods.statistics.probit import PLACE_WIDTH, SLOPE_WIDTH, USUAL_SLOPE, fit_line
 
 GOAL = stats.norm.ppf(0.7)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.quadrature import adaptive_rule, fixed_rule
+from neighborhoods.path_kernel.quadrature import adaptive_rule, fixed_rule
 
 
 class Toy:

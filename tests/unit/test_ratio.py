@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from neighborhoods.images import recounted, variance_ratio
-from neighborhoods.statistics import ratio, summarize
+from neighborhoods.statistics.intervals import ratio, summarize
 
 SEED = st.integers(0, 2**32 - 1)
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from neighborhoods.claims import VERDICTS
+from neighborhoods.evidence.verdicts import VERDICTS
 from pipeline.config import resolve
 from pipeline.errors import UserError
 from pipeline.report import ledger, record

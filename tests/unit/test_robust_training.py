@@ -6,11 +6,11 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
-from neighborhoods.gradient_steps import pgd
-from neighborhoods.networks import build, fully_connected, restore, weights_of
-from neighborhoods.principal import PrincipalProjection, fit_projections
-from neighborhoods.robust_training import adversarial_images, fit, last_hidden, soft_nearest_neighbor_loss
-from neighborhoods.training import accuracy, train
+from neighborhoods.attacks.gradient_steps import pgd
+from neighborhoods.networks.architectures import build, fully_connected, restore, weights_of
+from neighborhoods.networks.principal import PrincipalProjection, fit_projections
+from neighborhoods.training.minibatch import accuracy, train
+from neighborhoods.training.robust import adversarial_images, fit, last_hidden, soft_nearest_neighbor_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,22 +17,22 @@ from pyautoattack.autoattack import AutoAttack
 from scipy import stats
 from torch import nn
 
-from neighborhoods.apgd import auto_pgd
-from neighborhoods.attack_contract import AttackError
-from neighborhoods.epochs import classify, run_epochs, warm_up
-from neighborhoods.networks import strided_cnn
-from neighborhoods.odi import diversified_starts, margin, odi_pgd
-from neighborhoods.robustness import (
+from neighborhoods.attacks.apgd import auto_pgd
+from neighborhoods.attacks.contract import AttackError
+from neighborhoods.attacks.odi import diversified_starts, margin, odi_pgd
+from neighborhoods.attacks.robustness import (
     accuracy_over_seeds,
     under_apgd,
     under_autoattack,
     under_odi,
     under_pgd,
 )
-from neighborhoods.schedules import Schedule
-from neighborhoods.seed_accuracies import MISTAKE, SURVIVED
-from neighborhoods.statistics import clopper_pearson
-from neighborhoods.strided import fast_input_gradients
+from neighborhoods.networks.architectures import strided_cnn
+from neighborhoods.networks.strided import fast_input_gradients
+from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.statistics.seed_accuracies import MISTAKE, SURVIVED
+from neighborhoods.training.epochs import classify, run_epochs, warm_up
+from neighborhoods.training.schedules import Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TRAINED, EPSILON, IMAGES, RESTARTS = 0.1, 0.16, 120, 3

@@ -8,11 +8,11 @@ import torch
 from scipy import stats
 from torch import nn
 
-from neighborhoods.inference import HalfPrecision, dense, half_pays
-from neighborhoods.networks import bell_cnn, fully_connected
-from neighborhoods.noise import ball_scale, noise_directions
-from neighborhoods.persistence import persistence, stability_curve
-from neighborhoods.sampling import _Head, neighborhoods_of
+from neighborhoods.networks.architectures import bell_cnn, fully_connected
+from neighborhoods.networks.inference import HalfPrecision, dense, half_pays
+from neighborhoods.persistence.measure import persistence, stability_curve
+from neighborhoods.persistence.noise import ball_scale, noise_directions
+from neighborhoods.persistence.sampling import _Head, neighborhoods_of
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional
 
-from neighborhoods.augmentation import augment
-from neighborhoods.schedules import Schedule, kept_rows
+from neighborhoods.training.augmentation import augment
+from neighborhoods.training.schedules import Schedule, kept_rows
 
 
 def multi_step(base, factor, drops, epochs):

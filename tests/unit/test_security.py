@@ -18,8 +18,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from neighborhoods.networks import read_state_dict
-from neighborhoods.photo_networks import SHA256, published_weights, torchvision_models
+from neighborhoods.networks.architectures import read_state_dict
+from neighborhoods.networks.photos import SHA256, published_weights, torchvision_models
 from pipeline import cifar, download
 from pipeline.attack_settings import OWN_METHOD
 from pipeline.cifar import ARCHIVES, read_archive

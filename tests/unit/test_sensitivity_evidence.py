@@ -6,10 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from neighborhoods.evidence import STATISTICS as ALL
-from neighborhoods.networks import fully_connected, weights_of
-from neighborhoods.sensitivity_evidence import (
+from neighborhoods.evidence.sensitivity import (
     STATISTICS,
     flat,
     governed,
@@ -20,6 +17,9 @@ from neighborhoods.sensitivity_evidence import (
     separable,
     steepest,
 )
+from neighborhoods.evidence.statistics import STATISTICS as ALL
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.networks.architectures import fully_connected, weights_of
 from pipeline import figure
 from pipeline.results import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neighborhoods import sequential
-from neighborhoods.sequential import sequential_test
+from neighborhoods.statistics import sequential
+from neighborhoods.statistics.sequential import sequential_test
 
 
 def crossing_chance(share, looks, boundary, upper):

@@ -7,18 +7,17 @@ import pytest
 import torch
 from scipy import integrate, optimize
 
-from neighborhoods.spectra import (
+from neighborhoods.boundary.spectra import (
     dropped_values,
     flattened,
     gaussian_sample,
     numerical_rank,
     population_below,
-    random_differences,
     singular_values,
     spectrum,
     without_direction,
 )
-from neighborhoods.wedges import nearest_in_cone, nearest_in_orthant, nearest_in_wedge, random_normals
+from neighborhoods.cones.wedges import nearest_in_cone, nearest_in_orthant, nearest_in_wedge, random_normals
 from pipeline.store import Provenance, reading
 from scripts.figures import orthant_spectra, wedge_crossings
 from scripts.wedges.measure import measure
@@ -99,18 +98,6 @@ def test_dropped_values_are_found_beside_large_ones(sample):
     assert found.dropped.count == 4
     # Four variances of normals from 4000 samples: 1.1 % of their root at one standard error of 2.2 % / 2.
     assert found.corrected == pytest.approx(0.4, rel=0.03)
-
-
-def test_differences_show_what_is_below_whatever_the_points_have_in_common(sample):
-    image = 40 + 10 * gaussian_sample(1, DIMENSION, seed=1, dtype=torch.float32)
-    differences = random_differences(nearest_in_orthant(sample, 4) + image, seed=2)
-    assert differences.shape == (SAMPLES // 2, DIMENSION)
-    # Means of independent differences are small, so they need no centring.
-    assert spectrum(differences, centred=False).dropped.count == 4
-    assert float(differences.var(0)[10:].mean()) == pytest.approx(1, abs=4 * math.sqrt(2 / (774 * 10_000)))
-    rows = random_differences(torch.eye(7)) * math.sqrt(2)
-    assert (rows != 0).sum(1).tolist() == [2, 2, 2]
-    assert (rows != 0).sum(0).max() == 1, "no sample is in two pairs"
 
 
 @pytest.mark.parametrize("shape", [(50, 8), (8, 50), (20, 20)])

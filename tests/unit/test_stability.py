@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from neighborhoods.networks import fully_connected
-from neighborhoods.noise import noise_directions
-from neighborhoods.persistence import stability, stability_curve
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.persistence.measure import stability, stability_curve
+from neighborhoods.persistence.noise import noise_directions
 from tests.unit.persistence_cases import orthant, point
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neighborhoods.statistics import (
+from neighborhoods.statistics.intervals import (
     BOOTSTRAP_REPLICATES,
     NO_VALUES,
     clopper_pearson,
@@ -45,7 +45,7 @@ def test_student_is_scipys(freedom, confidence):
 
 
 def test_jobs_do_not_wait_for_scipys_statistics():
-    code = "import sys; import neighborhoods.statistics; sys.exit('scipy.stats' in sys.modules)"
+    code = "import sys; import neighborhoods.statistics.intervals; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neighborhoods import student_evidence as evidence
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from neighborhoods.seed_accuracies import mean_over_seeds, right, share_over_seeds
+from neighborhoods.evidence import students as evidence
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.statistics.seed_accuracies import mean_over_seeds, right, share_over_seeds
 
 LEVEL = {"confidence": 0.95}
 IMAGES = 400

@@ -9,7 +9,7 @@ import yaml
 from matplotlib.colors import to_hex
 from scipy import stats
 
-from neighborhoods.seed_accuracies import share_over_seeds
+from neighborhoods.statistics.seed_accuracies import share_over_seeds
 from pipeline import figure
 from pipeline.results import put_summary
 from pipeline.store import Provenance, StoreError, writing

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from neighborhoods.claims import NOT_RUN, REPRODUCED
+from neighborhoods.evidence.verdicts import NOT_RUN, REPRODUCED
 from pipeline.errors import UserError
 from pipeline.ledger import load
 from pipeline.store import Provenance, writing

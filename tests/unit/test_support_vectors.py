@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.svm import SVC
 
-from neighborhoods.support_vectors import best_bias, svm_path
+from neighborhoods.tilting.support_vectors import best_bias, svm_path
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from neighborhoods.tilting import (
+from neighborhoods.tilting.plane import (
     adversarial_distance,
     boundary_offset,
     boundary_tilt,

@@ -14,8 +14,8 @@ import pytest
 import torch
 from scipy import stats
 
-from neighborhoods.claims import NOT_REPRODUCED, REPRODUCED
-from neighborhoods.evidence import STATISTICS
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED
 from pipeline.errors import UserError
 from pipeline.results import Stored, put_split
 from pipeline.store import Provenance, reading, writing
@@ -258,8 +258,8 @@ FULL = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
 @pytest.mark.skipif(not FULL.is_dir(), reason="no copy of MNIST beside the checkout")
 def test_published_numbers_come_out_on_all_of_mnist(one_thread):
     """A few of the 81 values: the whole path takes a minute."""
-    from neighborhoods.support_vectors import svm_path
-    from neighborhoods.tilting import centroids, deviation_angle
+    from neighborhoods.tilting.plane import centroids, deviation_angle
+    from neighborhoods.tilting.support_vectors import svm_path
     from pipeline.idx import parse_idx
 
     files = [next(FULL.glob(f"train-{name}*.gz")) for name in ("images", "labels")]

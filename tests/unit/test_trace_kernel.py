@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.func import functional_call, jacrev
 
-from neighborhoods.networks import fully_connected
-from neighborhoods.path import flat_weights, train_path
-from neighborhoods.path_kernel import path_kernel
-from neighborhoods.trace_kernel import cross, gram, paired, tangent
+from neighborhoods.networks.architectures import fully_connected
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.path_kernel.path import flat_weights, train_path
+from neighborhoods.path_kernel.trace_kernel import cross, gram, paired, tangent
 
 
 @pytest.fixture(scope="module")

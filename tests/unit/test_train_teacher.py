@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from neighborhoods.networks import restore
-from neighborhoods.schedules import kept_rows
-from neighborhoods.training import accuracy
+from neighborhoods.networks.architectures import restore
+from neighborhoods.training.minibatch import accuracy
+from neighborhoods.training.schedules import kept_rows
 from pipeline.results import put_split, read_network, read_split
 from pipeline.store import Provenance, reading, writing
 from scripts.logits.train_teacher import train_teacher

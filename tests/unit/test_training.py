@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from neighborhoods.networks import bell_cnn, fully_connected
-from neighborhoods.training import TrainingError, accuracy, predict, train, weight_penalty
+from neighborhoods.networks.architectures import bell_cnn, fully_connected
+from neighborhoods.training.minibatch import TrainingError, accuracy, predict, train, weight_penalty
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -7,11 +7,11 @@ from scipy.spatial import Delaunay
 from scipy.stats import binomtest
 from sklearn.neighbors import KNeighborsClassifier
 
-from neighborhoods.boundary_angles import compare_angles, crossing_angles
-from neighborhoods.boundary_lines import pairs_of_classes
-from neighborhoods.delaunay import DelaunayWeights, plane_boundary
-from neighborhoods.normals import degrees_between, skewness
-from neighborhoods.voronoi import (
+from neighborhoods.boundary.angles import compare_angles, crossing_angles
+from neighborhoods.boundary.delaunay import DelaunayWeights, plane_boundary
+from neighborhoods.boundary.lines import pairs_of_classes
+from neighborhoods.boundary.normals import degrees_between, skewness
+from neighborhoods.boundary.voronoi import (
     NearestPoint,
     delaunay_neighbours,
     first_change,

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from sklearn.neighbors import KNeighborsClassifier
 
-from neighborhoods.networks import restore
+from neighborhoods.networks.architectures import restore
 from pipeline import figure as shared
 from pipeline.results import put_split, read_network, read_split
 from pipeline.store import Provenance, StoreError, reading, writing

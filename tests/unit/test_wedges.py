@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
-from neighborhoods.cones import orthant_persistence, wedge_persistence, wedge_share
-from neighborhoods.crossings import (
+from neighborhoods.cones.closed_forms import orthant_persistence, wedge_persistence, wedge_share
+from neighborhoods.cones.crossings import (
     axis_persistence,
     axis_share,
     centreline,
@@ -20,7 +20,7 @@ from neighborhoods.crossings import (
     parallel_start,
     side_ratio,
 )
-from neighborhoods.wedges import (
+from neighborhoods.cones.wedges import (
     contains,
     faces_met,
     nearest_in_cone,

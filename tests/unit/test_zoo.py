@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from neighborhoods.normals import skewness
-from neighborhoods.zoo import measures, right_for_all, robustness
+from neighborhoods.boundary.normals import skewness
+from neighborhoods.boundary.zoo import measures, right_for_all, robustness
 from pipeline import figure
 from pipeline.results import put_split
 from pipeline.store import Provenance, StoreError, reading, writing

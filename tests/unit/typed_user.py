@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 import neighborhoods as nb
-from neighborhoods.path_kernel import path_kernel
-from neighborhoods.persistence import Persistence, persistence
+from neighborhoods.path_kernel.kernel_machine import path_kernel
+from neighborhoods.persistence.measure import Persistence, persistence
 
 model = nb.fully_connected((4,), [3], 2)
 images, labels = np.ones((2, 4)), torch.tensor([0, 1])

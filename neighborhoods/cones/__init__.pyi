@@ -1,0 +1,10 @@
+from . import closed_forms as closed_forms
+from . import crossings as crossings
+from . import nonnegative as nonnegative
+from . import wedges as wedges
+from .closed_forms import face_number as face_number
+from .closed_forms import orthant_persistence as orthant_persistence
+from .closed_forms import orthant_share as orthant_share
+from .closed_forms import orthant_view as orthant_view
+from .closed_forms import wedge_persistence as wedge_persistence
+from .closed_forms import wedge_share as wedge_share

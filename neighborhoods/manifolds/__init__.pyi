@@ -1,0 +1,16 @@
+from . import capacity as capacity
+from . import centers as centers
+from . import layers as layers
+from . import mean_field as mean_field
+from . import points as points
+from .layers import LayerAnalysis as LayerAnalysis
+from .layers import class_manifolds as class_manifolds
+from .mean_field import AnchorGeometry as AnchorGeometry
+from .mean_field import ManifoldGeometry as ManifoldGeometry
+from .mean_field import anchor_geometry as anchor_geometry
+from .mean_field import anchor_points as anchor_points
+from .mean_field import ball_anchor_points as ball_anchor_points
+from .mean_field import ball_geometry as ball_geometry
+from .mean_field import center_correlation as center_correlation
+from .mean_field import gaussian_vectors as gaussian_vectors
+from .mean_field import mftma as mftma

@@ -1,0 +1,17 @@
+from . import clusters as clusters
+from . import factors as factors
+from . import flatness as flatness
+from . import growth as growth
+from .factors import FaceFactors as FaceFactors
+from .factors import LossGradient as LossGradient
+from .factors import SpectralNorm as SpectralNorm
+from .factors import SplitNetwork as SplitNetwork
+from .factors import cross_entropy as cross_entropy
+from .factors import face_factors as face_factors
+from .factors import head_norm as head_norm
+from .factors import in_batches as in_batches
+from .factors import loss_gradient as loss_gradient
+from .factors import pair_norms as pair_norms
+from .factors import spectral_norm as spectral_norm
+from .factors import split as split
+from .factors import steepest_cosine as steepest_cosine

@@ -1,0 +1,17 @@
+from . import plane as plane
+from . import support_vectors as support_vectors
+from .plane import Centroids as Centroids
+from .plane import Tilt as Tilt
+from .plane import Toy as Toy
+from .plane import adversarial_distance as adversarial_distance
+from .plane import boundary_offset as boundary_offset
+from .plane import boundary_tilt as boundary_tilt
+from .plane import centroids as centroids
+from .plane import deviation_angle as deviation_angle
+from .plane import measured_distance as measured_distance
+from .plane import mirror_images as mirror_images
+from .plane import plane_coordinates as plane_coordinates
+from .plane import rotation_frame as rotation_frame
+from .plane import tilt_directions as tilt_directions
+from .plane import tilted_classifier as tilted_classifier
+from .plane import toy_problem as toy_problem

@@ -1,0 +1,12 @@
+from . import augmentation as augmentation
+from . import distillation as distillation
+from . import epochs as epochs
+from . import minibatch as minibatch
+from . import robust as robust
+from . import schedules as schedules
+from .minibatch import History as History
+from .minibatch import TrainingError as TrainingError
+from .minibatch import accuracy as accuracy
+from .minibatch import predict as predict
+from .minibatch import train as train
+from .minibatch import weight_penalty as weight_penalty
