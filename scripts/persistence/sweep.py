@@ -21,6 +21,7 @@ def sweep(
     output: str,
     sigma_max: float,
     points: int,
+    power: float,
     examples: int,
     samples: int,
     confidence: float,
@@ -31,7 +32,7 @@ def sweep(
 ) -> None:
     """Write natural/ (each attacked image once) and adversarial/ (each success): class frequencies with limits.
 
-    Beside them: `examples` noisy images of each, one at each of equally spaced sigmas.
+    Sigmas are sigma_max (i / points)^power. Beside them: `examples` noisy images of each, at sigmas spaced alike.
     """
     stored = read_network(model)
     network = restore(stored.settings, stored.weights, device)
@@ -40,7 +41,7 @@ def sweep(
         classes = file.read("classes")
     if not columns["success"].any():
         raise StoreError(f"{attack}: no attack succeeded, so there is no adversarial image to measure")
-    sigma = np.linspace(0, sigma_max, points + 1)[1:]
+    sigma = sigma_max * np.linspace(0, 1, points + 1)[1:] ** power
     shown = np.linspace(0, points - 1, examples).round().astype(int)
     first = np.unique(columns["index"], return_index=True)[1]
     groups = {"natural": ("x", np.sort(first)), "adversarial": ("x_adv", np.flatnonzero(columns["success"]))}

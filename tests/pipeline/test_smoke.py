@@ -103,7 +103,7 @@ def test_stability_holds_curves_and_examples(results):
     with reading(results / "stability/mnist5k/fc-100-20-10/igsm-one.h5") as file:
         sigma = file.read("sigma")
         natural, adversarial = file.read_group("natural"), file.read_group("adversarial")
-    assert sigma == pytest.approx(np.linspace(0.16, 1.6, 10))
+    assert sigma == pytest.approx(1.6 * np.linspace(0.1, 1, 10) ** 2)
     assert natural["frequency"].shape == (1, 10, 10)
     assert len(adversarial["frequency"]) >= 1
     for group in (natural, adversarial):
