@@ -41,7 +41,9 @@ rule all:
         artefact_paths(settings),
         beside_paths(settings),
         CLAIMS,
+        CLAIM_LIMITS,
         CLAIM_PICTURES,
+        BESIDE_CLAIMS,
 
 
 rule persistence:

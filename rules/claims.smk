@@ -42,11 +42,7 @@ rule draw_claims:
             )
             for picture in CLAIM_PICTURES
         ],
-        [
-            str(Path(picture).with_suffix(f".{kind}"))
-            for picture in CLAIM_PICTURES
-            for kind in OTHER_FORMATS
-        ],
+        BESIDE_CLAIMS,
     log:
         "logs/figures/claims.log",
     benchmark:

@@ -426,7 +426,10 @@ def claims_figure_param(wildcards):
     return claims_figure_spec(settings, ROOT)
 
 
-CLAIM_PICTURES = claim_pictures(ROOT)
-
-
 OTHER_FORMATS = beside_formats(settings)
+CLAIM_PICTURES = claim_pictures(ROOT)
+BESIDE_CLAIMS = [
+    str(Path(picture).with_suffix(f".{kind}"))
+    for picture in CLAIM_PICTURES
+    for kind in OTHER_FORMATS
+]
