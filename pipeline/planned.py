@@ -90,7 +90,9 @@ def look_at(arguments: Sequence[str], look: Callable[[Workflow], T]) -> T:
     here = Path.cwd()
     try:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
-            parser, parsed = cli.parse_args([*arguments, "--dag", "--quiet"])
+            # What stands behind "--" is a target, whatever it looks like.
+            end = arguments.index("--") if "--" in arguments else len(arguments)
+            parser, parsed = cli.parse_args([*arguments[:end], "--dag", "--quiet", *arguments[end:]])
             done = cli.args_to_api(parsed, parser)
     except SystemExit as error:
         raise PlanError("the arguments were refused") from error

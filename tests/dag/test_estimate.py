@@ -116,6 +116,9 @@ def test_a_finished_run_costs_nothing_and_an_empty_folder_all_jobs(smoke, tmp_pa
     for what in ("core-hours", "GPU-hours", "disk", "wall time"):
         assert f"\n{what}" in fresh.stdout
     assert not (tmp_path / "results").exists()
+    # A target behind "--" is one whatever else is asked.
+    one = run(tmp_path, "--configfile", "config/smoke.yaml", "--", "results/data/mnist5k.h5")
+    assert "\njobs        1\n" in one.stdout, one.stderr
 
 
 def test_a_mistake_is_told_in_its_own_words(tmp_path):
