@@ -212,7 +212,7 @@ def test_published_weights_come_from_the_mirror_when_their_checksum_is_right(tmp
         import_weights(**settings)
     assert not (tmp_path / "model.h5").exists()
     sha = hashlib.sha256(file.read_bytes()).hexdigest()
-    monkeypatch.setitem(__import__("neighborhoods.networks.photos").photo_networks.SHA256, file.name, sha)
+    monkeypatch.setitem(photos.SHA256, file.name, sha)
     import_weights(**settings)
     found = read_network(tmp_path / "model.h5")
     assert found.settings["name"] == name
