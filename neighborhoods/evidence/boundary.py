@@ -178,8 +178,8 @@ def gaussian_places(
 ) -> Finding | None:
     """On more than a share of the lines Shapiro and Wilk's test does not reject that places are Gaussian.
 
-    Each line is tested at the level of one interval: a level for all lines would let pass what is rejected on every one.
-    A test of few places rejects nothing: where a line that passes has fewer than `places`, its passing says nothing, and
+    Each line is tested at the level of one interval: one for all lines would let pass what is rejected on every one. A
+    test of few places rejects nothing: where a line that passes has fewer than `places`, its passing says nothing, and
     limits are those of all such lines failing and of all passing.
     """
     p, n = (np.asarray(cells[0][f"{group}/normality/{of}/{key}"], float) for key in ("shapiro_p", "n"))
@@ -217,7 +217,7 @@ def wedges_like(
     # Ratios go from 1 (a flat boundary) to the largest without a gap: measures of wedges are continuous in angles.
     largest = float(ratios.max())
     answer = UNDECIDED
-    if 1.0 < low and high <= largest:
+    if low > 1.0 and high <= largest:
         answer = REPRODUCED
     elif high < 1.0 or low > largest:
         answer = NOT_REPRODUCED

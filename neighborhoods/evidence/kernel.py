@@ -65,15 +65,15 @@ def overlapping(
 ) -> Finding | None:
     """A score tells natural points, which score higher, from a group, but not perfectly.
 
-    Reproduced where the AUROC's interval lies between 1/2 and `perfect`; not reproduced where it lies above, or below 1/2,
-    where the score is higher for the group.
+    Reproduced where the AUROC's interval lies between 1/2 and `perfect`; not reproduced where it lies above, or below
+    1/2, where the score is higher for the group.
     """
     found = _auroc(cells[0], score, group, confidence, comparisons)
     if found is None:
         return None
     area, low, high, n = found
     answer = UNDECIDED
-    if 0.5 < low and high < perfect:
+    if low > 0.5 and high < perfect:
         answer = REPRODUCED
     elif high < 0.5 or low > perfect:
         answer = NOT_REPRODUCED
