@@ -57,7 +57,8 @@ class Grounds:
         parts = [part for part, there in zip(claim.parts, measured, strict=True) if there]
         files = list(dict.fromkeys(path for part in parts for path in part.results if path in self.held))
         evidence = (_shown(claim, self.artefacts) or _short(files)) if parts else []
-        scales = _unique(self._scale(claim, part) for part in parts)
+        ready = [part for part, there in zip(claim.parts, decidable, strict=True) if there]
+        scales = _unique(self._scale(claim, part) for part in ready or parts)
         if decided:
             return Ground(" and ".join(scales), BETWEEN.join(evidence))
         missing: dict[str, list[str]] = {}

@@ -172,10 +172,12 @@ def toy(apart: float) -> Cell:
 
 
 def separation(related: bool) -> Cell:
+    # That nothing is related takes many classes.
+    classes = 10 if related else 40
     rng = np.random.default_rng(3)
-    norm = rng.uniform(1, 2, (10, 10))
+    norm = rng.uniform(1, 2, (classes, classes))
     norm = norm + norm.T
-    other = rng.uniform(1, 2, (10, 10))
+    other = rng.uniform(1, 2, (classes, classes))
     return {"head/pair_norm": norm, "clusters/separation": norm if related else norm * 0 + other + other.T}
 
 
@@ -264,7 +266,7 @@ CASES: dict[str, Case] = {
     "orthant": (lambda good: [cones(1 if good else 2, 9)], {"faces": 2, "published": 1.02, "factor": 1.05}),
     "outside_longer": (lambda good: [cones(1, 9 if good else 0.1)], {"faces": 2}),
     "share_above": (lambda good: [stability([0.1, 0.1, 0.8] if good else [0.8, 0.1, 0.1])], {"of": "overtaken", "share": 0.5}),
-    "weaker_drop": (lambda good: [lines(1.0 if good else 0.0)], {"at_most": 0.5, "gamma": 0.7}),
+    "weaker_drop": (lambda good: [lines(1.0) | ({} if good else {"sigma": lines(1.0)["sigma"][..., ::-1]})], {"at_most": 0.5, "gamma": 0.7}),
     "drop_at_crossing": (lambda good: [lines(0.0, 1.0 if good else -1.0)], {"gamma": 0.7}),
     "search_ends": (lambda good: [cones(1, 9) | ({"theory_outside": [1.9, 2.0]} if good else {})], {}),
     "wider_norms": (lambda good: [norms(4 if good else 1)], {"dimension": 784}),

@@ -10,7 +10,7 @@ import pytest
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.students import PUBLISHED_IMAGES
-from neighborhoods.evidence.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
+from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
 from neighborhoods.statistics.intervals import summarize
 from pipeline.claim_panels import read_rows
 from pipeline.ledger import load
@@ -18,6 +18,7 @@ from pipeline.results import put_summary
 from pipeline.store import Provenance, writing
 from pipeline.yaml_files import read_yaml
 from scripts.tables.claims import decide
+from tests.unit.claim_cases import CASES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -214,3 +215,26 @@ def test_a_trend_over_some_of_the_networks_names_them(decided):
     assert row["scale"] == "60000 training images; FC10-0, FC10-4, FC100-100-10, FC200-200-10: 4 of 5 networks"
     every = values | {"attacks/digits/fc10-2/lbfgs": {"summary": 0.95}}
     assert decided(every, 60000)["capacity-distortion/fully-connected"]["scale"] == "60000 training images"
+
+
+class Wrapped(dict):
+    """A cell whose values are arrays, as those of stored results."""
+
+    def __getitem__(self, name):
+        return np.asarray(super().__getitem__(name))
+
+
+def test_every_statistic_can_contradict_what_it_decides():
+    for name, (cells_of, arguments) in CASES.items():
+        found = STATISTICS[name]([Wrapped(cell) for cell in cells_of(False)], confidence=0.95, **arguments)
+        assert found.verdict in (NOT_REPRODUCED, NOT_AS_PRINTED), (name, found)
+
+
+@pytest.mark.parametrize(("classes", "verdict"), [(10, UNDECIDED), (40, NOT_REPRODUCED)])
+def test_ten_classes_are_too_few_to_show_that_heads_and_clusters_are_unrelated(claims, classes, verdict):
+    claim = claims["head-relates-to-margin"]
+    assert "Ten classes can show such a relation, but are too few to show that there is none" in claim.claim
+    first, second = np.random.default_rng(0).uniform(1, 2, (2, classes, classes))
+    cell = {"head/pair_norm": first + first.T, "clusters/separation": second + second.T}
+    found = STATISTICS[claim.statistic]([cell], confidence=0.95, **claim.parts[0].arguments)
+    assert found.verdict == verdict
