@@ -172,10 +172,12 @@ def toy(apart: float) -> Cell:
 
 
 def separation(related: bool) -> Cell:
+    # That nothing is related takes many classes.
+    classes = 10 if related else 40
     rng = np.random.default_rng(3)
-    norm = rng.uniform(1, 2, (10, 10))
+    norm = rng.uniform(1, 2, (classes, classes))
     norm = norm + norm.T
-    other = rng.uniform(1, 2, (10, 10))
+    other = rng.uniform(1, 2, (classes, classes))
     return {"head/pair_norm": norm, "clusters/separation": norm if related else norm * 0 + other + other.T}
 
 
@@ -246,7 +248,7 @@ CASES: dict[str, Case] = {
     "differing_nearest": (lambda good: [{"neighbours/value": np.zeros((N, 1)), "neighbours/pixel": np.full((N, 1), int(good))}],
                           {"by": "value", "share": 0.5}),
     "separated": (lambda good: [points(2, 0 if good else 4)], {"score": "sum", "group": "far"}),
-    "overlapping": (lambda good: [points(1, 0.8 if good else -40)], {"score": "sum", "group": "far"}),
+    "overlapping": (lambda good: [points(1, 0.8 if good else 2)], {"score": "sum", "group": "far", "perfect": 0.99}),
     "varies": (lambda good: [{"distance": [0.0], "shifted/0/values": sample(1, 0.5 if good else 0.01)}], {"distance": 0.0, "at_least": 0.1}),
     "mean_above": (lambda good: [summary("s", 1 if good else 0)], {"group": "s", "at_least": 0.5}),
     "turning": (lambda good: [{"signs/c/n": 1000, "signs/c/value": 0.0 if good else 0.5}], {"case": "c", "constant": True, "share": 0.01}),
@@ -264,7 +266,7 @@ CASES: dict[str, Case] = {
     "orthant": (lambda good: [cones(1 if good else 2, 9)], {"faces": 2, "published": 1.02, "factor": 1.05}),
     "outside_longer": (lambda good: [cones(1, 9 if good else 0.1)], {"faces": 2}),
     "share_above": (lambda good: [stability([0.1, 0.1, 0.8] if good else [0.8, 0.1, 0.1])], {"of": "overtaken", "share": 0.5}),
-    "weaker_drop": (lambda good: [lines(1.0 if good else 0.0)], {"at_most": 0.5, "gamma": 0.7}),
+    "weaker_drop": (lambda good: [lines(1.0) | ({} if good else {"sigma": lines(1.0)["sigma"][..., ::-1]})], {"at_most": 0.5, "gamma": 0.7}),
     "drop_at_crossing": (lambda good: [lines(0.0, 1.0 if good else -1.0)], {"gamma": 0.7}),
     "search_ends": (lambda good: [cones(1, 9) | ({"theory_outside": [1.9, 2.0]} if good else {})], {}),
     "wider_norms": (lambda good: [norms(4 if good else 1)], {"dimension": 784}),
@@ -294,8 +296,9 @@ CASES: dict[str, Case] = {
     "neighbours_orthogonal": (lambda good: [{"neighbours/voronoi/skewness": [0.0, 0.0], "others/delaunay": [True],
                               "others/voronoi/skewness": [0.0 if good else 5.0]}], {}),
     "through_others": (lambda good: [{"n/third/value": sample(0.9 if good else 0.1, 0.01, 9)}], {"group": "n", "share": 0.5}),
-    "gaussian_places": (lambda good: [{"n/normality/first/shapiro_p": np.full(20, 0.5 if good else 1e-9)}],
-                        {"group": "n", "of": "first", "share": 0.5}),
+    "gaussian_places": (lambda good: [{"n/normality/first/shapiro_p": np.full(20, 0.5 if good else 0.006),
+                                       "n/normality/first/n": np.full(20, 300)}],
+                        {"group": "n", "of": "first", "share": 0.5, "places": 50}),
     "wedges_like": (lambda good: [summary("sides", 0.5 if good else 3), {"crossings/l/face_ratio": np.full((1, 1, 4), 5.0)}],
                     {"group": "sides", "line": "l"}),
     "related": (lambda good: [{"n/correlation/nearest/value": -0.8 if good else 0.8, "n/correlation/nearest/n": 50}],
