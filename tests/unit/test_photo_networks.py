@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from neighborhoods.networks import photos as photo_networks
 from neighborhoods.networks.architectures import build, read_state_dict, restore, weights_of
 from neighborhoods.networks.photos import CifarResNet, Normalized, published_weights
 from neighborhoods.networks.vision import torchvision_models
@@ -212,7 +213,7 @@ def test_published_weights_come_from_the_mirror_when_their_checksum_is_right(tmp
         import_weights(**settings)
     assert not (tmp_path / "model.h5").exists()
     sha = hashlib.sha256(file.read_bytes()).hexdigest()
-    monkeypatch.setitem(photos.SHA256, file.name, sha)
+    monkeypatch.setitem(photo_networks.SHA256, file.name, sha)
     import_weights(**settings)
     found = read_network(tmp_path / "model.h5")
     assert found.settings["name"] == name
