@@ -1,0 +1,63 @@
+"""Every entry of the ledger decides as its claim reads: what a claim says is reproduced, and the contrary is not."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from neighborhoods.evidence.statistics import STATISTICS
+from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from pipeline.ledger import load
+from pipeline.study_comparison import names_of
+from tests.unit.claim_statements import SAYS, cells_of
+from tests.unit.test_ledger import ROLES, STUDENT, STUDY, STUDY_ROLES
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDENTS = STUDY["students"] | {f"average-{k}": {**STUDENT, "keep": k, "rest": "average"} for k in (1, 3)}
+# Numbers whose published spread over three seeds is wider than their tolerance: no measurement reproduces them.
+TOO_WIDE = {
+    "seguin-standard-accuracy-cifar100/natural",
+    "seguin-adversarial-accuracy-cifar100/natural",
+    "seguin-student-accuracy/fix-1-adversarial",
+}
+# No finite sample shows that a detector is perfect.
+NEVER_CONTRADICTED = {"kernel-sums-not-perfect"}
+
+
+def real_claims():
+    roles = ROLES | STUDY_ROLES
+    study = {**STUDY, "students": STUDENTS}
+    studies = {role: {"names": names_of(role, study), "scale": role, "as_published": []} for role in roles}
+    return load(ROOT, roles, studies)
+
+
+CLAIMS = [claim for claim in real_claims() if claim.statistic]
+PARTS = [
+    pytest.param(claim, part, id=f"{claim.id}/{part.name}" if part.name else claim.id)
+    for claim in CLAIMS
+    for part in claim.parts
+]
+
+
+def verdict(claim, part, good):
+    number = {} if part.published is None else {"published": part.published}
+    settings = {"confidence": 0.95, "comparisons": claim.comparisons, **number, **part.arguments}
+    found = STATISTICS[claim.statistic](cells_of(SAYS[claim.original][part.name], good, part), **settings)
+    return found and found.verdict
+
+
+def test_every_part_of_the_ledger_is_read_a_second_time():
+    assert {claim.original: {part.name for part in claim.parts} for claim in CLAIMS} == {
+        name: set(parts) for name, parts in SAYS.items()
+    }
+
+
+@pytest.mark.parametrize(("claim", "part"), PARTS)
+def test_what_a_claim_says_is_reproduced_and_the_contrary_is_not(claim, part):
+    name = f"{claim.original}/{part.name}" if part.name else claim.original
+    assert verdict(claim, part, True) == (UNDECIDED if name in TOO_WIDE else REPRODUCED)
+    contrary = verdict(claim, part, False)
+    if claim.original in NEVER_CONTRADICTED:
+        assert contrary in (UNDECIDED, NOT_REPRODUCED)
+    else:
+        assert contrary in (NOT_REPRODUCED, NOT_AS_PRINTED)
