@@ -26,7 +26,7 @@ class Faces:
     Attributes:
         distance: to the nearest boundary found, an upper bound. sigma, low, high, status: persistence and its interval.
         faces, faces_low, faces_high: k = ln(gamma) / ln Phi(distance / sigma*) and the interval that persistence's
-            leaves it. A distance found too large makes k too small.
+            leaves it. A distance found too large makes k too large.
     """
 
     distance: NDArray[np.float64]

@@ -174,12 +174,22 @@ def through_others(
 
 
 def gaussian_places(
-    cells: Sequence[Cell], group: str, of: str, share: float, confidence: float, comparisons: int = 1
+    cells: Sequence[Cell], group: str, of: str, share: float, places: int, confidence: float, comparisons: int = 1
 ) -> Finding | None:
-    """On more than a share of the lines Shapiro and Wilk's test at a level for all lets places be Gaussian."""
-    p = np.asarray(cells[0][f"{group}/normality/{of}/shapiro_p"], float)
-    p = p[np.isfinite(p)]
-    return _share_of(p > (1 - confidence) / len(p), share, confidence, comparisons) if len(p) else None
+    """On more than a share of the lines Shapiro and Wilk's test does not reject that places are Gaussian.
+
+    Each line is tested at the level of one interval: one for all lines would let pass what is rejected on every one. A
+    test of few places rejects nothing: where a line that passes has fewer than `places`, its passing says nothing, and
+    limits are those of all such lines failing and of all passing.
+    """
+    p, n = (np.asarray(cells[0][f"{group}/normality/{of}/{key}"], float) for key in ("shapiro_p", "n"))
+    p, n = p[np.isfinite(p)], n[np.isfinite(p)]
+    if not len(p):
+        return None
+    passes = p > 1 - confidence
+    surely = proportion(int((passes & (n >= places)).sum()), len(p), share, confidence, comparisons)
+    most = _share_of(passes, share, confidence, comparisons)
+    return above(most.measured, surely.low, most.high, len(p), share)
 
 
 def wedges_like(
@@ -188,8 +198,9 @@ def wedges_like(
     """Some wedge has the ratio of face numbers, inside over outside, that a network has across its boundary.
 
     The cells are the network's comparison of both sides of its boundary, whose means of logarithms count, and the
-    wedges, each with its geometric mean over all steps. A network whose interval holds 1 may have a flat boundary. None
-    without an interval, as of a single line, or without a ratio.
+    wedges, each with its geometric mean over all steps. Reproduced where the network's whole interval lies within what
+    wedges have, not where it lies outside: one that holds 1 may have a flat boundary. None without an interval, as of a
+    single line, or without a ratio.
     """
     if len(cells) != 2 or f"{group}/mean" not in cells[0]:
         return None
@@ -204,9 +215,13 @@ def wedges_like(
     if not np.isfinite(half) or not len(ratios):
         return None
     # Ratios go from 1 (a flat boundary) to the largest without a gap: measures of wedges are continuous in angles.
-    recreated = 1.0 < low <= ratios.max()
-    answer = REPRODUCED if recreated else UNDECIDED if low <= 1.0 <= high else NOT_REPRODUCED
-    return Finding(float(np.exp(mean)), low, high, int(n), answer, 1.0, float(ratios.max()))
+    largest = float(ratios.max())
+    answer = UNDECIDED
+    if low > 1.0 and high <= largest:
+        answer = REPRODUCED
+    elif high < 1.0 or low > largest:
+        answer = NOT_REPRODUCED
+    return Finding(float(np.exp(mean)), low, high, int(n), answer, 1.0, largest)
 
 
 def related(

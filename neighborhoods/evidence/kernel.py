@@ -61,14 +61,23 @@ def separated(
 
 
 def overlapping(
-    cells: Sequence[Cell], score: str, group: str, confidence: float, comparisons: int = 1
+    cells: Sequence[Cell], score: str, group: str, perfect: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
-    """A score does not separate natural points from a group perfectly: the AUROC's interval is below 1."""
+    """A score tells natural points, which score higher, from a group, but not perfectly.
+
+    Reproduced where the AUROC's interval lies between 1/2 and `perfect`; not reproduced where it lies above, or below
+    1/2, where the score is higher for the group.
+    """
     found = _auroc(cells[0], score, group, confidence, comparisons)
     if found is None:
         return None
     area, low, high, n = found
-    return Finding(area, low, high, n, REPRODUCED if high < 1 else UNDECIDED, most=1.0)
+    answer = UNDECIDED
+    if low > 0.5 and high < perfect:
+        answer = REPRODUCED
+    elif high < 0.5 or low > perfect:
+        answer = NOT_REPRODUCED
+    return Finding(area, low, high, n, answer, 0.5, perfect)
 
 
 def varies(

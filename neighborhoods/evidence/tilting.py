@@ -177,7 +177,7 @@ def dimension_plays_no_part(
     )
     apart = float(np.ptp(found, axis=0).max())
     n = len(np.asarray(cells[0][f"{dimensions[0]}/label"]))
-    return Finding(apart, apart, apart, n, equivalence(-apart, apart, tolerance), most=tolerance)
+    return Finding(apart, apart, apart, n, equivalence(apart, apart, tolerance), most=tolerance)
 
 
 STATISTICS = (

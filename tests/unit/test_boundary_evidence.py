@@ -112,21 +112,48 @@ def test_neighbours_cross_orthogonally_but_not_as_printed():
 
 def test_other_classes_and_gaussian_places_under_dropout():
     values = np.array([0.9, 0.8, 0.95, 0.7])
-    cell = {"natural/third/value": values, "natural/normality/first/shapiro_p": np.array([0.5] * 9 + [1e-9])}
+    p, n = np.array([0.5] * 9 + [1e-9]), np.full(10, 300)
+    cell = {"natural/third/value": values, "natural/normality/first/shapiro_p": p, "natural/normality/first/n": n}
     found = evidence.through_others([cell], "natural", 0.5, **LEVEL)
     assert found.verdict == REPRODUCED
     assert found.measured == pytest.approx(values.mean())
     assert evidence.through_others([cell], "natural", 0.99, **LEVEL).verdict == UNDECIDED
-    assert evidence.gaussian_places([cell], "natural", "first", 0.5, **LEVEL).measured == pytest.approx(0.9)
-    cell["natural/normality/first/shapiro_p"][:] = 1e-6
-    assert evidence.gaussian_places([cell], "natural", "first", 0.5, **LEVEL).verdict == NOT_REPRODUCED
+    found = evidence.gaussian_places([cell], "natural", "first", 0.5, 50, **LEVEL)
+    assert (found.measured, found.verdict) == (pytest.approx(0.9), REPRODUCED)
+    limits = stats.binomtest(9, 10).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((limits.low, limits.high))
 
 
 @pytest.mark.parametrize(
-    ("mean", "verdict"), [(0.2, REPRODUCED), (0.0, UNDECIDED), (-0.3, NOT_REPRODUCED), (9.0, NOT_REPRODUCED)]
+    ("p", "places", "verdict"),
+    [
+        (0.5, 300, REPRODUCED),
+        # Rejected on every line, if at no level that holds for all of them.
+        (0.006, 300, NOT_REPRODUCED),
+        # Nothing follows from a test that cannot reject.
+        (0.5, 8, UNDECIDED),
+        (0.006, 8, NOT_REPRODUCED),
+    ],
 )
-def test_a_wedge_recreates_ratios_up_to_its_own(mean, verdict):
-    network = {"sides/mean": mean, "sides/standard_error": 0.05, "sides/n": 60, "sides/clusters": 60}
+def test_not_to_be_rejected_takes_places_enough(p, places, verdict):
+    parts = {"shapiro_p": np.full(20, p), "n": np.full(20, places)}
+    cell = {f"n/normality/first/{key}": value for key, value in parts.items()}
+    assert evidence.gaussian_places([cell], "n", "first", 0.5, 50, **LEVEL).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "verdict"),
+    [
+        (0.2, 0.05, REPRODUCED),
+        (0.0, 0.05, UNDECIDED),
+        (-0.3, 0.05, NOT_REPRODUCED),
+        (9.0, 0.05, NOT_REPRODUCED),
+        # From 1.35 to 74, where the largest of the wedges is 6.
+        (math.log(10), 1.0, UNDECIDED),
+    ],
+)
+def test_a_wedge_recreates_ratios_up_to_its_own(mean, error, verdict):
+    network = {"sides/mean": mean, "sides/standard_error": error, "sides/n": 60, "sides/clusters": 60}
     wedges = {"crossings/wedge/centreline/face_ratio": np.array([[[1.2, 1.2]], [[4.0, 9.0]], [[math.inf, math.nan]]])}
     found = evidence.wedges_like([network, wedges], "sides", "wedge/centreline", **LEVEL)
     assert found.verdict == verdict

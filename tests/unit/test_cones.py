@@ -136,6 +136,14 @@ def test_face_numbers_invert_the_persistence(distance, faces, gamma):
     assert float(face_number(distance, sigma, gamma)) == pytest.approx(faces, rel=1e-10)
 
 
+def test_a_distance_found_too_large_makes_the_face_number_too_large():
+    sigma = 1 / stats.norm.ppf(0.7)
+    assert float(face_number(1.0, sigma, 0.7)) == pytest.approx(1.0)
+    # sigma = d / Phi^-1(gamma^(1/k)), solved for k.
+    assert float(face_number(1.1, sigma, 0.7)) == pytest.approx(np.log(0.7) / stats.norm.logcdf(1.1 / sigma))
+    assert 1.07 < float(face_number(1.1, sigma, 0.7)) < 1.08
+
+
 @given(DISTANCES, st.lists(st.floats(0.05, 1e3), min_size=2, max_size=6, unique=True), GAMMAS)
 @settings(deadline=None)
 def test_face_numbers_fall_as_persistence_grows(distance, sigmas, gamma):

@@ -55,16 +55,27 @@ def scored(shift, n=80):
 
 @pytest.mark.parametrize(
     ("shift", "above", "imperfect"),
-    [(1, REPRODUCED, REPRODUCED), (0, UNDECIDED, REPRODUCED), (-1, NOT_REPRODUCED, REPRODUCED), (9, REPRODUCED, UNDECIDED)],
+    [
+        (1, REPRODUCED, REPRODUCED),
+        (0, UNDECIDED, UNDECIDED),
+        (-1, NOT_REPRODUCED, NOT_REPRODUCED),
+        # Perfect, the wrong way round.
+        (-9, NOT_REPRODUCED, NOT_REPRODUCED),
+        (9, REPRODUCED, UNDECIDED),
+    ],
 )  # fmt: skip
 def test_areas_decide_which_points_score_higher(shift, above, imperfect):
     found = separated([scored(shift)], score="sum", group="far", **LEVEL)
     # Equal normal laws: the area is Phi(shift / sqrt 2); discrete quantiles miss it by little.
     assert found.measured == pytest.approx(stats.norm.cdf(shift / 2**0.5), abs=0.01)
     assert (found.verdict, found.n) == (above, 160)
-    assert overlapping([scored(shift)], score="sum", group="far", **LEVEL).verdict == imperfect
+    assert overlapping([scored(shift)], score="sum", group="far", perfect=0.99, **LEVEL).verdict == imperfect
     assert separated([scored(shift)], score="sum", group="noise", **LEVEL) is None
-    assert overlapping([scored(shift)], score="sum", group="noise", **LEVEL) is None
+    assert overlapping([scored(shift)], score="sum", group="noise", perfect=0.99, **LEVEL) is None
+
+
+def test_enough_points_without_overlap_are_told_apart_perfectly():
+    assert overlapping([scored(9, 800)], score="sum", group="far", perfect=0.99, **LEVEL).verdict == NOT_REPRODUCED
 
 
 def test_more_comparisons_widen_the_interval():

@@ -201,6 +201,9 @@ def test_claims_follow_the_results(results):
         assert STATISTICS["separates"](cell, share=0.1, **LEVEL).verdict == REPRODUCED
         assert STATISTICS["dimension_plays_no_part"](toys, tolerance=1e-9, **LEVEL).verdict == REPRODUCED
         assert STATISTICS["dimension_plays_no_part"]([{"dimension": np.array([2])}], tolerance=1e-9, **LEVEL) is None
+        last = f"{toys[0]['dimension'][-1]}/measured"
+        other = {**toys[0], last: np.asarray(toys[0][last]) + 1e-3}
+        assert STATISTICS["dimension_plays_no_part"]([other], tolerance=1e-9, **LEVEL).verdict == NOT_REPRODUCED
         assert STATISTICS["closed_form"](cell, published=0.0013, **LEVEL).verdict == REPRODUCED
         unsigned = [{**cell[0], "measured/signed": cell[0]["d_adv"] + np.linspace(0.01, 0.1, 9)}]
         assert STATISTICS["closed_form"](unsigned, published=0.0013, **LEVEL).verdict == NOT_REPRODUCED
