@@ -1,12 +1,11 @@
 """Every entry of the ledger decides as its claim reads: what a claim says is reproduced, and the contrary is not."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from neighborhoods.evidence.statistics import STATISTICS
-from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED
 from pipeline.ledger import load
 from pipeline.study_comparison import names_of
 from tests.unit.claim_statements import SAYS, cells_of
@@ -14,14 +13,6 @@ from tests.unit.test_ledger import ROLES, STUDENT, STUDY, STUDY_ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDENTS = STUDY["students"] | {f"average-{k}": {**STUDENT, "keep": k, "rest": "average"} for k in (1, 3)}
-# Numbers whose published spread over three seeds is wider than their tolerance: no measurement reproduces them.
-TOO_WIDE = {
-    "seguin-standard-accuracy-cifar100/natural",
-    "seguin-adversarial-accuracy-cifar100/natural",
-    "seguin-student-accuracy/fix-1-adversarial",
-}
-# No finite sample shows that a detector is perfect.
-NEVER_CONTRADICTED = {"kernel-sums-not-perfect"}
 
 
 def real_claims():
@@ -54,10 +45,6 @@ def test_every_part_of_the_ledger_is_read_a_second_time():
 
 @pytest.mark.parametrize(("claim", "part"), PARTS)
 def test_what_a_claim_says_is_reproduced_and_the_contrary_is_not(claim, part):
-    name = f"{claim.original}/{part.name}" if part.name else claim.original
-    assert verdict(claim, part, True) == (UNDECIDED if name in TOO_WIDE else REPRODUCED)
-    contrary = verdict(claim, part, False)
-    if claim.original in NEVER_CONTRADICTED:
-        assert contrary in (UNDECIDED, NOT_REPRODUCED)
-    else:
-        assert contrary in (NOT_REPRODUCED, NOT_AS_PRINTED)
+    assert verdict(claim, part, True) == REPRODUCED
+    # Another verdict alone would do for a claim that nothing can contradict.
+    assert verdict(claim, part, False) in (NOT_REPRODUCED, NOT_AS_PRINTED)
