@@ -1,5 +1,6 @@
 """Every entry of the ledger decides as its claim reads: what a claim says is reproduced, and the contrary is not."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,43 @@ def test_what_a_claim_says_is_reproduced_and_the_contrary_is_not(claim, part):
     assert verdict(claim, part, True) == REPRODUCED
     # Another verdict alone would do for a claim that nothing can contradict.
     assert verdict(claim, part, False) in (NOT_REPRODUCED, NOT_AS_PRINTED)
+
+
+# Arguments that tell a tolerance, and numbers of claims that they spell differently: a factor by its logarithm or as a
+# share, and a step with room for the rounding of a grid.
+TOLERANCES = ("points", "factor", "margin", "tolerance", "degrees", "step")
+SPELLED = {
+    ("seguin-late-logits-alike", 1.25): 0.223,
+    ("orthant-spectrum-size", 2.0): 1.02,
+    ("tilting-best", 0.1): 0.11,
+}
+STATED = [claim for claim in CLAIMS if claim.id == claim.original and "olerance" in claim.claim]
+
+
+def stated(text):
+    """Numbers of all tolerances in words, in their order, without what their clauses say of other things."""
+    text = re.sub(r", (which|whose) [^,.;]*", "", text)
+    phrases = re.findall(r"[Tt]olerances?\b(.*?)(?:\.(?=\s|$)|\)|; (?=[a-z])|$)", text)
+    return [float(number) for phrase in phrases for number in re.findall(r"(?<![\w.-])\d+(?:\.\d+)?(?:e-\d+)?", phrase)]
+
+
+@pytest.mark.parametrize("claim", STATED, ids=lambda claim: claim.id)
+def test_tolerances_are_those_of_the_words(claim):
+    words = [SPELLED.get((claim.id, number), number) for number in stated(claim.claim)]
+    keys = (*TOLERANCES, "most") if claim.statistic == "mean_between" else TOLERANCES
+    used = [value for part in claim.parts for key, value in part.arguments.items() if key in keys]
+    assert words
+    # In the order of the parts, which is that of the words.
+    assert list(dict.fromkeys(words)) == list(dict.fromkeys(used))
+
+
+def test_every_published_number_has_a_tolerance_in_words():
+    without = {
+        claim.id
+        for claim in CLAIMS
+        if claim.original == claim.id
+        and any(part.published is not None for part in claim.parts)
+        and claim not in STATED
+    }
+    # Told by the residual that the source prints.
+    assert without == {"tilting-closed-form"}
