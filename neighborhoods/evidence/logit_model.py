@@ -105,8 +105,8 @@ def positive_from(
 ) -> Finding | None:
     """The printed g and psi (root +) change places at the published largest logit, to a margin.
 
-    Measured is the largest beta at which they do; which of them is larger beyond, `positive_above` says. Limits are the
-    grid's neighbours of it.
+    Measured is the largest beta at which they do, which results hold interpolated between points of the grid; which of
+    them is larger beyond, `positive_above` says. Nothing is sampled, so that limits say the same.
     """
     beta = np.asarray(cells[0]["beta"], float)
     places = np.asarray(cells[0]["printed/g_above_psi"], float).ravel()
@@ -114,9 +114,8 @@ def positive_from(
     if not len(places):
         return None
     value = float(places.max())
-    low, high = float(beta[beta <= value].max()), float(beta[beta >= value].min())
-    answer = equivalence(low - published, high - published, margin)
-    return Finding(value, low, high, len(beta), answer, *within(published, margin))
+    answer = equivalence(value - published, value - published, margin)
+    return Finding(value, value, value, len(beta), answer, *within(published, margin))
 
 
 def _gaps(cell: Cell, step: str) -> tuple[np.ndarray, np.ndarray]:

@@ -51,17 +51,18 @@ def mean_persistence(
     of: str,
     published: float,
     beside: float,
-    factor: float,
     confidence: float,
     comparisons: int = 1,
+    factor: float | None = None,
 ) -> Finding | None:
-    """A published mean persistence without a unit is that in the range of pixels, to a factor.
+    """A published mean persistence is that in the range of pixels, to a factor.
 
     Where it is not, but the ratio to the other kind of images, which has no unit, is, the number cannot be reproduced
     as it is printed. None and undecided as for `mean_ratio`.
 
     Args:
-        of: "natural" or "adversarial". beside: the published mean of the other kind.
+        of: "natural" or "adversarial". beside: the published mean of the other kind. factor: None where the published
+            unit is unknown: no mean agrees with the number or contradicts it, and what is measured stays undecided.
     """
     (values, origins), (rest, others) = (
         _pooled(cells, f"{group}/", "sigma") for group in sorted(GROUPS, key=of.__ne__)
@@ -72,6 +73,8 @@ def mean_persistence(
     own, unitless = _over_one(values, origins, level), ratio(values, rest, origins, others, level)
     if np.isnan([own.low, unitless.low]).any():
         return None
+    if factor is None:
+        return Finding(own.value, own.low, own.high, len(values), UNDECIDED)
     answer = _near(own, published, factor)
     if answer == NOT_REPRODUCED and _near(unitless, published / beside, factor) == REPRODUCED:
         answer = NOT_AS_PRINTED

@@ -8,7 +8,7 @@ import pytest
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.students import PUBLISHED_IMAGES
-from neighborhoods.evidence.verdicts import REPRODUCED, UNDECIDED
+from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from pipeline.ledger import load
 from pipeline.yaml_files import read_yaml
 
@@ -68,3 +68,45 @@ def test_attacks_that_agree_take_as_many_images_as_the_text_says(claims):
         assert found.verdict == verdict
     study = read_yaml(ROOT / "config" / "paper.yaml")["logits"]["studies"]["cifar10"]
     assert study["robustness"]["check_images"] >= least
+
+
+def test_a_number_whose_unit_is_unknown_stays_undecided(claims):
+    rows = [part for name in ("table2-natural", "table2-adversarial") for part in claims[name].parts]
+    assert len(rows) == 16
+    assert all("unit unknown" in claims[name].claim for name in ("table2-natural", "table2-adversarial"))
+    for part in rows:
+        for factor in (1.0, 100.0):
+            means = {group: part.arguments["beside"] for group in ("natural", "adversarial")}
+            means[part.arguments["of"]] = factor * part.published
+            cell = {}
+            for group, mean in means.items():
+                values = {"sigma": mean * np.linspace(0.9, 1.1, 30), "index": np.arange(30), "status": ["ok"] * 30}
+                cell |= {f"{group}/{key}": value for key, value in values.items()}
+            found = STATISTICS["mean_persistence"]([cell], published=part.published, confidence=0.95, **part.arguments)
+            assert found.measured == pytest.approx(factor * part.published)
+            assert found.low < found.measured < found.high
+            assert found.verdict == UNDECIDED
+
+
+def test_an_outlier_of_the_source_is_one(claims):
+    natural = {part.name: part.published for part in claims["table1-natural"].parts if part.name.startswith("C-")}
+    assert "C-2 is four times as large as that of any other convolutional network" in claims["table1-natural"].claim
+    assert natural.pop("C-2") > 4 * max(natural.values())
+
+
+@pytest.mark.parametrize(("crossing", "verdict"), [(3.523, REPRODUCED), (3.549, REPRODUCED), (3.551, NOT_REPRODUCED)])
+def test_crossings_are_judged_where_they_are_and_not_by_the_grid(claims, crossing, verdict):
+    (part,) = claims["seguin-surrogates-cross"].parts
+    cell = {"beta": 0.05 * np.arange(1, 241), "printed/g_above_psi": [[0.05, 0.29], [1.95, crossing]]}
+    found = STATISTICS["positive_from"]([cell], published=part.published, confidence=0.95, **part.arguments)
+    assert (found.measured, found.verdict) == (crossing, verdict)
+
+
+def test_rows_about_other_data_than_the_sources_say_so(claims):
+    figures = ("persistence-drops", "small-changes-of-gamma", "sign-for-every-gamma", "too-small-gamma")
+    for name in figures:
+        assert claims[name].source.endswith("VGG16 on ImageNet), on MNIST, which it does not have")
+        assert all("/digits/" in path for part in claims[name].parts for path in part.results)
+    assert "which it does not have" not in claims["persistence-drops-photos"].source
+    source = claims["kernel-hundred-values"].source
+    assert source == "Bell, section 15.2 (MNIST), on points of two Gaussians, which it does not have"
