@@ -339,7 +339,7 @@ CASES: dict[str, Case] = {
     "train_error_near": (lambda good: [{"logits": np.eye(2)[np.roll(hits(0.2 if good else 0.9), 9 * seed).astype(int)], "label": np.zeros(N, int)}
                          for seed in range(3)], {"published": 20.0, "deviation": 0.1, "points": 20.0}),
     "tilt_angle": (lambda good: [path([80, 40 if good else 60, 1])], {"published": 40.0, "degrees": 0.3, "alpha": 3.0}),
-    "tilt_distance": (lambda good: [path([80, 40, 1]) | {"d_adv_zero": 2.0 if good else 3.0}], {"published": 2.0, "factor": 1.01}),
+    "tilt_distance": (lambda good: [path([80, 40, 1]) | {"d_adv_zero": 2.0 if good else 3.0}], {"published": 2.0, "factor": 1.01, "of": "zero"}),
     "tilt_error": (lambda good: [path([80, 40, 1], 0.001 if good else 0.1)],
                    {"split": "train", "alpha": -1.0, "published": 0.1, "points": 0.1}),
     "best_alpha": (lambda good: [path([80, 40, 1]) | {"test/error": [0.04, 0.02, 0.08] if good else [0.01, 0.02, 0.08]}],

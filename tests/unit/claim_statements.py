@@ -614,6 +614,7 @@ SAYS: dict[str, dict[str, Says]] = {
     "igsm-larger-than-lbfgs-photos": dict.fromkeys(PHOTO_NETWORKS, shares(1, "photos-bim", "photos-lbfgs", "distortion")),
     "fgsm-larger-than-lbfgs-photos": dict.fromkeys(PHOTO_NETWORKS, shares(1, "photos-fgsm", "photos-lbfgs", "distortion")),
     "small-sigma-only-photos": dict.fromkeys(PHOTO_NETWORKS, surpassed),
+    "persistence-drops-photos": {"VGG16": lambda good, part: [lines(0.0, 1.0 if good else -1.0)]},
     # Bell, Part II.
     "kernel-agrees": dict.fromkeys(("figure-20", "figure-23"), agreeing),
     "kernel-constant-start": dict.fromkeys(("gaussians", "mnist"), constant_start),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neighborhoods.evidence.statistics import STATISTICS
-from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED
+from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from pipeline.ledger import load
 from pipeline.study_comparison import names_of
 from tests.unit.claim_statements import SAYS, cells_of
@@ -14,6 +14,8 @@ from tests.unit.test_ledger import ROLES, STUDENT, STUDY, STUDY_ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDENTS = STUDY["students"] | {f"average-{k}": {**STUDENT, "keep": k, "rest": "average"} for k in (1, 3)}
+# Their unit is unknown: what is measured stands beside the number, and no result decides it.
+OPEN = {"table2-natural", "table2-adversarial"}
 
 
 def real_claims():
@@ -46,6 +48,9 @@ def test_every_part_of_the_ledger_is_read_a_second_time():
 
 @pytest.mark.parametrize(("claim", "part"), PARTS)
 def test_what_a_claim_says_is_reproduced_and_the_contrary_is_not(claim, part):
+    if claim.original in OPEN:
+        assert {verdict(claim, part, good) for good in (True, False)} == {UNDECIDED}
+        return
     assert verdict(claim, part, True) == REPRODUCED
     # Another verdict alone would do for a claim that nothing can contradict.
     assert verdict(claim, part, False) in (NOT_REPRODUCED, NOT_AS_PRINTED)
@@ -59,7 +64,7 @@ SPELLED = {
     ("orthant-spectrum-size", 2.0): 1.02,
     ("tilting-best", 0.1): 0.11,
 }
-STATED = [claim for claim in CLAIMS if claim.id == claim.original and "olerance" in claim.claim]
+STATED = [claim for claim in CLAIMS if claim.id == claim.original and "olerance" in claim.claim and claim.id not in OPEN]
 
 
 def stated(text):
@@ -88,4 +93,4 @@ def test_every_published_number_has_a_tolerance_in_words():
         and claim not in STATED
     }
     # Told by the residual that the source prints.
-    assert without == {"tilting-closed-form"}
+    assert without == {"tilting-closed-form", *OPEN}
