@@ -320,11 +320,6 @@ def background(good: bool, part: Part) -> Cells:
     return [stability([0.1, 0.1, 0.8] if good else [0.1, 0.8, 0.1])]
 
 
-def weaker(good: bool, part: Part) -> Cells:
-    cell = lines(1.0)
-    return [cell if good else cell | {"sigma": cell["sigma"][..., ::-1]}]
-
-
 def flat_steps(along: str) -> Says:
     return lambda good, part: [
         {"flatness/epsilon": [0.1, 0.5], f"flatness/{along}/increase": np.stack([hits(0), hits(0.1 if good else 0.3)])}
@@ -343,13 +338,6 @@ def ranks(first: str, second: str) -> Says:
         return [{f"natural/{first}": x, f"natural/{second}": x + (0.2 if good else 0.8) * y}]
 
     return cells
-
-
-def separations(good: bool, part: Part) -> Cells:
-    # Of more classes than ten, so that no relation is told from one of 0.2.
-    norm, other = np.random.default_rng(0).uniform(1, 2, (2, 60, 60))
-    apart = norm if good else other
-    return [{"head/pair_norm": norm + norm.T, "clusters/separation": apart + apart.T}]
 
 
 def governed(good: bool, part: Part) -> Cells:
@@ -593,7 +581,7 @@ SAYS: dict[str, dict[str, Says]] = {
         "gamma=0.65", "gamma=0.75"),
     "sign-for-every-gamma": by_part(lambda name: means(f"mean/{after(name)}/adversarial", f"mean/{after(name)}/natural", -1),
                                     *(f"gamma={x}" for x in (0.6, 0.65, 0.7, 0.75, 0.8))),
-    "too-small-gamma": one(weaker),
+    "too-small-gamma": one(says_case("weaker_drop")),
     "ball-instead-of-gaussian": by_part(lambda name: mean(f"change/ball/{name}", 0.09, 0.1), "natural", "adversarial"),
     "sign-for-the-ball": one(means("mean/ball/adversarial", "mean/ball/natural", -1)),
     "longer-outside": by_part(lambda name: lambda good, part: [orthant(1.0, int(after(name)), 1.5 if good else 0.5)], *(f"k={k}" for k in KS)),
@@ -659,7 +647,7 @@ SAYS: dict[str, dict[str, Says]] = {
                                         0.995 if good else 0.985}]),
     "gradient-is-steepest": dict.fromkeys(NOTE, lambda good, part: [flatness(1, 1, 0) | {"flatness/random/increase":
                                           np.where(hits(0.96, 200), 0, 2)[None] if good else np.where(hits(0.8, 200), 0, 2)[None]}]),
-    "head-relates-to-margin": dict.fromkeys(NOTE, separations),
+    "head-relates-to-margin": dict.fromkeys(NOTE, says_case("head_relates")),
     "softmax-negligible": dict.fromkeys(NOTE, ranks("eta", "margin_gradient")),
     "softmax-keeps-direction": dict.fromkeys(NOTE, mean("summary/cosine", 0.92, 0.88)),
     "features-govern": dict.fromkeys(NOTE, governed),
