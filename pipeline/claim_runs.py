@@ -41,8 +41,8 @@ class Offer:
 
     Attributes:
         name: of its files, in words. claims: by id, as it fills their paths. made: its results. images: training images
-            of each dataset, by its file. artefacts: path of each of its figures and tables, by name. last: epoch of the last
-            checkpoint of each study of logits, by the folder of its results.
+            of each dataset, by its file. artefacts: path of each of its figures and tables, by name. last: epoch of the
+            last checkpoint of each study of logits, by the folder of its results.
     """
 
     name: str

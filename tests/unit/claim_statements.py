@@ -21,8 +21,8 @@ from tests.unit.claim_cases import (
     flatness,
     interpolated,
     layers,
-    lines,
     linear,
+    lines,
     photos,
     sample,
     stability,
@@ -265,12 +265,18 @@ def path(theta: Mapping[float, float], test: Mapping[float, float] | None = None
     for split, values in (test or {}).items():  # type: ignore[assignment]
         for key, value in values.items():  # type: ignore[attr-defined]
             error[split][alpha == key] = value  # type: ignore[index]
-    cell: Cell = {"alpha": alpha, "theta": angle, "weight": np.ones((9, 4)), "gap": np.zeros(9), "objective": np.ones(9)}
+    cell: Cell = {
+        "alpha": alpha,
+        "theta": angle,
+        "weight": np.ones((9, 4)),
+        "gap": np.zeros(9),
+        "objective": np.ones(9),
+    }
     cell |= {"d_adv_zero": 2.0, "d_adv": 2 * np.cos(np.radians(angle)), "train/n": 6000, "test/n": 2000}
     return cell | {f"{split}/error": values / 100 for split, values in error.items()} | own
 
 
-PAPER_NETWORKS = "FC10-4 FC10-2 FC10-0 FC100-100-10 FC200-200-10 C-2 C-4 C-8 C-16 C-32 C-64 C-128 C-256 C-512".split()
+PAPER_NETWORKS = ("FC10-4", "FC10-2", "FC10-0", "FC100-100-10", "FC200-200-10", *(f"C-{2**k}" for k in range(1, 10)))
 FAMILIES = {
     "fully-connected": "fc10-0 fc10-2 fc10-4 fc100-100-10 fc200-200-10",
     "convolutional": "c-2 c-4 c-8 c-16 c-32 c-64 c-128 c-256 c-512",
@@ -410,7 +416,9 @@ def wedges(good: bool, part: Part) -> Cells:
 
 def next_classes(images: str, training: str) -> Says:
     name = f"wrong/{images}/{training}"
-    return lambda good, part: [crossed(f"{name}/rank", 5.8 if good else 6.2) | {f"{name}/share/value": np.full(10, 0.1)}]
+    return lambda good, part: [
+        crossed(f"{name}/rank", 5.8 if good else 6.2) | {f"{name}/share/value": np.full(10, 0.1)}
+    ]
 
 
 def crossing(good: bool, part: Part) -> Cells:
@@ -499,7 +507,7 @@ def residual(good: bool, part: Part) -> Cells:
 
 
 def smallest(value: float, part: Part) -> Cells:
-    return [path({-1.0: float(np.degrees(np.arccos(value / 2))) })]
+    return [path({-1.0: float(np.degrees(np.arccos(value / 2)))})]
 
 
 def capacity(by: str) -> Says:

@@ -74,7 +74,9 @@ SPELLED = {
     ("orthant-spectrum-size", 2.0): 1.02,
     ("tilting-best", 0.1): 0.11,
 }
-STATED = [claim for claim in CLAIMS if claim.id == claim.original and "olerance" in claim.claim and claim.id not in OPEN]
+STATED = [
+    claim for claim in CLAIMS if claim.id == claim.original and "olerance" in claim.claim and claim.id not in OPEN
+]
 
 
 def stated(text):

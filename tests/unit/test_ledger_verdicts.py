@@ -83,7 +83,20 @@ def test_a_finding_sets_no_limits_unless_a_statistic_does():
 GROUPS = {
     name: key
     for name, (_, arguments) in CASES.items()
-    for key in ("group", "groups", "column", "of", "shape", "case", "by", "other", "first", "score", "prediction", "root")
+    for key in (
+        "group",
+        "groups",
+        "column",
+        "of",
+        "shape",
+        "case",
+        "by",
+        "other",
+        "first",
+        "score",
+        "prediction",
+        "root",
+    )
     if key in arguments
 }
 
@@ -104,7 +117,9 @@ def test_a_name_that_results_do_not_hold_is_told(name, tmp_path, monkeypatch):
     (folder / "claims").mkdir(parents=True)
     (folder / "bell.yaml").write_text(yaml.safe_dump({name: arguments.get("published", 1.0)}))
     (folder / "claims.yaml").write_text(yaml.safe_dump({"networks": {}, "files": ["all"]}))
-    (folder / "claims" / "all.yaml").write_text(yaml.safe_dump([entry(name, cells_of(True), {**arguments, key: wrong})]))
+    (folder / "claims" / "all.yaml").write_text(
+        yaml.safe_dump([entry(name, cells_of(True), {**arguments, key: wrong})])
+    )
     settings = {"results": paths, "outputs": ["claims.csv", "limits.csv"], "root": str(folder.parent)}
     try:
         decide(**settings, provenance=Provenance(), **SETTINGS)
