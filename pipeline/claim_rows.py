@@ -33,12 +33,12 @@ class Grounds:
     artefacts: Mapping[str, str]
     offers: Sequence[Offer]
 
-    def of_part(self, claim: Claim, place: int, *, measured: bool, decided: bool) -> Ground:
+    def of_part(self, claim: Claim, place: int, *, measured: bool, decided: bool, nothing: str = "") -> Ground:
         """What the row of one part rests on.
 
         Args:
             place: the part's number. measured: whether this run has a number for it. decided: whether it has it at the
-                scale that the claim needs.
+                scale that the claim needs. nothing: what its results lack, where they are there and give no number.
         """
         part, own = claim.parts[place], self._scale(claim, claim.parts[place])
         evidence = [path for path in part.results if path in self.held] if measured else []
@@ -46,6 +46,7 @@ class Grounds:
             evidence += _shown(claim, self.artefacts)
         if decided:
             return Ground(own, BETWEEN.join(evidence))
+        evidence += [nothing] if nothing else []
         need, maker, files = self._needed(claim, place)
         scale = f"{own}; needs {need}" if measured and own else f"needs {need}"
         return Ground(scale, BETWEEN.join([*evidence, f"{maker}: {files}" if files else maker]))
@@ -93,6 +94,12 @@ class Grounds:
         train = claim.parts[place].train
         need = f"{train} training images" if train else "results of other settings"
         return need, "no configuration of this project makes it", ""
+
+
+def without_number(results: Sequence[str], absent: Sequence[str]) -> str:
+    """What a row says whose results are there and give no number: files, and names of arrays that they lack."""
+    lacking = f", without {', '.join(_unique(absent))}" if any(absent) else ""
+    return f"no number from {', '.join(_short(results))}{lacking}"
 
 
 def _shown(claim: Claim, made: Mapping[str, str]) -> list[str]:

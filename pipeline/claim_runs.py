@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.catalogue import TRAIN_IMAGES
 from pipeline.config import resolve
 from pipeline.ledger import Claim, Part, load
+from pipeline.logit_studies import study_path
 from pipeline.paths import data_path
 from pipeline.selection import artefact_path, result_paths
 from pipeline.study_comparison import claim_studies
@@ -25,6 +26,12 @@ CONFIGURATIONS = (
 )
 DEFAULT = "config.yaml"
 
+# Files without which a statistic says nothing, which names of a study may be too few for.
+LEAST_FILES = {
+    **{"rank_trend": 3, "accuracy_trend": 3, "last_of_best": 2, "ends_lower": 4},
+    **{"capacity_tracks": 2, "capacity_over_simulated": 2},
+}
+
 Config = Mapping[str, Any]
 
 
@@ -34,7 +41,8 @@ class Offer:
 
     Attributes:
         name: of its files, in words. claims: by id, as it fills their paths. made: its results. images: training images
-            of each dataset, by its file. artefacts: path of each of its figures and tables, by name.
+            of each dataset, by its file. artefacts: path of each of its figures and tables, by name. last: epoch of the
+            last checkpoint of each study of logits, by the folder of its results.
     """
 
     name: str
@@ -42,11 +50,15 @@ class Offer:
     made: frozenset[str]
     images: Mapping[str, int]
     artefacts: Mapping[str, str]
+    last: Mapping[str, int]
 
     def decides(self, claim: Claim, part: Part) -> bool:
-        """Whether it makes all that decides a part, at the scale that the claim needs."""
+        """Whether it makes all that decides a part, at the scale that the claim needs and with as late checkpoints."""
         enough = claim.decidable(part, self.images.get(claim.data or ""))
-        return bool(part.results) and enough and self.made.issuperset([*part.results, *part.weights])
+        enough = enough and len(part.results) >= LEAST_FILES.get(claim.statistic, 1)
+        epochs = [epoch for folder, epoch in self.last.items() if any(path.startswith(folder) for path in part.results)]
+        late = all(epoch >= part.arguments.get("after", 0) for epoch in epochs)
+        return enough and late and bool(part.results) and self.made.issuperset([*part.results, *part.weights])
 
     def scale(self, claim: Claim, part: Part) -> str:
         """Scale of a part in words."""
@@ -106,7 +118,9 @@ def _offer(root: Path, base: Config, names: tuple[str, ...]) -> Offer:
     images = {data_path(name): _train_images(config["datasets"][name]) for name in roles.values()}
     made = frozenset(result_paths(config))
     artefacts = {name: artefact_path(config, name) for name in config["artefacts"]}
-    return Offer(" and ".join(names) or DEFAULT, {claim.id: claim for claim in claims}, made, images, artefacts)
+    studies = config["logits"]["studies"]
+    last = {study_path(name, "").removesuffix(".h5"): entry["checkpoints"][-1] for name, entry in studies.items()}
+    return Offer(" and ".join(names) or DEFAULT, {claim.id: claim for claim in claims}, made, images, artefacts, last)
 
 
 def _merged(base: Any, overlay: Any) -> Any:

@@ -62,16 +62,24 @@ class StoredPath:
 
 
 class Stored(Mapping[str, Any]):
-    """Arrays and root attributes of a result file by name, read when asked for."""
+    """Arrays and root attributes of a result file by name, read when asked for.
+
+    Attributes:
+        absent: names that were looked for and are not there.
+    """
 
     def __init__(self, file: Reader) -> None:
         self._file = file
+        self.absent: list[str] = []
 
     def __getitem__(self, name: str) -> Any:
         return self._file.attribute(name) if self._file.has_attribute(name) else self._file.read(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._file
+        there = isinstance(name, str) and name in self._file
+        if not there:
+            self.absent.append(str(name))
+        return there
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._file.names())

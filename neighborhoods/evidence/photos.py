@@ -64,6 +64,8 @@ def mean_persistence(
         of: "natural" or "adversarial". beside: the published mean of the other kind. factor: None where the published
             unit is unknown: no mean agrees with the number or contradicts it, and what is measured stays undecided.
     """
+    if of not in GROUPS:
+        raise ValueError(f"expected natural or adversarial persistence, found {of!r}")
     (values, origins), (rest, others) = (
         _pooled(cells, f"{group}/", "sigma") for group in sorted(GROUPS, key=of.__ne__)
     )

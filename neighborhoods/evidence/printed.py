@@ -173,6 +173,8 @@ def capacity_of_points(
     `by` is "sampled" (the mean field over sampled vectors, with their error) or "simulated" (dichotomies, with the
     exact interval of the place where half of them are separable, at the level of the stored interval).
     """
+    if by not in ("sampled", "simulated"):
+        raise ValueError(f"expected sampled or simulated capacities, found {by!r}")
     if by == "simulated":
         value, low, high = (float(cells[0][f"points/simulated/{name}"]) for name in ("value", "low", "high"))
         n = len(np.asarray(cells[0]["points/simulated/features"]))

@@ -47,6 +47,8 @@ def tilt_distance(
     ends: Sequence[float] | None = None,
 ) -> Finding | None:
     """d_adv between the centroids (`of` "zero") or the smallest of the path is within a factor of the published one."""
+    if of not in ("zero", "smallest"):
+        raise ValueError(f"expected the distance at zero or the smallest, found {of!r}")
     if not _made_as(cells[0], images, ends):
         return None
     zero = float(cells[0]["d_adv_zero"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_RUN, Finding, combined
-from pipeline.claim_rows import Ground, Grounds
+from pipeline.claim_rows import Ground, Grounds, without_number
 from pipeline.claim_runs import offers
 from pipeline.ledger import Claim, Part, load
 from pipeline.results import Stored, write_csv
@@ -46,14 +46,14 @@ def decide(
     rows: list[dict[str, Any]] = []
     for claim in claims:
         size = images.get(claim.data or "")
-        found = [_decide(claim, part, held, confidence) for part in claim.parts]
+        found, lacks = zip(*(_decide(claim, part, held, confidence) for part in claim.parts), strict=True)
         ready = [
             None if finding is None or not claim.decidable(part, size) else finding
             for part, finding in zip(claim.parts, found, strict=True)
         ]
         for place, (part, finding) in enumerate(zip(claim.parts, found, strict=True)):
             decided = ready[place] is not None
-            ground = grounds.of_part(claim, place, measured=finding is not None, decided=decided)
+            ground = grounds.of_part(claim, place, measured=finding is not None, decided=decided, nothing=lacks[place])
             name = f"{claim.id}/{part.name}" if part.name else claim.id
             rows.append(_row(claim, name, part.published, finding, decided, ground))
         if claim.sentence:
@@ -75,19 +75,22 @@ def _training_images(path: str) -> int:
         return len(file.read("y_train"))
 
 
-def _decide(claim: Claim, part: Part, held: frozenset[str], confidence: float) -> Finding | None:
+def _decide(claim: Claim, part: Part, held: frozenset[str], confidence: float) -> tuple[Finding | None, str]:
+    """What results say of a part; and what they lack, in words, where all are there and say nothing."""
     # A trend over networks makes do with those that were measured; every other statistic needs all of its files.
     several = claim.statistic == "rank_trend"
     paths = [path for path in part.results if path in held]
     if not paths or not (several or len(paths) == len(part.results)):
-        return None
+        return None, ""
     if not all(path in held and _weights_are(path, sha256) for path, sha256 in part.weights.items()):
-        return None
+        return None, ""
     number = {} if part.published is None else {"published": part.published}
     settings = {"confidence": confidence, "comparisons": claim.comparisons, **number, **part.arguments}
     with ExitStack() as stack:
         cells = [Stored(stack.enter_context(reading(path))) for path in paths]
-        return STATISTICS[claim.statistic](cells, **settings)
+        finding = STATISTICS[claim.statistic](cells, **settings)
+        absent = [name for cell in cells for name in cell.absent]
+    return finding, "" if finding else without_number(paths, absent)
 
 
 def _weights_are(path: str, sha256: str) -> bool:

@@ -3,18 +3,20 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_RUN, VERDICTS
 from pipeline.claim_panels import LOOKS
-from pipeline.claim_runs import claim_kernels, offers
+from pipeline.claim_runs import LEAST_FILES, claim_kernels, offers
 from pipeline.config import resolve
 from pipeline.ledger import DECIDED, NEEDED, OPTIONAL, PART_KEYS, UNMEASURED, ledger_files, load
 from pipeline.published_numbers import read_numbers
 from pipeline.store import Provenance
 from scripts.tables.claims import decide
+from tests.unit.claim_cases import layers, robust, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 # Whose number takes the source's training images, which no configuration gives this network.
@@ -150,3 +152,54 @@ def test_protocols_are_what_the_configurations_do(config):
     assert {key: config["datasets"]["gaussians"][key] for key in bell["figure_20"]} == bell["figure_20"]
     assert bell["figure_23"]["nodes"] in config["path_kernel"]["variants"]["nodes"]
     assert photos["attacks"]["photos-bim"]["images"] == bell["table2"]["targets"]
+
+
+GPU = "config/paper.yaml and config/paper_gpu.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "expected"),
+    [
+        # From epoch 100 on: 25 epochs on CIFAR-10 are too few, and so are 15 on digits.
+        ("seguin-late-logits-alike", "gap-mean", {GPU}),
+        ("seguin-late-test-gaps-skewed", "skewness", {GPU}),
+        ("seguin-late-logits-alike-digits", "gap-mean", set()),
+        ("seguin-late-test-gaps-skewed-digits", "skewness", set()),
+        # Students of several epochs, or of several numbers of logits.
+        ("seguin-late-teachers", "", {GPU}),
+        ("seguin-late-teachers-stay-robust", "", {GPU}),
+        ("seguin-late-teachers-cannot-distil", "", {GPU}),
+        ("seguin-robustness-rises-with-k", "permute", {"config/logits_cifar10.yaml", GPU}),
+        ("seguin-robustness-rises-with-k", "average", {GPU}),
+        ("seguin-robustness-rises-with-k-digits", "average", set()),
+    ],
+)
+def test_only_configurations_that_can_decide_are_named(offered, name, part, expected):
+    found = {offer.name: offer.claims[name] for offer in offered}
+    place = next(place for place, one in enumerate(found[GPU].parts) if one.name == part)
+    assert {
+        offer.name for offer in offered if offer.decides(found[offer.name], found[offer.name].parts[place])
+    } == expected
+
+
+@pytest.mark.parametrize(
+    ("statistic", "arguments"),
+    [
+        ("rank_trend", {"group": "s", "expects": 1}),
+        ("accuracy_trend", {"of": "adversarial", "expects": 1}),
+        ("last_of_best", {"least": 0.5}),
+        ("ends_lower", {"of": "l1"}),
+        ("capacity_tracks", {"least": 0.5}),
+        ("capacity_over_simulated", {"expects": 1}),
+    ],
+)
+def test_a_statistic_says_nothing_of_fewer_files_than_are_asked_for(statistic, arguments):
+    make = {
+        "rank_trend": lambda place: summary("s", 1.0 + place),
+        "ends_lower": lambda place: {"history/l1": [9.0, 1.0 + place]},
+        "capacity_tracks": lambda place: layers(0.2 + 0.1 * place),
+        "capacity_over_simulated": lambda place: layers(0.2 + 0.1 * place),
+    }.get(statistic, lambda place: robust(0.8 - 0.1 * place))
+    cells = [{key: np.asarray(value) for key, value in make(place).items()} for place in range(LEAST_FILES[statistic])]
+    assert STATISTICS[statistic](cells, confidence=0.95, **arguments) is not None
+    assert STATISTICS[statistic](cells[:-1], confidence=0.95, **arguments) is None
