@@ -51,18 +51,21 @@ class Grounds:
         scale = f"{own}; needs {need}" if measured and own else f"needs {need}"
         return Ground(scale, BETWEEN.join([*evidence, f"{maker}: {files}" if files else maker]))
 
-    def of_sentence(self, claim: Claim, *, measured: Sequence[bool], decided: bool) -> Ground:
-        """What the row of a whole sentence rests on, whose parts are `measured` or not."""
+    def of_sentence(
+        self, claim: Claim, *, measured: Sequence[bool], decidable: Sequence[bool], decided: bool
+    ) -> Ground:
+        """What the row of a whole sentence rests on, whose parts are `measured` or not, and `decidable` or not."""
         parts = [part for part, there in zip(claim.parts, measured, strict=True) if there]
         files = list(dict.fromkeys(path for part in parts for path in part.results if path in self.held))
         evidence = (_shown(claim, self.artefacts) or _short(files)) if parts else []
-        scales = _unique(self._scale(claim, part) for part in parts)
+        ready = [part for part, there in zip(claim.parts, decidable, strict=True) if there]
+        scales = _unique(self._scale(claim, part) for part in ready or parts)
         if decided:
             return Ground(" and ".join(scales), BETWEEN.join(evidence))
         missing: dict[str, list[str]] = {}
         needs = []
-        for place, there in enumerate(measured):
-            if not there or (not decided and all(measured)):
+        for place, there in enumerate(decidable):
+            if not there:
                 need, maker, _ = self._needed(claim, place)
                 needs.append(need)
                 missing.setdefault(maker, []).append(claim.parts[place].name)
@@ -70,7 +73,11 @@ class Grounds:
         return Ground(BETWEEN.join([*scales, f"needs {', '.join(_unique(needs))}"]), BETWEEN.join(evidence))
 
     def _scale(self, claim: Claim, part: Part) -> str:
-        return scale_of(claim, part, self.images.get(claim.data or ""))
+        # Some statistics make do with those of several networks that are there.
+        found = [name for name, path in zip(part.networks, part.results, strict=False) if path in self.held]
+        some = f"{', '.join(found)}: {len(found)} of {len(part.networks)} networks"
+        scale = scale_of(claim, part, self.images.get(claim.data or ""))
+        return f"{scale}; {some}" if 0 < len(found) < len(part.networks) else scale
 
     def _needed(self, claim: Claim, place: int) -> tuple[str, str, str]:
         """Scale that decides a part, what makes it, and its files; of the source's own data where no other does."""
@@ -84,7 +91,9 @@ class Grounds:
                     return offer.scale(found, part), f"with {offer.name}{row}", ", ".join(files)
         if claim.unmeasured:
             return claim.unmeasured, "no result decides it", ""
-        return "results of other settings", "no configuration of this project makes it", ""
+        train = claim.parts[place].train
+        need = f"{train} training images" if train else "results of other settings"
+        return need, "no configuration of this project makes it", ""
 
 
 def without_number(results: Sequence[str], absent: Sequence[str]) -> str:

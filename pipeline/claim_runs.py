@@ -54,7 +54,7 @@ class Offer:
 
     def decides(self, claim: Claim, part: Part) -> bool:
         """Whether it makes all that decides a part, at the scale that the claim needs and with as late checkpoints."""
-        enough = claim.comparable and (claim.data is None or self.images.get(claim.data, 0) >= claim.train)
+        enough = claim.decidable(part, self.images.get(claim.data or ""))
         enough = enough and len(part.results) >= LEAST_FILES.get(claim.statistic, 1)
         epochs = [epoch for folder, epoch in self.last.items() if any(path.startswith(folder) for path in part.results)]
         late = all(epoch >= part.arguments.get("after", 0) for epoch in epochs)
@@ -81,14 +81,17 @@ def offers(root: Path) -> list[Offer]:
     return [_offer(root, base, names) for names in found]
 
 
-def claim_kernels(config: Config) -> dict[str, str]:
-    """Scale of each network of the path kernel, in words, and of its `variants`, which are trained anew."""
+def claim_kernels(config: Config) -> dict[str, dict[str, Any]]:
+    """Of each network of the path kernel, and of its `variants`, trained anew: `scale` in words, `train`ing points."""
     section = config["path_kernel"]
     found = {}
     for name, network in section["networks"].items():
         points, own = network["train_samples"], section["variants"]
-        found[name] = f"{points} training points, {network['steps']} steps"
-        found[f"{name}/variants"] = f"{min(points, own['train_samples'])} training points, {own['steps']} steps"
+        for each, train, steps in (
+            (name, points, network["steps"]),
+            (f"{name}/variants", min(points, own["train_samples"]), own["steps"]),
+        ):
+            found[each] = {"scale": f"{train} training points, {steps} steps", "train": train}
     return found
 
 
@@ -99,6 +102,9 @@ def scale_of(claim: Claim, part: Part, images: int | None) -> str:
         images: training images of the dataset, 0 where its networks were trained elsewhere, None where there is none.
     """
     trained = "" if images is None else f"{images} training images" if images else "trained elsewhere"
+    # What needs as many as the source has says so by itself.
+    if images and not part.train and images < claim.source_images:
+        trained += f", of {claim.source_images} in the source"
     return ", ".join(filter(None, (claim.scale, part.scale, trained)))
 
 

@@ -19,8 +19,19 @@ LEDGER = Path("published") / "claims.yaml"
 NEEDED = {"id", "source", "claim"}
 # How an entry is decided: by a statistic of results, or by none, with why.
 DECIDED, UNMEASURED = {"statistic", "results"}, {"unmeasured"}
-OPTIONAL = {"test", "parts", "published", "sentence", "role", "train", "artefacts", "elsewhere", "as_published"}
-PART_KEYS = {"network", "networks", "attack", "line", "trained", "test", "published"}
+OPTIONAL = {
+    "test",
+    "parts",
+    "published",
+    "sentence",
+    "role",
+    "train",
+    "artefacts",
+    "elsewhere",
+    "as_published",
+    "stands_in",
+}
+PART_KEYS = {"network", "networks", "attack", "line", "trained", "test", "published", "train"}
 # Of claims that rest on no network.
 ANY_SCALE = "no network"
 
@@ -42,6 +53,9 @@ class Part:
         weights: SHA-256 that the weights of a network must have, by the path of its file.
         published: the number that the source prints, if any. places: of all its numbers that decide the part.
         scale: in words, of what is no study; empty where nothing plays the role.
+        train: training images below which the part is not decided. points: training points of its network of the path
+            kernel, None for others.
+        networks: names of several networks, of one result each; else empty.
     """
 
     name: str
@@ -51,6 +65,9 @@ class Part:
     published: float | None
     places: tuple[str, ...]
     scale: str
+    train: int
+    points: int | None
+    networks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,8 +79,9 @@ class Claim:
             no result of any run does, and `unmeasured` says why.
         parts: at least one. sentence: whether the parts are decided together, and also as a whole.
         data: file of the dataset that plays the role the claim is about, None for claims without.
-        train: training images below which the claim is not decided. comparable: whether it can be decided on the study
-            that plays the role: numbers only on one that is trained as the source's.
+        source_images: training images that the source has, 0 where unknown or where others stand in for its data.
+        comparable: whether it can be decided on the study that plays the role: numbers only on one that is trained as
+            the source's.
         scale: of the study, in words; empty for claims without.
         artefacts: figures and tables that show the same. unmeasured: why no result of any run decides it, else empty.
         original: id of the claim about the source's own data, where this is about other data. group: file of the
@@ -77,7 +95,7 @@ class Claim:
     parts: tuple[Part, ...]
     sentence: bool
     data: str | None
-    train: int
+    source_images: int
     comparable: bool
     scale: str
     artefacts: tuple[str, ...]
@@ -90,26 +108,36 @@ class Claim:
         """Parts that are decided at once."""
         return len(self.parts) if self.sentence else 1
 
+    def decidable(self, part: Part, images: int | None) -> bool:
+        """Whether a part may be decided, as numbers may that hold for the training that they were made with.
+
+        Args:
+            images: training images of the dataset; None where it is not there, or none plays the role.
+        """
+        size = part.points if self.data is None else images
+        return self.comparable and (not part.train or (size is not None and size >= part.train))
+
 
 def load(
     root: Path,
     datasets: Mapping[str, str],
     studies: Mapping[str, Mapping[str, Any]] | None = None,
-    kernels: Mapping[str, str] | None = None,
+    kernels: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Claim]:
     """Claims of the ledger of a checkout.
 
     Args:
         root: the checkout. datasets: dataset of each role, e.g. {"mnist": "mnist5k"}; claims about a role without one
             have no results. studies: study of logits of each role, as `study_comparison.claim_studies` gives them;
-            claims about a study have no results without one. kernels: scale of each network of the path kernel.
+            claims about a study have no results without one. kernels: of each network of the path kernel
+            its scale in words, and how many training points it has (`train`).
 
     Raises:
         UserError: an entry lacks a key, has an unknown one, or names a number that is not published.
     """
     ledger, numbers = read_yaml(root / LEDGER), read_numbers(root)
     claims = [
-        _claim(each, ledger["networks"], numbers, datasets, studies or {}, kernels or {})
+        _claim(each, ledger, numbers, datasets, studies or {}, kernels or {})
         for path in ledger_files(root)[1:]
         for entry in read_yaml(path)
         for each in _everywhere({**entry, "group": path.stem})
@@ -135,25 +163,33 @@ def results_of(claims: list[Claim]) -> set[str]:
 def _everywhere(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """An entry, and one more for each other role that it is tried on, which says nothing of the source's data."""
     common = {key: value for key, value in entry.items() if key != "elsewhere"}
+    if "stands_in" in entry:
+        common["source"] = _on_other_data(entry["source"], entry["stands_in"])
     yield common
     for role, name in entry.get("elsewhere", {}).items():
         own = {
             "role": role,
             "id": f"{entry['id']}-{name}",
             "original": entry["id"],
-            "source": f"{entry['source']}, on {name}, which it does not have",
+            "source": _on_other_data(entry["source"], name),
+            "stands_in": name,
         }
         yield {**common, **own}
 
 
+def _on_other_data(source: str, name: str) -> str:
+    return f"{source}, on {name}, which it does not have"
+
+
 def _claim(
     entry: Mapping[str, Any],
-    names: Mapping[str, Any],
+    ledger: Mapping[str, Any],
     numbers: Mapping[str, Mapping[str, float]],
     datasets: Mapping[str, str],
     studies: Mapping[str, Mapping[str, Any]],
-    kernels: Mapping[str, str],
+    kernels: Mapping[str, Mapping[str, Any]],
 ) -> Claim:
+    names = ledger["networks"]
     where = f"{LEDGER}: {entry.get('id', 'an entry without id')}"
     needed = NEEDED | (UNMEASURED if "unmeasured" in entry else DECIDED)
     if (missing := needed - entry.keys()) or (unknown := entry.keys() - needed - OPTIONAL - {"original", "group"}):
@@ -171,12 +207,25 @@ def _claim(
         try:
             published = take(part.get("published", entry.get("published")), numbers, part)
             results = _results(entry, part, names, datasets, study["names"] if study else {})
-            scale = _scale(entry, part, names, kernels)
+            kernel = _kernel(entry, part, names, kernels)
         except KeyError as error:
             raise UserError(f"{where}: part {name} names {error}, which is not there") from error
         arguments = {**published.arguments, **entry.get("test", {}), **part.get("test", {})}
         weights = _weights(entry, part, names, datasets)
-        made.append(Part(str(name), results, arguments, weights, published.value, published.places, scale))
+        made.append(
+            Part(
+                name=str(name),
+                results=results,
+                arguments=arguments,
+                weights=weights,
+                published=published.value,
+                places=published.places,
+                scale=kernel["scale"],
+                train=part.get("train", entry.get("train", 0)),
+                points=kernel.get("train"),
+                networks=tuple(part.get("networks", ())) if len(entry.get("results", ())) == 1 else (),
+            )
+        )
     return Claim(
         id=entry["id"],
         source=entry["source"],
@@ -185,7 +234,7 @@ def _claim(
         parts=tuple(made),
         sentence=entry.get("sentence", False),
         data=f"results/data/{dataset}.h5" if dataset else None,
-        train=entry.get("train", 0),
+        source_images=0 if "stands_in" in entry else _source_images(entry, ledger),
         comparable="as_published" not in entry or bool(study and entry["as_published"] in study["as_published"]),
         scale=study["scale"] if study and any("{study}" in template for template in entry.get("results", ())) else "",
         artefacts=tuple(entry.get("artefacts", ())),
@@ -231,20 +280,28 @@ def _listed(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names
 
 
-def _scale(
-    entry: Mapping[str, Any], part: Mapping[str, Any], names: Mapping[str, Any], kernels: Mapping[str, str]
-) -> str:
+def _source_images(entry: Mapping[str, Any], ledger: Mapping[str, Any]) -> int:
+    source = entry["group"].partition("_")[0]
+    return int(ledger.get("source_images", {}).get(source, {}).get(entry.get("role"), 0))
+
+
+def _kernel(
+    entry: Mapping[str, Any],
+    part: Mapping[str, Any],
+    names: Mapping[str, Any],
+    kernels: Mapping[str, Mapping[str, Any]],
+) -> Mapping[str, Any]:
     """Scale of what plays no role: a network of the path kernel, or none."""
     if "role" in entry or "unmeasured" in entry:
-        return ""
+        return {"scale": ""}
     if "network" not in part:
-        return ANY_SCALE
+        return {"scale": ANY_SCALE}
     # Some results are of trainings of their own.
     for template in entry["results"]:
         path = template.removeprefix("path_kernel/").replace("{network}", _model(names[part["network"]]))
         if path in kernels:
             return kernels[path]
-    return kernels.get(_model(names[part["network"]]), "")
+    return kernels.get(_model(names[part["network"]]), {"scale": ""})
 
 
 def _model(network: str | Mapping[str, str]) -> str:

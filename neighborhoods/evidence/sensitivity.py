@@ -102,7 +102,8 @@ def head_relates(cells: Sequence[Cell], least: float, confidence: float, compari
 
     Reproduced where the interval lies beyond +-`least`, not reproduced where it lies within. Pairs that share a class
     depend on each other: the error is the jackknife's over classes, and Student's law has their number less one degrees
-    of freedom. None for fewer than five classes with points.
+    of freedom. Ten classes are too few for an interval within +-0.2, forty are not. None for fewer than five classes
+    with points.
     """
     if "clusters/separation" not in cells[0]:
         return None

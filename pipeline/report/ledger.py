@@ -33,7 +33,8 @@ class Row:
 
     Attributes:
         id: as in the file. anchor: its id on the page. part: what of the claim it is about.
-        published, measured: rounded, the latter with its interval. picture: SVG of them, empty without an interval.
+        published, measured: rounded, the latter with its interval. picture: SVG of them, empty without an
+            interval, and for a whole sentence.
         n, scale, verdict: as in the file. evidence: paths of results, or words.
     """
 
@@ -103,18 +104,23 @@ def _document(source: str) -> str:
 def _group(name: str, source: str, claim: str, rows: Sequence[dict[str, str]], anchor: Callable[[str], str]) -> Group:
     scales = {row["scale"] for row in rows}
     shared_scale = scales.pop() if len(scales) == 1 else ""
-    # The row of a whole sentence rests on its parts.
-    parts = [_entries(row["evidence"]) for row in rows if row["id"] != name or len(rows) == 1]
+
+    def whole(row: dict[str, str]) -> bool:
+        """Whether a row is of a whole sentence, which rests on its parts."""
+        return row["id"] == name and len(rows) > 1
+
+    parts = [_entries(row["evidence"]) for row in rows if not whole(row)]
     decided = [entries for entries in parts if any(is_result(entry) for entry in entries)]
     shared = [entry for entry in decided[0] if all(entry in entries for entries in decided)] if decided else []
     shown = [
         Row(
             row["id"],
             anchor(f"claim-{row['id']}"),
-            row["id"].removeprefix(name).removeprefix("/") or ("all parts" if len(rows) > 1 else ""),
+            row["id"].removeprefix(name).removeprefix("/") or ("all parts" if whole(row) else ""),
             rounded(row["published"]),
             with_interval(row["measured"], row["low"], row["high"]),
-            picture(row["published"], row["measured"], row["low"], row["high"]),
+            # That counts parts, on no scale of their own.
+            Markup("") if whole(row) else picture(row["published"], row["measured"], row["low"], row["high"]),
             row["n"],
             "" if shared_scale else row["scale"],
             row["verdict"],

@@ -25,7 +25,7 @@ def decide(
     root: str,
     datasets: Mapping[str, str],
     studies: Mapping[str, Mapping[str, Any]],
-    kernels: Mapping[str, str],
+    kernels: Mapping[str, Mapping[str, Any]],
     artefacts: Mapping[str, str],
     confidence: float,
     provenance: Provenance,
@@ -35,7 +35,8 @@ def decide(
     Args:
         results: result files of this run, by their paths from its folder. outputs: the ledger, and the limits between
             which each measured quantity lies if its claim holds. root: checkout that holds the claims.
-        datasets, studies: dataset and study of logits of each role. kernels: scale of each network of the path kernel.
+        datasets, studies: dataset and study of logits of each role. kernels: scale of each network of the path kernel,
+            and its training points.
         artefacts: paths of those that this run makes, by name.
     """
     held = frozenset(results)
@@ -45,20 +46,24 @@ def decide(
     rows: list[dict[str, Any]] = []
     for claim in claims:
         size = images.get(claim.data or "")
-        # A number of the source holds for the training that it was made with.
-        enough = claim.comparable and (size is None or size >= claim.train)
         found, lacks = zip(*(_decide(claim, part, held, confidence) for part in claim.parts), strict=True)
+        ready = [
+            None if finding is None or not claim.decidable(part, size) else finding
+            for part, finding in zip(claim.parts, found, strict=True)
+        ]
         for place, (part, finding) in enumerate(zip(claim.parts, found, strict=True)):
-            decided = finding is not None and enough
+            decided = ready[place] is not None
             ground = grounds.of_part(claim, place, measured=finding is not None, decided=decided, nothing=lacks[place])
             name = f"{claim.id}/{part.name}" if part.name else claim.id
             rows.append(_row(claim, name, part.published, finding, decided, ground))
         if claim.sentence:
             measured = [finding is not None for finding in found]
-            whole = combined(found) if any(measured) else None
-            decided = whole is not None and enough and whole.verdict != NOT_RUN
-            ground = grounds.of_sentence(claim, measured=measured, decided=decided)
-            rows.append(_row(claim, claim.id, len(found), whole, decided, ground))
+            whole = combined(ready) if any(measured) else None
+            decided = whole is not None and whole.verdict != NOT_RUN
+            decidable = [finding is not None for finding in ready]
+            ground = grounds.of_sentence(claim, measured=measured, decidable=decidable, decided=decided)
+            # Its numbers count parts, and no source prints how many.
+            rows.append(_row(claim, claim.id, None, whole, decided, ground))
     limits = [{key: row[key] for key in ("id", *LIMITS)} for row in rows]
     write_csv(outputs[0], [{key: value for key, value in row.items() if key not in LIMITS} for row in rows])
     write_csv(outputs[1], limits)

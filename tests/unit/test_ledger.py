@@ -185,7 +185,9 @@ def test_every_network_makes_the_sentence(run):
     deep = ("fc100-100-10", "fc200-200-10", *(f"c-{2**k}" for k in range(1, 10)))
     row = run(dict.fromkeys(short, (0.5, 1.0)) | dict.fromkeys(deep, (1.0, 0.5)))["less-persistent"]
     assert row["verdict"] == REPRODUCED
-    assert (row["published"], row["measured"], row["low"], row["high"], row["n"]) == ("14",) * 5
+    assert (row["measured"], row["low"], row["high"], row["n"]) == ("14",) * 4
+    # No source prints how many parts its sentence has.
+    assert row["published"] == ""
 
 
 def test_numbers_need_the_published_training_images_and_signs_do_not(run):

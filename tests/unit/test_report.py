@@ -207,6 +207,15 @@ def test_the_ledger_has_every_row_and_its_counts(run):
     assert "measured 0.4 [0.3, 0.45], published 0.5" in [one.get("aria-label") for one in page.elements["svg"]]
 
 
+def test_a_whole_sentence_counts_its_parts_and_has_no_picture(run):
+    whole = {"id": "c", "published": "", "measured": "2", "low": "2", "high": "2", "n": "2"}
+    rows = [CLAIM | {"id": "c/1"}, CLAIM | {"id": "c/2"}, CLAIM | whole]
+    write_rows(run.folder / "results/claims.csv", rows)
+    (group,) = ledger.read_ledger(run.folder / "results/claims.csv", Anchors()).groups
+    assert [bool(row.picture) for row in group.rows] == [True, True, False]
+    assert (group.rows[-1].part, group.rows[-1].published) == ("all parts", "")
+
+
 def test_what_the_rows_of_a_claim_share_stands_once(run):
     rows = [
         CLAIM | {"id": f"c/{n}", "evidence": f"results/a{n}.h5; results/shared.h5", "scale": "same"} for n in range(2)
