@@ -58,7 +58,7 @@ class Offer:
         enough = enough and len(part.results) >= LEAST_FILES.get(claim.statistic, 1)
         epochs = [epoch for folder, epoch in self.last.items() if any(path.startswith(folder) for path in part.results)]
         late = all(epoch >= part.arguments.get("after", 0) for epoch in epochs)
-        return enough and late and bool(part.results) and self.made.issuperset([*part.results, *part.weights])
+        return enough and late and self.made.issuperset([*part.results, *part.weights])
 
     def scale(self, claim: Claim, part: Part) -> str:
         """Scale of a part in words."""

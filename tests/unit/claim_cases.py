@@ -67,14 +67,12 @@ def cones(factor: float, outside: float, told: bool = True) -> Cell:
     return cell | {f"{side}/status": values for side, values in status.items()}
 
 
-def lines(floor: float, depth: float = 1.0, less: int = 0) -> Cell:
-    """Lines along which persistence falls; for one gamma, by place, to no less than a floor."""
+def lines(floor: float, depth: float = 1.0) -> Cell:
     t = np.linspace(0, 1, 11)
     slope = 1 + 0.1 * np.arange(6)[:, None]
     sharp = (slope * np.abs(t - 0.45)) ** depth
     label = np.repeat((t > 0.45)[None], 6, 0).astype(int)
-    both = [sharp + floor * slope**2, sharp]
-    return {"gamma": [0.45, 0.7], "sigma": np.stack(both[::-1] if less else both, 2), "label": label}
+    return {"gamma": [0.45, 0.7], "sigma": np.stack([sharp + floor * slope**2, sharp], 2), "label": label}
 
 
 def stability(last: Sequence[float]) -> Cell:
@@ -174,10 +172,13 @@ def toy(apart: float) -> Cell:
 
 
 def separation(related: bool) -> Cell:
-    # Of more classes than ten, so that no relation is told from one of 0.2.
-    norm, other = np.random.default_rng(0).uniform(1, 2, (2, 60, 60))
-    apart = norm if related else other
-    return {"head/pair_norm": norm + norm.T, "clusters/separation": apart + apart.T}
+    # That nothing is related takes many classes.
+    classes = 10 if related else 40
+    rng = np.random.default_rng(3)
+    norm = rng.uniform(1, 2, (classes, classes))
+    norm = norm + norm.T
+    other = rng.uniform(1, 2, (classes, classes))
+    return {"head/pair_norm": norm, "clusters/separation": norm if related else norm * 0 + other + other.T}
 
 
 def columns(first: float) -> Cell:
@@ -265,7 +266,7 @@ CASES: dict[str, Case] = {
     "orthant": (lambda good: [cones(1 if good else 2, 9)], {"faces": 2, "published": 1.02, "factor": 1.05}),
     "outside_longer": (lambda good: [cones(1, 9 if good else 0.1)], {"faces": 2}),
     "share_above": (lambda good: [stability([0.1, 0.1, 0.8] if good else [0.8, 0.1, 0.1])], {"of": "overtaken", "share": 0.5}),
-    "weaker_drop": (lambda good: [lines(1.0, less=0 if good else 1)], {"at_most": 0.5, "gamma": 0.7}),
+    "weaker_drop": (lambda good: [lines(1.0) | ({} if good else {"sigma": lines(1.0)["sigma"][..., ::-1]})], {"at_most": 0.5, "gamma": 0.7}),
     "drop_at_crossing": (lambda good: [lines(0.0, 1.0 if good else -1.0)], {"gamma": 0.7}),
     "search_ends": (lambda good: [cones(1, 9) | ({"theory_outside": [1.9, 2.0]} if good else {})], {}),
     "wider_norms": (lambda good: [norms(4 if good else 1)], {"dimension": 784}),
