@@ -247,3 +247,16 @@ def artefacts_of(config: Config, plot: str) -> list[str]:
 def paired_attacks(entry: Mapping[str, Any]) -> list[str]:
     """Attacks of a table that has several for each network."""
     return list(entry["attack_rows"].values() if entry["table"] == "persistence_by_attack" else entry["attacks"])
+
+
+def own_files(config: Config) -> list[tuple[str, str, str]]:
+    """A user's own files: the key of each, its path, and each result of this configuration that it becomes."""
+    made = result_paths(config)
+    data, weights = datasets_of(config, "hdf5"), models_with_weights(config)
+    files = [(f"datasets.{name}.file", config["datasets"][name]["file"], data_path(name)) for name in data]
+    files += [
+        (f"models.{name}.weights", config["models"][name]["weights"], model_path(dataset, name))
+        for name in weights
+        for dataset in config["datasets"]
+    ]
+    return [(key, file, path) for key, file, path in files if path in made]

@@ -70,6 +70,7 @@ from pipeline.selection import (
     models_published,
     models_to_train,
     models_with_weights,
+    own_files,
     pair_paths,
     paired_attacks,
     result_paths,
@@ -100,6 +101,14 @@ except ConfigError as error:
     raise WorkflowError(*error.lines)
 except guard.ChangedSettingsError as error:
     raise WorkflowError(str(error))
+
+# Snakemake misses an input only where it would be read, and would show results of another file as those of this one.
+if lost := [
+    f"configuration: {key}: there is no file {file}"
+    for key, file, result in own_files(settings)
+    if Path(result).is_file() and not Path(file).is_file()
+]:
+    raise WorkflowError(*lost)
 
 
 onstart:

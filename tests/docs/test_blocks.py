@@ -84,7 +84,9 @@ def reader(tmp_path, monkeypatch, one_thread) -> Iterator[dict]:
     generator = np.random.default_rng(0)
     with writing(result, Provenance()) as file:
         for group in ("natural", "adversarial"):
-            file.put(f"{group}/sigma", generator.gamma(4, 0.1, 40), "persistence", ("image",), "1, pixel range [0, 1]")
+            sigma = generator.gamma(4, 0.1, 40)
+            for name, share in (("sigma", 1), ("low", 0.9), ("high", 1.1)):
+                file.put(f"{group}/{name}", share * sigma, "persistence", ("image",), "1, pixel range [0, 1]")
             file.put(f"{group}/label", np.arange(40) % 10, "true class", ("image",))
     before = set(sys.modules)
     yield {

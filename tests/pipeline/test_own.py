@@ -76,6 +76,8 @@ def test_given_weights_are_used_instead_of_training(project, tmp_path):
         ("models: {mine: {factory: 'examples.own_model:missing'}}", "has no function missing"),
         ("attacks: {pgd: {method: torchattacks.Nothing}}", "has no attack 'torchattacks.Nothing'"),
         ("datasets: {mine: {file: examples/bad.h5}}", "dataset 'x_test' is missing"),
+        # Results of the file that was there before are not this one's.
+        ("datasets: {mine: {file: examples/none.h5}}", "datasets.mine.file: there is no file examples/none.h5"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(project, tmp_path, overlay, sentence):
