@@ -154,7 +154,7 @@ def test_claims_are_decided_from_what_was_measured(results):
     row = rows["less-persistent/FC10-4"]
     assert row["measured"] == table["adversarial_minus_natural_mean"]
     assert row["evidence"] == "results/persistence/mnist5k/fc10-4/lbfgs.h5; results/tables/bell/table1.csv"
-    assert row["scale"] == "1000 training images"
+    assert row["scale"] == "1000 training images, of 60000 in the source"
     # A number needs more, and the row says which configuration has it.
     row = rows["table1-accuracy/FC10-4"]
     assert row["scale"] == "1000 training images; needs 60000 training images"
