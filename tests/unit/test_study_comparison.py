@@ -314,7 +314,7 @@ def test_numbers_are_decided_where_training_is_alike_and_signs_anywhere(tmp_path
     assert (float(row["published"]), float(row["measured"])) == (30.4, pytest.approx(100 * 0.91 / 3))
     own, need = row["scale"].split("; ")
     assert own == "mnist5k, small, epsilon 0.0314, 25 epochs, 3 seeds, 4000 training images"
-    assert need == "needs results of other settings"
+    assert need == "needs 50000 training images"
     assert found["sign-digits"]["source"] == "S, on digits, which it does not have"
     # CIFAR-10 after another training is no reproduction either.
     config["logits"]["studies"]["wide"]["training"]["epochs"] = 40
