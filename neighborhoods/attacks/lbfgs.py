@@ -218,7 +218,7 @@ def lbfgs(
     With `fixed_c` every image has the same c: small ones end well inside the target's region, as Bell's Table 1
     needs. `minimal` searches the largest c for each image that still succeeds, in factors of ten and then by
     bisection of log c, and keeps the smallest successful distortion; such images lie on the boundary, where
-    persistence tends to 0 (ERRATA of Bell, Part I).
+    persistence tends to 0 (errata of Bell, Part I).
 
     Args:
         model: images [B, ...] to logits [B, classes].

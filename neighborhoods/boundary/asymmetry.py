@@ -2,7 +2,7 @@
 
 Even a flat boundary makes persistence drop to zero where a line crosses it, so Bell's argument (section 5) rests on the
 asymmetry: persistence / distance on the two sides of a crossing, and natural against adversarial images at matched
-distance (ERRATA of Part I). The null is the half-space, one face.
+distance (errata of Part I). The null is the half-space, one face.
 """
 
 from dataclasses import dataclass

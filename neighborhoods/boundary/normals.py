@@ -1,7 +1,7 @@
 """Normals of decision boundaries, the angles at which lines cross them, and where they begin to turn (Bell, Part III).
 
 The angle of incidence is that between a line and the normal, 0 for an orthogonal crossing: definition 30.1 contradicts
-itself (ERRATA, Part III). Skewness is that angle's size.
+itself (errata, Part III). Skewness is that angle's size.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Points on a classifier's decision boundary: along lines, and by descent on the margin (Bell, sections 29 to 31).
 
 At a point of the boundary two classes lead alike: their logits tie, and no other is larger. Definition 30.3 demands
-that all others be smaller, which leaves out points where three classes meet (ERRATA, Part III): here they count.
+that all others be smaller, which leaves out points where three classes meet (errata, Part III): here they count.
 `distance.boundary_distance` looks for the nearest such point, at many times the cost.
 """
 

@@ -65,7 +65,7 @@ def numerical_rank(values: Tensor, dtype: torch.dtype) -> int:
 
 
 def without_direction(samples: Tensor, direction: Tensor) -> Tensor:
-    """Samples [m, n] less their part along one direction, such as the image they surround (ERRATA on equation 107).
+    """Samples [m, n] less their part along one direction, such as the image they surround (errata on equation 107).
 
     Args:
         samples: [m, n].
@@ -90,7 +90,7 @@ def gaussian_sample(samples: int, dimension: int, seed: int = 0, dtype: torch.dt
 def flattened(samples: Tensor) -> Tensor:
     """The sample [m, n] with all its singular values made equal: Bell's "Flat SVD" of a Gaussian sample.
 
-    U Sigma V^T becomes U V^T ||Sigma||_F / sqrt(rank), which keeps the Frobenius norm (ERRATA, Part III). A sample that
+    U Sigma V^T becomes U V^T ||Sigma||_F / sqrt(rank), which keeps the Frobenius norm (errata, Part III). A sample that
     is centred later needs centring first: taking the mean away from a flat sample drops the value along it.
 
     Raises:

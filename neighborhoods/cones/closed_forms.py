@@ -31,7 +31,7 @@ def orthant_share(distance: ArrayLike, sigma: ArrayLike, faces: ArrayLike) -> ND
     """Share of noisy points that keep the class, at equal distance from all faces of an orthant.
 
     Inside (distance >= 0) it is Phi(d / sigma)^k (Bell, proposition 4.3). Outside, where all k coordinates are -|d|,
-    it is 1 - Phi(-|d| / sigma)^k (ERRATA, Part I): such a point leaves its class only when noise changes every sign.
+    it is 1 - Phi(-|d| / sigma)^k (errata, Part I): such a point leaves its class only when noise changes every sign.
 
     Args:
         distance: signed distance from each face's plane; any shape, broadcast with the others.
@@ -81,8 +81,8 @@ def face_number(distance: ArrayLike, sigma: ArrayLike, gamma: float) -> NDArray[
     """Number of faces of the orthant in which a point at this distance would have this persistence.
 
     The inverse of proposition 4.3 in k: k = ln(gamma) / ln Phi(d / sigma*). One stands for a flat boundary, more for a
-    point inside a cone, less for a point outside one. It compares persistence at matched distance, which ERRATA
-    (Part I) asks for: persistence by itself drops to zero at any boundary, a flat one included.
+    point inside a cone, less for a point outside one. It compares persistence at matched distance, which the errata
+    (Part I) ask for: persistence by itself drops to zero at any boundary, a flat one included.
 
     It falls as sigma grows, so an interval [low, high] of persistence maps onto [face_number(high), face_number(low)].
 
@@ -129,7 +129,7 @@ def orthant_view(faces: int) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 
 
 def wedge_share(distances: ArrayLike, normals: ArrayLike, sigma: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
-    """Gaussian measure of a wedge {V x >= 0}: Phi_k(d / sigma; R = V V^T) (ERRATA, Part III).
+    """Gaussian measure of a wedge {V x >= 0}: Phi_k(d / sigma; R = V V^T) (errata, Part III).
 
     Faces that are not orthogonal make it differ from the product of proposition 4.3. For more than three faces the
     integral is a quasi-Monte Carlo one (Genz 1992) with an absolute error of about 1e-5; up to ten faces it takes

@@ -66,7 +66,7 @@ def opening_angle(shape: Shape, opening: float) -> float:
 def centreline(shape: Shape, angles: Sequence[float], t: ArrayLike, dimension: int) -> NDArray[np.float64]:
     """Points x_1 = t, x_i = t tan(phi_(i-1)), else 0, of definition 30.9: [points, dimension].
 
-    phi = theta / 2 halves the angle of the sector as printed; definition 30.8's wedge needs theta / 2 + pi / 4 (ERRATA,
+    phi = theta / 2 halves the angle of the sector as printed; definition 30.8's wedge needs theta / 2 + pi / 4 (errata,
     Part III).
 
     Args:

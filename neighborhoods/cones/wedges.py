@@ -2,7 +2,7 @@
 
 A wedge is {V x >= 0} for inward unit normals V. Two families have an axis x_1 and angles theta_i: definition 30.8,
 {x_1 >= 0, x_i >= x_1 tan(theta_i)}, and the sector {0 <= x_i <= x_1 tan(theta_i)}, which the centreline of definition
-30.9 belongs to (ERRATA, Part III). Cones here are closed.
+30.9 belongs to (errata, Part III). Cones here are closed.
 """
 
 import math
@@ -198,7 +198,7 @@ def nearest_in_sector(x: Tensor, angles: Sequence[float]) -> Tensor:
 
 
 def nearest_in_cone(x: Tensor, normals: ArrayLike) -> Tensor:
-    """Nearest points of any cone {V x >= 0}: x + V^T lam, lam >= 0 with the least ||V^T lam + x|| (ERRATA, Part III).
+    """Nearest points of any cone {V x >= 0}: x + V^T lam, lam >= 0 with the least ||V^T lam + x|| (errata, Part III).
 
     Non-negative least squares (`nonnegative`), for all points at once: each has its own set of faces.
 

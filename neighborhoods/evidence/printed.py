@@ -99,7 +99,7 @@ def annulus(
 def constant_start(cells: Sequence[Cell], tolerance: float, confidence: float, comparisons: int = 1) -> Finding:
     """A kernel machine with one constant for the start of training gives the network's outputs, to a tolerance.
 
-    With each query's own output before training it does (Bell, remark 2 and equation 15, ERRATA). Measured is the
+    With each query's own output before training it does (Bell, remark 2 and equation 15, errata). Measured is the
     largest error of the printed one, with the mean start for the constant, in standard deviations of the outputs;
     what is stored is exact, so that the limits are the range over queries.
     """

@@ -1,4 +1,4 @@
-"""The analytic model of logits, as printed and as derived again (Seguin, appendix C; ERRATA).
+"""The analytic model of logits, as printed and as derived again (Seguin, appendix C; errata).
 
 Logits that minimise the cross-entropy, given their largest component beta, stand in for those of a trained network.
 With the classes in the order (predicted, label, all others) they are

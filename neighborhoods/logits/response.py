@@ -153,7 +153,7 @@ class Ridge:
         """Jacobians of z_mu in x_mu (C.3.3) of rows [m] of X: [m, N, F].
 
         As printed A + z_mu (M x)^T, with Z and lambda fixed. The derivative of the resolvent, which the source leaves
-        out, adds -(A x) (M x)^T - A (x^T M x) (ERRATA).
+        out, adds -(A x) (M x)^T - A (x^T M x) (errata).
         """
         scale, side, pulled = self._parts(rows, printed)
         reduced = scale[:, None, None] * self.slope + side[:, :, None] * pulled[:, None]

@@ -25,7 +25,7 @@ def fully_connected(
 ) -> nn.Sequential:
     """Fully connected ReLU network: images [B, *input_shape] to logits [B, classes].
 
-    With no hidden layers this is Bell's FC10 (ERRATA: without a ReLU on the output). The last layer is
+    With no hidden layers this is Bell's FC10 (errata: without a ReLU on the output). The last layer is
     always linear.
 
     Args:

@@ -1,4 +1,4 @@
-"""Integrals along a straight step of weights, certified by the change of the outputs (Bell, Part II; ERRATA).
+"""Integrals along a straight step of weights, certified by the change of the outputs (Bell, Part II; errata).
 
 Over any piece [t1, t2] of a step the integral of the Jacobian times the step must equal y(w(t2)) - y(w(t1)). A network
 of ReLUs is smooth but for kinks; pieces that miss the tolerance are cut where kinks are expected, else in the middle.

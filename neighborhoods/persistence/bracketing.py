@@ -47,7 +47,7 @@ def bracketing(
 ) -> Bracketed:
     """Bell's algorithm 1, one image at a time and `samples` fresh noisy images at every step.
 
-    RANGEFINDER never ends where the share stays above (or below) gamma (ERRATA): here it gives up beyond sigma_max or
+    RANGEFINDER never ends where the share stays above (or below) gamma (errata): here it gives up beyond sigma_max or
     below sigma_min and the image is censored.
 
     Args:

@@ -84,7 +84,7 @@ def ball_norm_law(dimension: int, radius: float) -> stats.distributions.rv_froze
 def gaussian_annulus_bound(epsilon: ArrayLike, sigma: ArrayLike) -> NDArray[np.float64]:
     """Least share of N(0, sigma^2 I) with a norm within epsilon of sigma sqrt(n): 1 - 2 exp(-(epsilon / sigma)^2 / 16).
 
-    Bell, equation 8, with epsilon / sigma in place of epsilon as ERRATA (Part I) corrects it; for epsilon below
+    Bell, equation 8, with epsilon / sigma in place of epsilon as the errata (Part I) correct it; for epsilon below
     sigma sqrt(n). Where the exponential is large the bound is negative and says nothing.
 
     Args:

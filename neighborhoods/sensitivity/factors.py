@@ -1,7 +1,7 @@
 """What makes a network sensitive: its linear head, the Jacobian of its features, or the margin between classes.
 
 The Note writes a classifier as N = softmax o L o Nbar: features Nbar(x), logits z = L Nbar(x) with a bias, and the
-gradient eta of the loss in x. The source differentiates an argmax there; the loss is meant (ERRATA). By the chain rule
+gradient eta of the loss in x. The source differentiates an argmax there; the loss is meant (errata). By the chain rule
 eta = J^T L^T dloss/dz with J the Jacobian of the features, so that ||eta|| <= ||dloss/dz|| ||L|| ||J||, and the
 distance to a face of the boundary is, to first order, (z_y - z_k) / ||J^T (L_y - L_k)||.
 
@@ -159,7 +159,7 @@ def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
 
 @torch.no_grad()
 def loss_gradient(parts: SplitNetwork, x: Tensor, label: Tensor) -> LossGradient:
-    """Gradient of the cross-entropy in x, its size, direction and factors (the Note; ERRATA).
+    """Gradient of the cross-entropy in x, its size, direction and factors (the Note; errata).
 
     Args:
         parts: as `split` gives them. x: images [n, ...]. label: true classes [n].

@@ -34,7 +34,7 @@ class Centroids:
 
 
 def centroids(x: Tensor, y: Tensor) -> Centroids:
-    """Direction between the class means (ERRATA of Tanay's Gram-Schmidt formula: z = (j - i) / ||j - i||).
+    """Direction between the class means (errata of Tanay's Gram-Schmidt formula: z = (j - i) / ||j - i||).
 
     Args:
         x: points [N, D]. y: classes, -1 or +1 [N].

@@ -36,7 +36,7 @@ def sample(
 ) -> None:
     """Write {dimension}/gaussian/ and {dimension}/ball/: norms, their histogram, moments and the exact law.
 
-    The Gaussian's sigma is radius / sqrt(n), so that its norm is about the radius (ERRATA, Part I).
+    The Gaussian's sigma is radius / sqrt(n), so that its norm is about the radius (errata, Part I).
     """
     with writing(output, provenance) as file:
         file.put("dimensions", dimensions, "dimensions n of the space", ("panel",))

@@ -25,7 +25,7 @@ def point(k: int, distance: float, images: int, n: int = 784) -> torch.Tensor:
 
 
 def closed_form(k: int, gamma: float = GAMMA, distance: float = 1.0) -> float:
-    """Bell, proposition 4.3, as ERRATA writes it."""
+    """Bell, proposition 4.3, as the errata write it."""
     return distance / stats.norm.ppf(gamma ** (1 / k))
 
 

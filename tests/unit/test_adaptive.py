@@ -100,7 +100,7 @@ def test_against_a_plane_persistence_reaches_its_closed_form(norm, targeted):
     # Forty intervals of 99.9 %: one missed in 25 seeds, two in 1300.
     missed = (found.low.numpy() > closed) | (found.high.numpy() < closed)
     assert missed.sum() <= 1
-    # Standard error 8 % for each image and a half-space (ERRATA), 1.3 % for 40; four of them.
+    # Standard error 8 % for each image and a half-space (errata), 1.3 % for 40; four of them.
     assert np.log(found.sigma.numpy() / closed).mean() == pytest.approx(0, abs=0.053)
 
 

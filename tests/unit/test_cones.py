@@ -51,13 +51,13 @@ def sampled_share(distances, normals, sigma: float, samples: int = 400_000, seed
 def test_published_values_of_proposition_4_3():
     faces = [1, 2, 3, 5, 10, 20, 50, 100]
     published = [1.907, 1.020, 0.823, 0.674, 0.552, 0.475, 0.408, 0.372]
-    # ERRATA, Part I: rounded to three digits after the point.
+    # Errata, Part I: rounded to three digits after the point.
     assert orthant_persistence(1.0, faces, GAMMA) == pytest.approx(published, abs=5e-4)
 
 
 def test_the_wedge_of_the_errata_is_not_a_power():
     normals = wedge_normals([0.9, 0.6], 3)
-    # ERRATA, Part III: .265, where the power of proposition 4.3 would be .331.
+    # Errata, Part III: .265, where the power of proposition 4.3 would be .331.
     assert float(wedge_share(np.ones(3), normals, 2.0)) == pytest.approx(0.265, abs=5e-4)
     assert float(orthant_share(1.0, 2.0, 3)) == pytest.approx(0.331, abs=5e-4)
     share, error = sampled_share(np.ones(3), normals, 2.0)

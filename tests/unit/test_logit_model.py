@@ -136,7 +136,7 @@ def test_derived_logits_are_stationary_and_printed_ones_are_not(classes, sign):
 
 @pytest.mark.parametrize("classes", [3, 10, 100])
 def test_correct_logits_are_real_up_to_a_beta_and_minima_up_to_another(classes):
-    # ERRATA: E >= 1/2. Along sum u = 0 the curvature is p (1 + f / (1 + E)), positive for E > 1.
+    # Errata: E >= 1/2. Along sum u = 0 the curvature is p (1 + f / (1 + E)), positive for E > 1.
     grid = torch.linspace(0.05, 8, 400, dtype=torch.float64)
     (allowed,) = model.ranges(lambda b: torch.isfinite(model.f_derived(b, classes)), grid)
     assert allowed == pytest.approx((0.05, math.log(2 * (classes - 1))), abs=1e-10)
@@ -179,7 +179,7 @@ def test_f_where_the_cubic_loses_its_square():
 def test_the_source_s_three_and_a_half_is_where_g_meets_psi():
     grid = torch.linspace(2.3, 12, 300, dtype=torch.float64)
     ((low, high),) = model.ranges(lambda b: model.g_printed(b, N) > model.psi_printed(b, N), grid)
-    # ERRATA: 3.523.
+    # Errata: 3.523.
     assert low == pytest.approx(2.3)
     assert high == pytest.approx(3.523, abs=5e-4)
     root = optimize.brentq(lambda b: float(model.g_printed(real(b), N) - model.psi_printed(real(b), N)), 3, 4)
@@ -272,7 +272,7 @@ def test_equation_10_is_equation_9_with_the_logits_put_in():
         gap = float(correct[row, 0] - correct[row, 1])
         assert float(whole.relative[row, 0]) == pytest.approx(float(whole.change[row, 0]) / gap, rel=1e-14)
     printed = model.gap_change(correct, wrong, error=error, weights=weights, printed=True)
-    # ERRATA: lacks -2 (N - 2) / (N - 1) eps_err Omega (g - psi)^2, here 2 (5/6) 0.3 0.05 0.9^2.
+    # Errata: lacks -2 (N - 2) / (N - 1) eps_err Omega (g - psi)^2, here 2 (5/6) 0.3 0.05 0.9^2.
     missing = (whole.change - printed.change)[:, 0]
     torch.testing.assert_close(missing, real([-2 * 5 / 6 * error * weights[1] * 0.9**2] * 2), rtol=1e-12, atol=0)
 

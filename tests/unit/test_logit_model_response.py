@@ -60,7 +60,7 @@ def test_the_derived_jacobian_is_that_of_finite_differences_and_the_printed_one_
             columns.append((values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * step))
         brute = torch.stack(columns, 1)
         assert float((jacobian[row] - brute).norm() / brute.norm()) < 1e-8
-        # ERRATA: the printed one is far off.
+        # Errata: the printed one is far off.
         apart = float((printed[row] - brute).norm() / brute.norm())
         assert apart > 0.05
         assert float(found.deviation(ROWS)[row]) == pytest.approx(apart, rel=1e-7)

@@ -69,7 +69,7 @@ def test_surfaces_are_empty_where_there_is_no_solution(model_file):
     with reading(model_file) as file:
         beta = file.read("beta")
         printed, derived = (np.isfinite(file.read(f"{name}/surface/loss")) for name in ("printed", "derived"))
-        # ERRATA: nothing derived above ln(2 (N - 1)) = 2.89.
+        # Errata: nothing derived above ln(2 (N - 1)) = 2.89.
         assert np.array_equal(derived.any(1), beta <= math.log(18))
         assert np.array_equal(derived.any(0), beta > math.log(9))
         assert printed[-1].any()

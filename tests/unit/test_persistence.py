@@ -29,7 +29,7 @@ def test_published_values_of_the_closed_form():
     published = {1: 1.907, 2: 1.020, 3: 0.823, 5: 0.674, 10: 0.552, 20: 0.475, 50: 0.408, 100: 0.372}
     for k, value in published.items():
         assert closed_form(k) == pytest.approx(value, abs=5e-4)
-    # ERRATA: 25, 8, 2.5, .8 % for 10^2 ... 10^5 samples.
+    # Errata: 25, 8, 2.5, .8 % for 10^2 ... 10^5 samples.
     assert [relative_error(1, 10**n) for n in (2, 3, 4, 5)] == pytest.approx([0.25, 0.08, 0.025, 0.008], rel=0.05)
 
 

@@ -117,7 +117,7 @@ def test_results_do_not_depend_on_memory_or_batches(kind):
 
 
 def test_persistence_of_a_half_space_among_large_images():
-    # The mean of 105 pixels at 0.1 lies 0.1 sqrt(105) from the boundary; ERRATA: sigma* = 1.907 distances, a standard
+    # The mean of 105 pixels at 0.1 lies 0.1 sqrt(105) from the boundary; errata: sigma* = 1.907 distances, a standard
     # error of log sigma* of 8 % at 1000 samples, hence of 18 % at 200 (of one side, twice as many count).
     found = persistence(brightness, torch.full((4, *SHAPE), 0.1), samples=200, confidence=0.999)
     exact = np.log(1.907 * 0.1 * np.sqrt(SHAPE[2]))

@@ -69,7 +69,7 @@ def test_wedges_in_a_random_position_too(sample):
 def test_five_faces_shrink_as_published(samples, relative):
     found = spectrum(nearest_in_orthant(gaussian_sample(samples, DIMENSION, seed=3, dtype=torch.float32), 5))
     assert found.dropped.count == 5
-    # ERRATA, Part III, from one sample each; five variances have a relative error of 2.8 % / sqrt(5) at 5,000.
+    # Errata, Part III, from one sample each; five variances have a relative error of 2.8 % / sqrt(5) at 5,000.
     assert found.relative == pytest.approx(relative, rel=0.02)
 
 
