@@ -114,7 +114,7 @@ def test_the_citation_is_valid_and_of_this_version():
             assert author.keys() == {"name"} or {"given-names", "family-names"} <= author.keys(), author
     assert isinstance(found["message"], str)
     for reference in found["references"]:
-        assert reference["type"] in {"article", "thesis", "report", "software", "generic"}
+        assert reference["type"] in {"article", "thesis", "report", "software", "generic", "unpublished"}
         assert isinstance(reference["year"], int)
 
 
