@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 def small_cnn(input_shape: tuple[int, ...], classes: int, width: int = 4) -> nn.Module:
     """Images [B, *input_shape] in [0, 1] to logits [B, classes]; normalisation belongs inside."""
-    colours, rows, columns = input_shape
+    channels, rows, columns = input_shape
     return nn.Sequential(
-        nn.Conv2d(colours, width, 3, stride=2, padding=1),
+        nn.Conv2d(channels, width, 3, stride=2, padding=1),
         nn.ReLU(),
         nn.Flatten(),
         nn.Linear(width * ((rows + 1) // 2) * ((columns + 1) // 2), classes),
