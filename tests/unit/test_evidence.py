@@ -315,3 +315,14 @@ def test_equal_values_have_no_interval_to_decide_by():
     cell = {name: np.asarray(value) for name, value in cell.items()}
     settings = {"group": "summary", "published": 2.0, "published_n": 10, "factor": 1.1, **LEVEL}
     assert STATISTICS["mean"]([cell], **settings) is None
+
+
+@pytest.mark.parametrize(
+    ("apart", "answer"),
+    [([0.001, -0.001], REPRODUCED), ([0.0, 4.0], NOT_REPRODUCED), ([-4.0, 4.0], NOT_REPRODUCED)],
+)
+def test_a_closed_form_holds_at_every_lambda_or_not_at_all(apart, answer):
+    cell = {"measured/signed": 1 + np.array(apart), "d_adv": np.ones(2), "train/n": np.array(9)}
+    found = STATISTICS["closed_form"]([cell], published=0.0013, **LEVEL)
+    assert found.verdict == answer
+    assert found.measured == pytest.approx(np.abs(apart).max())
