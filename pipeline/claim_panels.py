@@ -47,7 +47,7 @@ class Row:
         claim, part: of its id. group: file of the ledger. n: values behind it, empty where nothing was measured.
         x, low, high: place of the measured quantity in units of the tolerance, 0 the published number, or in half
             widths of the interval from the limit claimed, positive on the side claimed; None where nothing was
-            measured, or the row counts the parts of a sentence.
+            measured or it has no finite interval, or the row counts the parts of a sentence.
         two_sided: whether the claim sets limits on both sides.
     """
 
@@ -150,8 +150,8 @@ def _row(row: dict[str, str], limit: dict[str, str]) -> Row:
     claim, _, part = row["id"].partition("/")
     least, most = (float(limit[key] or sign * math.inf) for key, sign in (("least", -1), ("most", 1)))
     where = None
-    if row["measured"] and (math.isfinite(least) or math.isfinite(most)):
-        measured, low, high = (float(row[key]) for key in ("measured", "low", "high"))
+    measured, low, high = (float(row[key] or math.nan) for key in ("measured", "low", "high"))
+    if all(map(math.isfinite, (measured, low, high))) and (math.isfinite(least) or math.isfinite(most)):
         where = place(measured, low, high, least, most, float(row["published"]) if row["published"] else None)
     x, left, right = where or (None, None, None)
     two_sided = math.isfinite(least) and math.isfinite(most)

@@ -117,6 +117,17 @@ def test_every_measured_row_is_drawn_in_both_pictures(ledger, tmp_path):
     assert drawn("empty.csv") == []
 
 
+@pytest.mark.parametrize("interval", ["nan,nan,nan", "2,nan,nan", "2,1,inf", "2,,"])
+def test_a_number_without_a_finite_interval_has_no_place(ledger, interval):
+    text = open(ledger[0], encoding="utf-8").read().replace("alone,S,c,,0.5,-1,2,", f"alone,S,c,,{interval},")
+    with open(ledger[0], "w", encoding="utf-8") as file:
+        file.write(text)
+    assert f",{interval}," in text
+    row = read_rows(*ledger)[-1]
+    assert (row.claim, row.x, row.low, row.high) == ("alone", None, None, None)
+    assert [line.row for line in labelled([row])[0]] == [None]
+
+
 def test_a_row_is_told_by_its_claim_and_part(ledger):
     first = read_rows(*ledger)[0]
     assert isinstance(first, Row)
