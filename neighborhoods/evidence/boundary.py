@@ -1,10 +1,10 @@
 """Statistics that decide the claims of Bell's Part III, on the arrays of stored results; as in `evidence`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from neighborhoods.evidence.verdicts import (
     NOT_AS_PRINTED,
@@ -13,12 +13,13 @@ from neighborhoods.evidence.verdicts import (
     UNDECIDED,
     Finding,
     above,
+    bonferroni,
     equivalence,
     proportion,
     signed,
     within_factor,
 )
-from neighborhoods.statistics.intervals import summarize
+from neighborhoods.statistics.intervals import rank_limits, stored_summary, summarize
 
 Cell = Mapping[str, Any]
 
@@ -204,15 +205,12 @@ def wedges_like(
     """
     if len(cells) != 2 or f"{group}/mean" not in cells[0]:
         return None
-    mean, error, n, clusters = (
-        float(cells[0][f"{group}/{key}"]) for key in ("mean", "standard_error", "n", "clusters")
-    )
-    half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), max(clusters - 1, 1))) * error
-    low, high = (float(np.exp(mean + sign * half)) for sign in (-1, 1))
+    summary = stored_summary(cells[0], group)
+    low, high = (math.exp(limit) for limit in summary.mean_limits(bonferroni(confidence, comparisons)))
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = np.exp(np.log(np.asarray(cells[1][f"crossings/{line}/face_ratio"], float)).mean(2))
     ratios = ratios[np.isfinite(ratios)]
-    if not np.isfinite(half) or not len(ratios):
+    if math.isnan(low) or not len(ratios):
         return None
     # Ratios go from 1 (a flat boundary) to the largest without a gap: measures of wedges are continuous in angles.
     largest = float(ratios.max())
@@ -221,7 +219,7 @@ def wedges_like(
         answer = REPRODUCED
     elif high < 1.0 or low > largest:
         answer = NOT_REPRODUCED
-    return Finding(float(np.exp(mean)), low, high, int(n), answer, 1.0, largest)
+    return Finding(math.exp(summary.mean), low, high, summary.n, answer, 1.0, largest)
 
 
 def related(
@@ -231,10 +229,7 @@ def related(
     value, n = (float(cells[0][f"{group}/correlation/{of}/{key}"]) for key in ("value", "n"))
     if not np.isfinite(value) or n < 4 or abs(value) >= 1:
         return None
-    error = np.sqrt((1 + value**2 / 2) / (n - 3))
-    half = float(stats.norm.ppf(1 - (1 - confidence) / (2 * comparisons))) * error
-    low, high = (float(np.tanh(np.arctanh(value) + sign * half)) for sign in (-1, 1))
-    return signed(value, low, high, int(n), expects)
+    return signed(value, *rank_limits(value, int(n), bonferroni(confidence, comparisons)), int(n), expects)
 
 
 def centreline(cells: Sequence[Cell], confidence: float, comparisons: int = 1) -> Finding:
@@ -280,9 +275,8 @@ def _spectra(cell: Cell, name: str, radius: int, sample: str, projection: str) -
 
 
 def _student(values: np.ndarray, confidence: float, comparisons: int) -> tuple[float, float, float]:
-    summary = summarize(values, confidence=confidence)
-    half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), summary.clusters - 1)) * summary.standard_error
-    return summary.mean - half, summary.mean, summary.mean + half
+    summary = summarize(values, confidence=bonferroni(confidence, comparisons))
+    return summary.mean_low, summary.mean, summary.mean_high
 
 
 def _share_of(holds: np.ndarray, share: float, confidence: float, comparisons: int) -> Finding:

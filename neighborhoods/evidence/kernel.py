@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from neighborhoods.evidence.verdicts import (
     NOT_AS_PRINTED,
@@ -14,11 +13,12 @@ from neighborhoods.evidence.verdicts import (
     Finding,
     above,
     beside,
+    bonferroni,
     proportion,
 )
 from neighborhoods.path_kernel.kernel_geometry import variation
 from neighborhoods.persistence.detection import auroc
-from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.statistics.intervals import clopper_pearson, stored_summary
 
 Cell = Mapping[str, Any]
 
@@ -88,7 +88,7 @@ def varies(
     if not len(place):
         return None
     values = np.asarray(cells[0][f"shifted/{place[0]}/values"])
-    found = variation(values, 1 - (1 - confidence) / comparisons)
+    found = variation(values, bonferroni(confidence, comparisons))
     return above(found.value, found.low, found.high, found.n, at_least)
 
 
@@ -98,11 +98,11 @@ def mean_above(
     """A mean of stored values lies above a number: the whole of its Student interval does."""
     if f"{group}/mean" not in cells[0]:
         return None
-    mean, error, n, clusters = (
-        cells[0][f"{group}/{key}"].item() for key in ("mean", "standard_error", "n", "clusters")
-    )
-    half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), max(clusters - 1, 1))) * error
-    return above(mean, mean - half, mean + half, n, at_least)
+    summary = stored_summary(cells[0], group)
+    if not summary.standard_error >= 0:
+        return None
+    limits = summary.mean_limits(bonferroni(confidence, comparisons))
+    return above(summary.mean, *limits, summary.n, at_least)
 
 
 def turning(
@@ -114,7 +114,7 @@ def turning(
         return None
     n = int(cells[0][f"{name}/n"])
     count = round(float(cells[0][f"{name}/value"]) * n)
-    low, high = (float(limit) for limit in clopper_pearson(count, n, 1 - (1 - confidence) / comparisons))
+    low, high = (float(limit) for limit in clopper_pearson(count, n, bonferroni(confidence, comparisons)))
     return beside(count / n, low, high, n, share, -1.0 if constant else 1.0)
 
 
@@ -190,6 +190,6 @@ def _auroc(
     natural, other = groups == "natural", groups == group
     if not other.any():
         return None
-    level = 1 - (1 - confidence) / comparisons
+    level = bonferroni(confidence, comparisons)
     found = auroc(values[natural], values[other], origin[natural], origin[other], confidence=level)
     return found.value, found.low, found.high, found.n_natural + found.n_adversarial

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from neighborhoods.evidence.verdicts import Finding, beside, equivalence, within
+from neighborhoods.evidence.verdicts import Finding, beside, bonferroni, equivalence, within
 from neighborhoods.logits.overlap import crossing
-from neighborhoods.statistics.intervals import Estimate, share
+from neighborhoods.statistics.intervals import Estimate, share, student
 
 Cell = Mapping[str, Any]
 
@@ -153,11 +152,11 @@ def _stored(cell: Cell, group: str, where: _Where, confidence: float, comparison
     if value not in (0, 1) or not np.isfinite(low if place is None else low[place]):
         return None
     # A share of none or of all images, with an exact interval.
-    return share(np.full(n, bool(value)), 1 - (1 - confidence) / comparisons)
+    return share(np.full(n, bool(value)), bonferroni(confidence, comparisons))
 
 
 def _half(error: Any, freedom: Any, confidence: float, comparisons: int) -> Any:
-    return stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), freedom) * error
+    return student(bonferroni(confidence, comparisons), freedom) * error
 
 
 def _beside(found: Estimate, limit: float, expects: float) -> Finding:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from neighborhoods.evidence.verdicts import (
     NOT_REPRODUCED,
@@ -26,7 +25,7 @@ from neighborhoods.evidence.verdicts import (
 )
 from neighborhoods.manifolds.layers import ANALYSED
 from neighborhoods.manifolds.mean_field import center_correlation
-from neighborhoods.statistics.intervals import Estimate, rank_correlation, summarize
+from neighborhoods.statistics.intervals import Estimate, rank_correlation, student, summarize
 
 Cell = Mapping[str, Any]
 KIND = "adversarial"
@@ -129,7 +128,7 @@ def capacity_tracks(
     if len(names) < 2 or not np.isfinite([found.value, *without]).all():
         return None
     error = np.sqrt((len(names) - 1) * np.var(without))
-    half = float(stats.t.ppf((1 + bonferroni(confidence, comparisons)) / 2, len(names) - 1) * error)
+    half = float(student(bonferroni(confidence, comparisons), len(names) - 1) * error)
     return above(found.value, max(found.value - half, -1.0), min(found.value + half, 1.0), found.n, least)
 
 

@@ -13,10 +13,11 @@ from neighborhoods.evidence.verdicts import (
     Finding,
     bonferroni,
     equivalence,
+    proportion,
     signed,
     within_factor,
 )
-from neighborhoods.statistics.intervals import clopper_pearson, difference, summarize
+from neighborhoods.statistics.intervals import difference, summarize
 
 Cell = Mapping[str, Any]
 SIDES = ("inside", "outside")
@@ -50,7 +51,7 @@ def outside_longer(cells: Sequence[Cell], faces: int, confidence: float, compari
         return None
     values = np.log(outside / np.sqrt(faces)), np.log(inside)
     first, second = (summarize(value, confidence=confidence) for value in values)
-    found = difference(first, second, 1 - (1 - confidence) / comparisons)
+    found = difference(first, second, bonferroni(confidence, comparisons))
     return signed(found.mean, found.low, found.high, first.n + second.n, 1.0)
 
 
@@ -82,13 +83,7 @@ def share_above(
             holds = (leader != label)[overtaken]
         case _:
             raise ValueError(f"expected overtaken, loses_majority or background, found {of!r}")
-    if not len(holds):
-        return None
-    count, n = int(holds.sum()), len(holds)
-    limits = clopper_pearson(count, n, 1 - (1 - confidence) / comparisons)
-    below, above = (float(limit) - share for limit in limits)
-    answer = signed(count / n - share, below, above, n, 1.0).verdict
-    return Finding(count / n, below + share, above + share, n, answer, least=share)
+    return proportion(int(holds.sum()), len(holds), share, confidence, comparisons) if len(holds) else None
 
 
 def weaker_drop(

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from neighborhoods.evidence.verdicts import (
     NOT_AS_PRINTED,
@@ -23,7 +22,7 @@ from neighborhoods.evidence.verdicts import (
     within_factor,
 )
 from neighborhoods.persistence.concentration import gaussian_annulus_bound
-from neighborhoods.statistics.intervals import clopper_pearson
+from neighborhoods.statistics.intervals import clopper_pearson, normal
 
 Cell = Mapping[str, Any]
 
@@ -222,4 +221,4 @@ STATISTICS = (
 
 
 def _quantile(confidence: float, comparisons: int) -> float:
-    return float(special.ndtri((1 + bonferroni(confidence, comparisons)) / 2))
+    return normal(bonferroni(confidence, comparisons))

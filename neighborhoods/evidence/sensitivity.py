@@ -7,8 +7,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, above, proportion
-from neighborhoods.statistics.intervals import Estimate, rank_correlation
+from neighborhoods.evidence.verdicts import (
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDED,
+    Finding,
+    above,
+    bonferroni,
+    proportion,
+)
+from neighborhoods.statistics.intervals import Estimate, rank_correlation, student
 
 Cell = Mapping[str, Any]
 
@@ -76,7 +84,7 @@ def rank_above(
     cells: Sequence[Cell], first: str, second: str, least: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
     """Spearman's correlation of two columns over the images is above `least`."""
-    level = 1 - (1 - confidence) / comparisons
+    level = bonferroni(confidence, comparisons)
     found = ranks(cells[0][f"natural/{first}"], cells[0][f"natural/{second}"], level)
     return None if found is None else above(found.value, found.low, found.high, found.n, least)
 
@@ -115,7 +123,7 @@ def head_relates(cells: Sequence[Cell], least: float, confidence: float, compari
     left_out = np.array([_over_pairs(norm, apart, np.delete(there, place)) for place in range(len(there))])
     count = len(there)
     error = np.sqrt((count - 1) / count * np.sum((left_out - left_out.mean()) ** 2))
-    half = float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), count - 1) * error)
+    half = float(student(bonferroni(confidence, comparisons), count - 1) * error)
     low, high = max(rho - half, -1.0), min(rho + half, 1.0)
     answer = UNDECIDED
     if low > least or high < -least:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
 
 from neighborhoods.evidence import boundary as boundary_evidence
 from neighborhoods.evidence import kernel as kernel_evidence
@@ -36,7 +35,14 @@ from neighborhoods.evidence.verdicts import (
     within_factor,
 )
 from neighborhoods.images import recounted
-from neighborhoods.statistics.intervals import Summary, clopper_pearson, difference, summarize
+from neighborhoods.statistics.intervals import (
+    clopper_pearson,
+    difference,
+    normal,
+    stored_summary,
+    student,
+    summarize,
+)
 
 Cell = Mapping[str, Any]
 REPLICATES = 20000
@@ -53,9 +59,10 @@ def accuracy(
     share, n = float(cells[0]["test_accuracy"]), int(cells[0]["test_images"])
     reported = published / 100
     error = np.sqrt(share * (1 - share) / n + reported * (1 - reported) / published_n)
-    half = _normal_quantile(confidence, comparisons) * error
+    level = bonferroni(confidence, comparisons)
+    half = normal(level) * error
     apart = share - reported
-    low, high = clopper_pearson(round(share * n), n, 1 - (1 - confidence) / comparisons)
+    low, high = clopper_pearson(round(share * n), n, level)
     answer = equivalence(100 * (apart - half), 100 * (apart + half), points)
     return Finding(100 * share, 100 * float(low), 100 * float(high), n, answer, *within(published, points))
 
@@ -80,31 +87,29 @@ def mean(
     """
     if f"{group}/mean" not in cells[0]:
         return None
-    summary = _summary(cells[0], group)
+    summary = stored_summary(cells[0], group)
     if not summary.standard_error > 0:
         return None
     if counted is not None:
         published = recounted(published, counted, math.prod(cells[0]["x"].shape[1:]))
     relative = summary.standard_error / summary.mean
     spread = relative**2 * summary.n / published_n
-    half = _student_quantile(summary.clusters - 1, confidence, comparisons)
-    apart = np.log(summary.mean / published)
-    reach = half * np.sqrt(relative**2 + spread)
-    answer = equivalence(apart - reach, apart + reach, float(np.log(factor)))
-    own = half * summary.standard_error
-    return Finding(
-        summary.mean, summary.mean - own, summary.mean + own, summary.n, answer, *within_factor(published, factor)
-    )
+    level = bonferroni(confidence, comparisons)
+    apart = float(np.log(summary.mean / published))
+    reach = float(student(level, summary.clusters - 1)) * math.sqrt(relative**2 + spread)
+    answer = equivalence(apart - reach, apart + reach, math.log(factor))
+    limits = within_factor(published, factor)
+    return Finding(summary.mean, *summary.mean_limits(level), summary.n, answer, *limits)
 
 
 def mean_difference(
     cells: Sequence[Cell], groups: Sequence[str], expects: float, confidence: float, comparisons: int = 1
-) -> Finding:
+) -> Finding | None:
     """The sign of the difference of two means (Welch), of two groups of one cell or of one group each of two cells."""
     places = zip(cells if len(cells) == 2 else [cells[0]] * 2, groups, strict=True)
-    first, second = (_summary(cell, group) for cell, group in places)
-    found = difference(first, second, 1 - (1 - confidence) / comparisons)
-    return signed(found.mean, found.low, found.high, first.n + second.n, expects)
+    first, second = (stored_summary(cell, group) for cell, group in places)
+    found = difference(first, second, bonferroni(confidence, comparisons))
+    return _known(signed(found.mean, found.low, found.high, first.n + second.n, expects))
 
 
 def column_difference(
@@ -144,37 +149,43 @@ def rank_trend(
     """
     if len(cells) < least:
         return None
-    summaries = [_summary(cell, group) for cell in cells]
+    summaries = [stored_summary(cell, group) for cell in cells]
     centre = np.array([summary.mean for summary in summaries])
     error = np.array([summary.standard_error for summary in summaries])
     draws = np.random.default_rng(0).normal(centre, error, (REPLICATES, len(cells)))
     tail = (1 - confidence) / (2 * comparisons)
     low, high = np.quantile(_kendall(draws), [tail, 1 - tail])
-    return signed(float(_kendall(centre[None])[0]), float(low), float(high), len(cells), expects)
+    return _known(signed(float(_kendall(centre[None])[0]), float(low), float(high), len(cells), expects))
 
 
-def contrast(cells: Sequence[Cell], group: str, expects: float, confidence: float, comparisons: int = 1) -> Finding:
+def contrast(
+    cells: Sequence[Cell], group: str, expects: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
     """The sign of a mean with its clustered error, e.g. of differences of logarithms of face numbers."""
-    summary = _summary(cells[0], group)
-    half = _student_quantile(max(summary.clusters - 1, 1), confidence, comparisons) * summary.standard_error
-    return signed(summary.mean, summary.mean - half, summary.mean + half, summary.n, expects)
+    summary = stored_summary(cells[0], group)
+    limits = summary.mean_limits(bonferroni(confidence, comparisons))
+    return _known(signed(summary.mean, *limits, summary.n, expects))
 
 
-def small_mean(cells: Sequence[Cell], group: str, factor: float, confidence: float, comparisons: int = 1) -> Finding:
+def small_mean(
+    cells: Sequence[Cell], group: str, factor: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
     """A mean of logarithms is within ln(factor) of 0."""
-    found = contrast(cells, group, 1.0, confidence, comparisons)
-    answer = equivalence(found.low, found.high, float(np.log(factor)))
-    return Finding(found.measured, found.low, found.high, found.n, answer, *within(0.0, float(np.log(factor))))
+    summary = stored_summary(cells[0], group)
+    low, high = summary.mean_limits(bonferroni(confidence, comparisons))
+    margin = math.log(factor)
+    return _known(Finding(summary.mean, low, high, summary.n, equivalence(low, high, margin), *within(0.0, margin)))
 
 
 def small_difference(
     cells: Sequence[Cell], groups: Sequence[str], factor: float, confidence: float, comparisons: int = 1
-) -> Finding:
+) -> Finding | None:
     """Two means of logarithms differ by at most ln(factor) (Welch)."""
-    first, second = (_summary(cells[0], group) for group in groups)
-    found = difference(first, second, 1 - (1 - confidence) / comparisons)
-    answer = equivalence(found.low, found.high, float(np.log(factor)))
-    return Finding(found.mean, found.low, found.high, first.n + second.n, answer, *within(0.0, float(np.log(factor))))
+    first, second = (stored_summary(cells[0], group) for group in groups)
+    found = difference(first, second, bonferroni(confidence, comparisons))
+    margin = math.log(factor)
+    answer = equivalence(found.low, found.high, margin)
+    return _known(Finding(found.mean, found.low, found.high, first.n + second.n, answer, *within(0.0, margin)))
 
 
 def mean_between(
@@ -184,17 +195,16 @@ def mean_between(
     comparisons: int = 1,
     least: float = -np.inf,
     most: float = np.inf,
-) -> Finding:
+) -> Finding | None:
     """A mean lies from `least` to `most`: its whole interval does, or none of it."""
-    summary = _summary(cells[0], group)
-    half = _student_quantile(max(summary.clusters - 1, 1), confidence, comparisons) * summary.standard_error
-    low, high = summary.mean - half, summary.mean + half
+    summary = stored_summary(cells[0], group)
+    low, high = summary.mean_limits(bonferroni(confidence, comparisons))
     answer = UNDECIDED
     if least <= low and high <= most:
         answer = REPRODUCED
     elif high < least or low > most:
         answer = NOT_REPRODUCED
-    return Finding(summary.mean, low, high, summary.n, answer, least, most)
+    return _known(Finding(summary.mean, low, high, summary.n, answer, least, most))
 
 
 def attack_survival(
@@ -226,7 +236,8 @@ def interpolated_robustness(
         return None
     gains = (right[:, between] - right[:, -1:]).mean(0)
     n = gains.shape[1]
-    half = _student_quantile(n - 1, confidence, comparisons * len(between)) * gains.std(1, ddof=1) / np.sqrt(n)
+    level = bonferroni(confidence, comparisons * len(between))
+    half = float(student(level, n - 1)) * gains.std(1, ddof=1) / np.sqrt(n)
     centre = gains.mean(1)
     return signed(float(centre.max()), float((centre - half).max()), float((centre + half).max()), n, 1.0)
 
@@ -260,18 +271,9 @@ STATISTICS: dict[str, Callable[..., Finding | None]] = {
 }
 
 
-def _normal_quantile(confidence: float, comparisons: int = 1) -> float:
-    """Two-sided normal quantile at a level that holds for several comparisons at once (Bonferroni)."""
-    return float(special.ndtri(1 - (1 - confidence) / (2 * comparisons)))
-
-
-def _student_quantile(freedom: float, confidence: float, comparisons: int = 1) -> float:
-    """As `_normal_quantile`, for Student's law."""
-    return float(stats.t.ppf(1 - (1 - confidence) / (2 * comparisons), freedom))
-
-
-def _summary(cell: Cell, group: str) -> Summary:
-    return Summary(**{name: cell[f"{group}/{name}"].item() for name in Summary.__dataclass_fields__})
+def _known(found: Finding) -> Finding | None:
+    """A finding that has an interval: of no value, of one cluster, or of values that never differ there is none."""
+    return None if math.isnan(found.low) else found
 
 
 def _kendall(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,10 +10,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Finding, equivalence, signed, within
-from neighborhoods.statistics.intervals import Estimate, clopper_pearson, summarize
+from neighborhoods.evidence.verdicts import (
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDED,
+    Finding,
+    bonferroni,
+    equivalence,
+    signed,
+    within,
+)
+from neighborhoods.statistics.intervals import Estimate, clopper_pearson, normal, student, summarize
 from neighborhoods.statistics.seed_accuracies import mean_over_seeds, right, share_over_seeds
 
 Cell = Mapping[str, Any]
@@ -38,11 +46,11 @@ def accuracy_near(
     Args:
         cells: robustness of one network. of: "natural" or "adversarial".
     """
-    level = _level(confidence, comparisons)
+    level = bonferroni(confidence, comparisons)
     found = share_over_seeds(_right(cells[0], of), level)
     share = published / 100
-    seeds = stats.t.ppf((1 + level) / 2, PUBLISHED_SEEDS - 1) * deviation / 100 / np.sqrt(PUBLISHED_SEEDS)
-    images = stats.norm.ppf((1 + level) / 2) * np.sqrt(share * (1 - share) / PUBLISHED_IMAGES)
+    seeds = float(student(level, PUBLISHED_SEEDS - 1)) * deviation / 100 / np.sqrt(PUBLISHED_SEEDS)
+    images = normal(level) * np.sqrt(share * (1 - share) / PUBLISHED_IMAGES)
     apart = [
         found.value - share + sign * np.sqrt(limit**2 + seeds**2 + images**2)
         for sign, limit in ((-1, found.value - found.low), (1, found.high - found.value))
@@ -56,7 +64,7 @@ def accuracy_difference(
 ) -> Finding:
     """The sign of the difference of two networks' accuracies, in percentage points, first less second."""
     first, second = _paired(cells, of)
-    found = mean_over_seeds(first - second, _level(confidence, comparisons))
+    found = mean_over_seeds(first - second, bonferroni(confidence, comparisons))
     return signed(100 * found.value, 100 * found.low, 100 * found.high, found.n, expects)
 
 
@@ -65,14 +73,14 @@ def difference_near(
 ) -> Finding:
     """A published difference of two networks' accuracies, in percentage points, to a tolerance of `points`."""
     first, second = _paired(cells, of)
-    found = mean_over_seeds(first - second, _level(confidence, comparisons))
+    found = mean_over_seeds(first - second, bonferroni(confidence, comparisons))
     answer = equivalence(100 * found.low - published, 100 * found.high - published, points)
     return _percent(found, answer, published, points)
 
 
 def no_robustness(cells: Sequence[Cell], points: float, confidence: float, comparisons: int = 1) -> Finding:
     """Adversarial accuracy is 0 to a tolerance of `points` percentage points: its whole interval lies below."""
-    found = share_over_seeds(_right(cells[0], "adversarial"), _level(confidence, comparisons))
+    found = share_over_seeds(_right(cells[0], "adversarial"), bonferroni(confidence, comparisons))
     return _percent(found, equivalence(100 * found.low, 100 * found.high, points), 0.0, points)
 
 
@@ -87,7 +95,7 @@ def accuracy_trend(
         return None
     right = _paired(cells, of)
     steps = np.arange(len(right)) - (len(right) - 1) / 2
-    found = mean_over_seeds(np.tensordot(steps / np.sum(steps**2), right, 1), _level(confidence, comparisons))
+    found = mean_over_seeds(np.tensordot(steps / np.sum(steps**2), right, 1), bonferroni(confidence, comparisons))
     return signed(100 * found.value, 100 * found.low, 100 * found.high, found.n, expects)
 
 
@@ -95,7 +103,7 @@ def share_kept(
     cells: Sequence[Cell], published: float, tolerance: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
     """The first network's adversarial accuracy as a share of the second's is the published one, to a tolerance."""
-    found = _ratio(cells[0], cells[1], _level(confidence, comparisons))
+    found = _ratio(cells[0], cells[1], bonferroni(confidence, comparisons))
     if found is None:
         return None
     answer = equivalence(found.low - published, found.high - published, tolerance)
@@ -113,7 +121,7 @@ def last_of_best(
     if len(cells) < 2:
         return None
     best = max(cells[:-1], key=lambda cell: float(_right(cell, "adversarial").mean()))
-    found = _ratio(cells[-1], best, _level(confidence, comparisons))
+    found = _ratio(cells[-1], best, bonferroni(confidence, comparisons))
     if found is None:
         return None
     inside, outside = least <= found.low and found.high <= most, found.high < least or found.low > most
@@ -133,7 +141,7 @@ def ends_lower(cells: Sequence[Cell], of: str, confidence: float, comparisons: i
         return None
     last = np.log([float(np.asarray(cell[f"history/{of}"])[-1]) for cell in cells])
     first, second = last.reshape(2, -1)
-    found = summarize(first - second, confidence=_level(confidence, comparisons))
+    found = summarize(first - second, confidence=bonferroni(confidence, comparisons))
     return signed(found.mean, found.mean_low, found.mean_high, found.n, -1.0)
 
 
@@ -145,10 +153,10 @@ def train_error_near(
     Args:
         cells: target logits of each seed's teacher, of the same train images.
     """
-    level = _level(confidence, comparisons)
+    level = bonferroni(confidence, comparisons)
     wrong = [np.asarray(cell["logits"]).argmax(1) != np.asarray(cell["label"]) for cell in cells]
     found = share_over_seeds(np.array(wrong), level)
-    spread = stats.t.ppf((1 + level) / 2, PUBLISHED_SEEDS - 1) * deviation / 100 / np.sqrt(PUBLISHED_SEEDS)
+    spread = float(student(level, PUBLISHED_SEEDS - 1)) * deviation / 100 / np.sqrt(PUBLISHED_SEEDS)
     low, high = (
         found.value - published / 100 + sign * np.hypot(limit, spread)
         for sign, limit in ((-1, found.value - found.low), (1, found.high - found.value))
@@ -168,7 +176,7 @@ def checks_agree(
         return None
     kept, left = (np.asarray(cells[0][f"check/{name}/correct"], bool) for name in ("apgd", other))
     broken = kept & ~left
-    low, high = clopper_pearson(int(broken.sum()), len(broken), _level(confidence, comparisons))
+    low, high = clopper_pearson(int(broken.sum()), len(broken), bonferroni(confidence, comparisons))
     answer = equivalence(100 * float(low), 100 * float(high), points)
     return Finding(100 * float(broken.mean()), 100 * float(low), 100 * float(high), len(broken), answer, most=points)
 
@@ -220,7 +228,3 @@ def _ratio(part: Cell, whole: Cell, level: float) -> Estimate | None:
 
 def _percent(found: Estimate, answer: str, published: float, points: float) -> Finding:
     return Finding(100 * found.value, 100 * found.low, 100 * found.high, found.n, answer, *within(published, points))
-
-
-def _level(confidence: float, comparisons: int) -> float:
-    return 1 - (1 - confidence) / comparisons

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neighborhoods.evidence.verdicts import Finding, beside, equivalence, signed, within, within_factor
+from neighborhoods.evidence.verdicts import Finding, beside, bonferroni, equivalence, signed, within, within_factor
 from neighborhoods.statistics.intervals import clopper_pearson, summarize
 
 Cell = Mapping[str, Any]
@@ -80,7 +80,7 @@ def tilt_error(
         return None
     n = _images(cells[0], split)
     error = float(cells[0][f"{split}/error"][place])
-    low, high = clopper_pearson(round(error * n), n, 1 - (1 - confidence) / comparisons)
+    low, high = clopper_pearson(round(error * n), n, bonferroni(confidence, comparisons))
     apart = 100 * error - published
     return Finding(
         100 * error,
@@ -117,7 +117,7 @@ def separates(cells: Sequence[Cell], share: float, confidence: float, comparison
     """At the smallest lambda less than a share of the training images is on the wrong side; Clopper-Pearson."""
     place, n = int(np.argmin(cells[0]["alpha"])), _images(cells[0], "train")
     error = float(cells[0]["train/error"][place])
-    low, high = (float(x) for x in clopper_pearson(round(error * n), n, 1 - (1 - confidence) / comparisons))
+    low, high = (float(x) for x in clopper_pearson(round(error * n), n, bonferroni(confidence, comparisons)))
     return beside(error, low, high, n, share, -1.0)
 
 
@@ -158,7 +158,7 @@ def penalty_moves_away(cells: Sequence[Cell], confidence: float, comparisons: in
     both = np.isfinite(far) & np.isfinite(near)
     if both.sum() < 2:
         return None
-    found = summarize(far[both] - near[both], confidence=1 - (1 - confidence) / comparisons)
+    found = summarize(far[both] - near[both], confidence=bonferroni(confidence, comparisons))
     return signed(found.mean, found.mean_low, found.mean_high, found.n, 1.0)
 
 

@@ -1,7 +1,8 @@
 """Intervals and summaries that every reported number carries."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ def student(confidence: float, freedom: ArrayLike) -> NDArray[np.float64]:
     `scipy.stats` has the same number, but its import takes half a second of most jobs' few.
     """
     return special.stdtrit(np.asarray(freedom, float), (1 + confidence) / 2)
+
+
+def normal(confidence: float) -> float:
+    """Half the width of the normal two-sided interval in standard errors."""
+    return float(special.ndtri((1 + confidence) / 2))
 
 
 def interval_text(value: float, low: float, high: float) -> str:
@@ -97,6 +103,12 @@ class Summary:
     median_low: float
     median_high: float
 
+    def mean_limits(self, confidence: float) -> tuple[float, float]:
+        """Student's interval of the mean at any level, as `mean_low` and `mean_high` have it at that of `summarize`."""
+        # One cluster has no error, which is nan, and no degrees of freedom.
+        half = self.standard_error * float(student(confidence, max(self.clusters - 1, 1)))
+        return self.mean - half, self.mean + half
+
     def __str__(self) -> str:
         mean = interval_text(self.mean, self.mean_low, self.mean_high)
         median = interval_text(self.median, self.median_low, self.median_high)
@@ -106,6 +118,11 @@ class Summary:
 
 # Of no values at all.
 NO_VALUES = Summary(0, 0, *[float("nan")] * 7)
+
+
+def stored_summary(arrays: Mapping[str, Any], group: str) -> Summary:
+    """The summary whose fields are the arrays below a group, by their names."""
+    return Summary(**{field.name: np.asarray(arrays[f"{group}/{field.name}"]).item() for field in fields(Summary)})
 
 
 def summarize(values: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95, seed: int = 0) -> Summary:
@@ -271,10 +288,15 @@ def rank_correlation(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Es
     if n < 4 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return Estimate(math.nan, math.nan, math.nan, n)
     value = float(np.corrcoef(scipy.stats.rankdata(a), scipy.stats.rankdata(b))[0, 1])
+    return Estimate(value, *rank_limits(value, n, confidence), n)
+
+
+def rank_limits(value: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of Spearman's rank correlation of n pairs, n at least 4, as `rank_correlation` has it."""
     # A perfect correlation has no finite z, and its interval the width zero.
     centre = np.arctanh(value) if abs(value) < 1 else np.copysign(np.inf, value)
-    half = float(special.ndtri((1 + confidence) / 2)) * np.sqrt((1 + value**2 / 2) / (n - 3))
-    return Estimate(value, float(np.tanh(centre - half)), float(np.tanh(centre + half)), n)
+    half = normal(confidence) * np.sqrt((1 + value**2 / 2) / (n - 3))
+    return float(np.tanh(centre - half)), float(np.tanh(centre + half))
 
 
 def summarize_finite(

@@ -1,6 +1,7 @@
 """Verdicts on the claims of Part III follow the arrays they are decided from."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy import stats
 
 from neighborhoods.evidence import boundary as evidence
 from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.statistics.intervals import NO_VALUES
 
 LEVEL = {"confidence": 0.95}
 
@@ -153,7 +155,8 @@ def test_not_to_be_rejected_takes_places_enough(p, places, verdict):
     ],
 )
 def test_a_wedge_recreates_ratios_up_to_its_own(mean, error, verdict):
-    network = {"sides/mean": mean, "sides/standard_error": error, "sides/n": 60, "sides/clusters": 60}
+    parts = {**asdict(NO_VALUES), "mean": mean, "standard_error": error, "n": 60, "clusters": 60}
+    network = {f"sides/{key}": value for key, value in parts.items()}
     wedges = {"crossings/wedge/centreline/face_ratio": np.array([[[1.2, 1.2]], [[4.0, 9.0]], [[math.inf, math.nan]]])}
     found = evidence.wedges_like([network, wedges], "sides", "wedge/centreline", **LEVEL)
     assert found.verdict == verdict

@@ -9,7 +9,7 @@ from scipy import stats
 from neighborhoods.cones.closed_forms import orthant_persistence
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from neighborhoods.statistics.intervals import summarize
+from neighborhoods.statistics.intervals import NO_VALUES, summarize
 
 LEVEL = {"confidence": 0.95}
 
@@ -115,6 +115,26 @@ def test_small_means_and_differences_of_logarithms():
     contrast = STATISTICS["contrast"]([cell], group="a", expects=1, **LEVEL)
     exact = stats.ttest_1samp(normal_sample(0.02, 0.1, 100), 0.0).confidence_interval()
     assert (contrast.low, contrast.high) == pytest.approx((exact.low, exact.high))
+
+
+@pytest.mark.parametrize("adversarial", [NO_VALUES, summarize([0.4])], ids=["no success", "one success"])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("mean_difference", {"groups": ["adversarial", "natural"], "expects": -1}),
+        ("small_difference", {"groups": ["adversarial", "natural"], "factor": 1.1}),
+        ("contrast", {"group": "adversarial", "expects": 1}),
+        ("small_mean", {"group": "adversarial", "factor": 1.1}),
+        ("mean_between", {"group": "adversarial", "least": 0.9}),
+        ("mean_above", {"group": "adversarial", "at_least": 0.9}),
+    ],
+)
+def test_means_without_an_interval_say_nothing(name, arguments, adversarial):
+    cell = summary(normal_sample(1.0, 0.5, 30), "natural")
+    cell |= {f"adversarial/{key}": np.asarray(value) for key, value in asdict(adversarial).items()}
+    assert STATISTICS[name]([cell], **arguments, **LEVEL) is None
+    trend = [{f"s/{key}": np.asarray(value) for key, value in asdict(adversarial).items()}] * 3
+    assert STATISTICS["rank_trend"](trend, group="s", expects=-1, **LEVEL) is None
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Claims of Bell's Part II are decided by shares, areas and means of stored arrays."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -15,6 +17,7 @@ from neighborhoods.evidence.kernel import (
 )
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from neighborhoods.statistics.intervals import NO_VALUES
 
 LEVEL = {"confidence": 0.95}
 
@@ -93,7 +96,7 @@ def test_a_kernel_varies_or_does_not():
 
 @pytest.mark.parametrize(("mean", "answer"), [(1.0, REPRODUCED), (0.76, UNDECIDED), (0.5, NOT_REPRODUCED)])
 def test_means_lie_above_a_number_with_their_interval(mean, answer):
-    parts = {"mean": mean, "standard_error": 0.05, "n": 40, "clusters": 40}
+    parts = {**asdict(NO_VALUES), "mean": mean, "standard_error": 0.05, "n": 40, "clusters": 40}
     cell = {f"g/{key}": np.array(value) for key, value in parts.items()}
     found = mean_above([cell], group="g", at_least=0.75, **LEVEL)
     assert found.high - found.measured == pytest.approx(stats.t.ppf(0.975, 39) * 0.05)
