@@ -11,6 +11,7 @@ from pipeline.ledger import Claim, Part, load
 from pipeline.logit_studies import study_path
 from pipeline.paths import data_path
 from pipeline.selection import artefact_path, result_paths
+from pipeline.sizes import sizes_of
 from pipeline.study_comparison import claim_studies
 from pipeline.yaml_files import read_yaml
 
@@ -86,7 +87,9 @@ def claim_kernels(config: Config) -> dict[str, dict[str, Any]]:
     section = config["path_kernel"]
     found = {}
     for name, network in section["networks"].items():
-        points, own = network["train_samples"], section["variants"]
+        # Training takes as many as are there.
+        points = min(network["train_samples"], sizes_of(config, network["dataset"]).train)
+        own = section["variants"]
         for each, train, steps in (
             (name, points, network["steps"]),
             (f"{name}/variants", min(points, own["train_samples"]), own["steps"]),

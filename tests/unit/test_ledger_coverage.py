@@ -129,6 +129,17 @@ def test_rows_of_a_run_without_results_say_what_they_need(tmp_path, monkeypatch,
     assert row["evidence"].startswith("with config/paper.yaml and config/paper_gpu.yaml (row seguin-max-logit)")
 
 
+def test_a_path_counts_the_training_points_that_are_there():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["path_kernel"]["networks"]["mnist-16"]["train_samples"] = 60000
+    kernels = claim_kernels(resolve(config))
+    assert kernels["mnist-16"] == {"scale": "4000 training points, 40 steps", "train": 4000}
+    # A number for 60,000 is not decided on 4,000, however many were asked for.
+    (claim,) = (claim for claim in load(ROOT, {}, None, kernels) if claim.id == "weight-norm-on-the-path")
+    part = next(part for part in claim.parts if part.name == "change")
+    assert (part.train, claim.decidable(part, None)) == (60000, False)
+
+
 def test_protocols_are_what_the_configurations_do(config):
     bell = yaml.safe_load((ROOT / "published/bell.yaml").read_text())["protocol"]
     paper, photos = (
