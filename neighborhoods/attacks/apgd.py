@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neighborhoods.attacks.contract import NORMS, ROUNDING, AttackError, needing
+from neighborhoods.attacks.contract import NORMS, ROUNDING, AttackError, at_least_one, needing
 from neighborhoods.attacks.gradient_steps import uniform
 
 DLR_CLASSES = 4
@@ -104,8 +104,7 @@ def auto_pgd(
     Raises:
         AttackError: no steps, or another norm.
     """
-    if steps < 1:
-        raise AttackError(f"apgd needs at least one step, found {steps}")
+    at_least_one("apgd", steps)
     if norm not in NORMS:
         raise AttackError(f"apgd needs the norm linf or l2, found {norm!r}")
     with needing("apgd"):

@@ -22,6 +22,17 @@ class AttackError(ValueError):
     """An attack was asked for or did something impossible; the text is one sentence."""
 
 
+def at_least_one(what: str, found: int, unit: str = "step") -> int:
+    """A number of steps, restarts or the like, handed back.
+
+    Raises:
+        AttackError: it is none. To torchattacks' BIM 0 means a number of its own.
+    """
+    if found < 1:
+        raise AttackError(f"{what} needs at least one {unit}, found {found}")
+    return found
+
+
 @contextlib.contextmanager
 def needing(attack: str) -> Iterator[None]:
     """Imports inside of what only some attacks need: packages of the extra `attacks`, and torchattacks by itself.

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neighborhoods.attacks.contract import AttackError
+from neighborhoods.attacks.contract import AttackError, at_least_one
 
 
 def fgsm(model: nn.Module, x: Tensor, label: Tensor, target: Tensor | None = None, *, epsilon: float) -> Tensor:
@@ -55,7 +55,7 @@ def igsm(
     Raises:
         AttackError: no steps.
     """
-    return _sign_steps(model, x, x, label, target, epsilon, step_size, _at_least_one("igsm", steps))
+    return _sign_steps(model, x, x, label, target, epsilon, step_size, at_least_one("igsm", steps))
 
 
 def mifgsm(
@@ -77,7 +77,7 @@ def mifgsm(
     Raises:
         AttackError: no steps.
     """
-    return _sign_steps(model, x, x, label, target, epsilon, step_size, _at_least_one("mifgsm", steps), decay)
+    return _sign_steps(model, x, x, label, target, epsilon, step_size, at_least_one("mifgsm", steps), decay)
 
 
 def pgd(
@@ -100,7 +100,7 @@ def pgd(
         AttackError: no steps.
     """
     start = (x + epsilon * uniform(x, generator)).clamp(0, 1)
-    return _sign_steps(model, x, start, label, target, epsilon, step_size, _at_least_one("pgd", steps))
+    return _sign_steps(model, x, start, label, target, epsilon, step_size, at_least_one("pgd", steps))
 
 
 def rfgsm(
@@ -148,7 +148,7 @@ def rfgsm_iterated(
         AttackError: no steps.
     """
     start = (x + step_size * uniform(x, generator).sign()).clamp(0, 1)
-    return _sign_steps(model, x, start, label, target, epsilon, step_size, _at_least_one("rfgsm_iterated", steps))
+    return _sign_steps(model, x, start, label, target, epsilon, step_size, at_least_one("rfgsm_iterated", steps))
 
 
 def ascent(model: nn.Module, x: Tensor, label: Tensor, target: Tensor | None = None) -> Tensor:
@@ -213,10 +213,3 @@ def _scaled(gradient: Tensor, order: float) -> Tensor:
     """Gradients [n, ...] over their norm of some order; zero where they are zero."""
     norm = torch.linalg.vector_norm(gradient.flatten(1), order, dim=1)
     return gradient / torch.where(norm > 0, norm, 1.0).reshape(-1, *[1] * (gradient.ndim - 1))
-
-
-def _at_least_one(method: str, steps: int) -> int:
-    # torchattacks' BIM takes 0 to mean a number of its own.
-    if steps < 1:
-        raise AttackError(f"{method} needs at least one step, found {steps}")
-    return steps

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from neighborhoods.attacks.apgd import DLR_CLASSES, auto_pgd
-from neighborhoods.attacks.contract import AttackError, check_input, needing, undisturbed, verify
+from neighborhoods.attacks.contract import AttackError, at_least_one, check_input, needing, undisturbed, verify
 from neighborhoods.attacks.gradient_steps import ascent, sign_steps, uniform
 from neighborhoods.attacks.odi import odi_pgd
 from neighborhoods.boundary.points import logits_in_batches
@@ -132,7 +132,7 @@ def under_pgd(
 
     Other arguments and errors as for `under_apgd`: images [n, ...] in [0, 1] and labels [n].
     """
-    _at_least_one("pgd", steps)
+    at_least_one("pgd", steps)
     length = 2.5 * epsilon / steps if step_size is None else step_size
 
     def run(part: Tensor, goal: Tensor, noise: Tensor, _: Tensor) -> Tensor:
@@ -207,7 +207,7 @@ def _follow(
     seed: int,
 ) -> Outcome:
     """Attacks one after another, each start on what survived the ones before."""
-    _at_least_one("an attack", restarts, "restart")
+    at_least_one("an attack", restarts, "restart")
     with undisturbed(model, seed), torch.autocast(x.device.type, enabled=False), fast_input_gradients(model):
         classes = check_input(model, x, label, batch_size=batch_size)
         if "apgd-dlr" in attacks and classes < DLR_CLASSES:
@@ -237,11 +237,6 @@ def _drawn(like: Tensor, *key: int) -> Tensor:
     """Numbers uniform in (-1, 1), the same for an image however many follow it."""
     state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return uniform(like, torch.Generator().manual_seed(state))
-
-
-def _at_least_one(what: str, found: int, unit: str = "step") -> None:
-    if found < 1:
-        raise AttackError(f"{what} needs at least one {unit}, found {found}")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neighborhoods.attacks.contract import AttackError
+from neighborhoods.attacks.contract import at_least_one
 from neighborhoods.networks.architectures import weights_of
 from neighborhoods.networks.modes import BatchNorm, evaluating
 from neighborhoods.networks.strided import fast_input_gradients
@@ -217,8 +217,7 @@ def attacked(
         AttackError: no steps.
         ValueError: another `batch_norm`.
     """
-    if steps < 1:
-        raise AttackError(f"adversarial training needs at least one step, found {steps}")
+    at_least_one("adversarial training", steps)
     lower, upper = (x - epsilon).clamp_min_(0), (x + epsilon).clamp_max_(1)
     noise = torch.empty_like(x).uniform_(-epsilon, epsilon, generator=generator)
     moved = noise.add_(x).clamp_(0, 1)
