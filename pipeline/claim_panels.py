@@ -120,12 +120,12 @@ def place(
 ) -> tuple[float, float, float]:
     """Where an interval lies beside limits, one of which may be infinite, as `Row` has it.
 
-    Where the published number is the geometric mean of both limits, these are a factor, and places those of logarithms.
-    Intervals of no width lie at the end of the scale on their side.
+    Limits that do not lie equally far from the published number are a factor, and places those of logarithms: the
+    number may be printed in another unit than theirs. Intervals of no width lie at the end of the scale on their side.
     """
     values = (measured, low, high)
     if math.isfinite(least) and math.isfinite(most):
-        factor = published is not None and least > 0 and math.isclose(least * most, published**2, rel_tol=1e-6)
+        factor = published is not None and least > 0 and not math.isclose(least + most, 2 * published, rel_tol=1e-6)
         if factor and low > 0:
             least, most = math.log(least), math.log(most)
             values = (math.log(measured), math.log(low), math.log(high))

@@ -20,6 +20,8 @@ HEAD = "id,source,claim,published,measured,low,high,n,scale,verdict,evidence\n"
         ((0.0, -1.0, 1.0), (-2.0, 2.0), (0.0, -0.5, 0.5)),
         # A factor of 2, on the scale of logarithms.
         ((4.0, 2.0, 8.0), (0.5, 2.0, 1.0), (2.0, 1.0, 3.0)),
+        # A factor around 1, which the source prints as 0.9, for another number of values.
+        ((1.0, 0.8, 1.25), (0.8, 1.25, 0.9), (0.0, -1.0, 1.0)),
         # Above 1, with a half width of 1; below 1, where what is smaller is on the side claimed.
         ((4.0, 3.0, 5.0), (1.0, math.inf), (3.0, 2.0, 4.0)),
         ((4.0, 3.0, 5.0), (-math.inf, 1.0), (-3.0, -4.0, -2.0)),
