@@ -51,7 +51,9 @@ def test_files_that_a_page_names_are_there(page):
 
 def test_entries_of_the_ledger_that_the_errata_name_are_there():
     claims = {entry["id"] for path in ledger_files(ROOT)[1:] for entry in yaml.safe_load(path.read_text())}
-    for words in re.findall(r"ledger ((?:`[\w-]+`(?:, )?)+)", prose("docs/errata.md")):
+    named = re.findall(r"ledger ((?:`[\w-]+`(?:, )?)+)", prose("docs/errata.md"))
+    assert named
+    for words in named:
         assert set(re.findall(r"`([\w-]+)`", words)) <= claims, words
 
 
