@@ -110,23 +110,6 @@ def flattened(samples: Tensor) -> Tensor:
     return (flat.T if wide else flat).to(x.dtype)
 
 
-def flat_norms(samples: Tensor) -> dict[str, float]:
-    """Frobenius norms of a sample [m, n] with equal singular values, over its own.
-
-    Returns:
-        As printed, |Sigma|_2 for each value (Bell, section 31): `spectral`, the largest, and `euclidean`, the root of
-        the sum of squares; and of `flattened`.
-
-    Raises:
-        ValueError: as `flattened` and `singular_values`.
-    """
-    values = singular_values(samples, centred=False)
-    rank, own = numerical_rank(values, samples.dtype), float(values.norm())
-    level = {"spectral": float(values[0]), "euclidean": own}
-    norms = {name: math.sqrt(rank) * value / own for name, value in level.items()}
-    return norms | {"flattened": float(flattened(samples).double().norm()) / own}
-
-
 def _matrix(samples: Tensor) -> Tensor:
     if samples.ndim != 2 or len(samples) < 2 or not samples.is_floating_point():
         found = f"{samples.dtype} of shape {tuple(samples.shape)}"

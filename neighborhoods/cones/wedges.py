@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize
 from torch import Tensor
 
 from neighborhoods.cones.nonnegative import nonnegative_minimum
@@ -218,44 +217,6 @@ def nearest_in_cone(x: Tensor, normals: ArrayLike) -> Tensor:
     distances = _distances(points, normals)
     v = torch.from_numpy(unit_normals(normals)).to(points)
     return (points + nonnegative_minimum((v @ v.T)[None], -distances[None])[0] @ v).to(x.dtype)
-
-
-def project_in_turn(x: Tensor, normals: ArrayLike, rounds: int = 1) -> Tensor:
-    """Points [B, n] projected in turn onto the half-spaces that they violate, as printed (Bell, section 30.4).
-
-    In general not the nearest points of {V x >= 0}: one round can leave a half-space again, and many rounds end at
-    another point (ERRATA, Part III).
-
-    Args:
-        x: points [B, n].
-        normals: inward normals V of unit length [k, n], in the order of the projections.
-        rounds: the first goes through the half-spaces that x violates, each further one through all.
-
-    Returns:
-        Points [B, n].
-
-    Raises:
-        ValueError: as `contains`.
-    """
-    asked = _distances(x, normals) < 0
-    v = torch.from_numpy(unit_normals(normals)).to(x)
-    for _ in range(rounds):
-        for normal, own in zip(v, asked.T, strict=True):
-            beyond = torch.where(own, (x @ normal).clamp(max=0), 0)
-            x = x - beyond[:, None] * normal
-        asked = torch.ones_like(asked)
-    return x
-
-
-def distance_from_nearest(x: Tensor, points: Tensor, normals: ArrayLike) -> NDArray[np.float64]:
-    """||p - p*|| / ||x||, p* the nearest points of {V x >= 0} to x by SciPy's solver, of points p and x [B, n]: [B].
-
-    Raises:
-        ValueError: normals that are not of unit length.
-    """
-    v, own = unit_normals(normals), x.double().numpy()
-    nearest = np.stack([row + v.T @ optimize.nnls(v.T, -row)[0] for row in own])
-    return np.asarray(np.linalg.norm(points.double().numpy() - nearest, axis=1) / np.linalg.norm(own, axis=1))
 
 
 def _nearest_axis(first: Tensor, others: Tensor, slopes: Tensor, active_below: Tensor) -> Tensor:

@@ -8,23 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neighborhoods.boundary.spectra import (
-    Spectrum,
-    flat_norms,
-    gaussian_sample,
-    numerical_rank,
-    singular_values,
-    spectrum,
-)
+from neighborhoods.boundary.spectra import Spectrum, gaussian_sample, numerical_rank, singular_values, spectrum
+from neighborhoods.cones.as_printed import Errors, flat_errors, projection_errors
 from neighborhoods.cones.crossings import Line, Shape, cross, side_ratio
-from neighborhoods.cones.wedges import (
-    distance_from_nearest,
-    nearest_in_cone,
-    nearest_in_orthant,
-    nearest_in_wedge,
-    project_in_turn,
-    wedge_normals,
-)
+from neighborhoods.cones.wedges import nearest_in_orthant, nearest_in_wedge, wedge_normals
 from neighborhoods.statistics.intervals import NO_VALUES, summarize
 from pipeline.results import DEGREES
 from pipeline.store import Provenance, Writer, writing
@@ -36,9 +23,7 @@ Projection = Callable[[Tensor, int], Tensor]
 # Of points, and of the differences from their projections.
 Decomposed = tuple[Spectrum, Tensor]
 LINES: tuple[Line, ...] = ("centreline", "parallel")
-# Points that are projected in several ways, and rounds after which those in turn have settled.
 PROJECTED = 40
-ROUNDS = {"once": 1, "settled": 300}
 SIDES = {"relative": "as measured", "corrected": "in the population, by the spiked covariance model"}
 ALONG = {
     "t": ("coordinate x_1", LENGTH),
@@ -68,8 +53,7 @@ def measure(
 ) -> None:
     """Write orthant/ and wedge/ (definition 30.8, all angles `skew`): spectra of Gaussian samples projected onto them.
 
-    In crossings/{shape}/{line}/: points of lines at offsets from the boundary in units of epsilon. Angles in degrees.
-    In flat_svd/ and projection/: errors of what the source prints, and of its correction.
+    In crossings/{shape}/{line}/: points of lines at offsets in epsilon. In flat_svd/, projection/: errors as printed.
     """
     theta = math.radians(skew)
 
@@ -97,8 +81,11 @@ def measure(
                 found[name].append([row[name] for row in rows])
         for name, spectra in found.items():
             _put_spectra(file, name, spectra, confidence)
-        _put_flat_norms(file, [gaussian_sample(samples, dimension, seed + place, DTYPE) for place in range(repeats)])
-        _put_projections(file, crossing_faces, theta, gaussian_sample(PROJECTED, dimension, seed))
+        flat = [flat_errors(gaussian_sample(samples, dimension, seed + place, DTYPE)) for place in range(repeats)]
+        _put_errors(file, "flat_svd", flat, ("repeat",))
+        points = gaussian_sample(PROJECTED, dimension, seed)
+        wedges = [wedge_normals([theta] * (k - 1), dimension) for k in crossing_faces]
+        _put_errors(file, "projection", [projection_errors(points, v) for v in wedges], ("faces", "point"))
         file.put("crossings/faces", crossing_faces, "number of faces k, one more than angles", ("faces",))
         far = (np.arange(steps) + 0.5) * 2 / steps
         offsets = np.concatenate([-far[::-1], far])
@@ -141,24 +128,9 @@ def _put_spectra(file: Writer, name: str, decomposed: Sequence[Sequence[Decompos
             file.put(f"{name}/{part}_{key}", [getattr(row, key) for row in rows], text, ("faces",))
 
 
-def _put_flat_norms(file: Writer, samples: Sequence[Tensor]) -> None:
-    """How far samples are from keeping their Frobenius norm when their singular values are made equal."""
-    norms = np.array([[*flat_norms(sample).values()] for sample in samples])
-    for place, reading in enumerate(("spectral", "euclidean")):
-        for part, column in (("printed", place), ("corrected", -1)):
-            text = f"|Frobenius norm over that of the sample - 1|, {part}, {reading} norm of the singular values"
-            file.put(f"flat_svd/{reading}/{part}", np.abs(norms[:, column] - 1), text, ("repeat",))
-
-
-def _put_projections(file: Writer, faces: Sequence[int], theta: float, points: Tensor) -> None:
-    """Distances from the nearest point of a wedge, of points projected in turn and of the library's nearest ones."""
-    dims, text = ("faces", "point"), "distance from the wedge's nearest point over the point's length"
-    wedges = [wedge_normals([theta] * (k - 1), points.shape[1]) for k in faces]
-    exact = [distance_from_nearest(points, nearest_in_cone(points, v), v) for v in wedges]
-    for name, rounds in ROUNDS.items():
-        printed = [distance_from_nearest(points, project_in_turn(points, v, rounds), v) for v in wedges]
-        for part, found in (("printed", printed), ("corrected", exact)):
-            file.put(f"projection/{name}/{part}", np.stack(found), f"{text}, {part}, rounds: {rounds}", dims)
+def _put_errors(file: Writer, group: str, found: Sequence[Errors], dims: Sequence[str]) -> None:
+    for name in found[0]:
+        file.put(f"{group}/{name}", np.stack([each[name] for each in found]), f"relative error, {name}", dims)
 
 
 def _put_crossings(

@@ -9,7 +9,6 @@ from scipy import integrate, optimize
 
 from neighborhoods.boundary.spectra import (
     dropped_values,
-    flat_norms,
     flattened,
     gaussian_sample,
     numerical_rank,
@@ -18,6 +17,7 @@ from neighborhoods.boundary.spectra import (
     spectrum,
     without_direction,
 )
+from neighborhoods.cones.as_printed import flat_errors
 from neighborhoods.cones.wedges import nearest_in_cone, nearest_in_orthant, nearest_in_wedge, random_normals
 from pipeline.store import Provenance, reading
 from scripts.figures import orthant_spectra, wedge_crossings
@@ -143,11 +143,12 @@ def test_flattened_samples_have_equal_values_and_the_same_norm(shape):
 def test_norms_of_flat_samples_are_those_of_dense_decompositions(shape):
     x = gaussian_sample(*shape, seed=2)
     values = torch.linalg.svdvals(x).numpy()
-    found = flat_norms(x)
+    found = flat_errors(x)
     for name, level in (("spectral", values[0]), ("euclidean", np.linalg.norm(values))):
         # |Sigma|_2 I has eight values.
-        assert found[name] == pytest.approx(np.linalg.norm(np.full(8, level)) / np.linalg.norm(values), rel=1e-10)
-    assert found["flattened"] == pytest.approx(1, rel=1e-12)
+        ratio = np.linalg.norm(np.full(8, level)) / np.linalg.norm(values)
+        assert found[f"{name}/printed"] == pytest.approx(ratio - 1, rel=1e-10)
+        assert found[f"{name}/corrected"] < 1e-12
 
 
 def test_flattened_samples_show_dropped_values_that_noise_hides():

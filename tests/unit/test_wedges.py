@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
+from neighborhoods.cones.as_printed import distance_from_nearest, project_in_turn
 from neighborhoods.cones.closed_forms import orthant_persistence, wedge_persistence, wedge_share
 from neighborhoods.cones.crossings import (
     axis_persistence,
@@ -22,13 +23,11 @@ from neighborhoods.cones.crossings import (
 )
 from neighborhoods.cones.wedges import (
     contains,
-    distance_from_nearest,
     faces_met,
     nearest_in_cone,
     nearest_in_orthant,
     nearest_in_sector,
     nearest_in_wedge,
-    project_in_turn,
     random_normals,
     sector_normals,
     wedge_normals,
