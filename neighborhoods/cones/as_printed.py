@@ -23,7 +23,7 @@ def project_in_turn(x: Tensor, normals: ArrayLike, rounds: int = 1) -> Tensor:
     """Points [B, n] projected in turn onto the half-spaces that they violate (Bell, after definition 30.10).
 
     In general not the nearest points of {V x >= 0}: one round can leave a half-space again, and many rounds end at
-    another point (ERRATA, Part III).
+    another point (errata, Part III).
 
     Args:
         x: points [B, n].

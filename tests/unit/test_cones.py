@@ -306,7 +306,7 @@ def test_measurements_hold_the_closed_form(measured):
         kept, n, printed, corrected = (
             float(file.read(f"skewed/{name}")) for name in ("kept", "points", "printed", "corrected")
         )
-    # ERRATA, Part III: .265, and .331 by the power.
+    # Errata, Part III: .265, and .331 by the power.
     assert (printed, corrected) == (pytest.approx(0.331, abs=5e-4), pytest.approx(0.265, abs=5e-4))
     assert kept / n == pytest.approx(corrected, abs=4 * math.sqrt(corrected * (1 - corrected) / n))
 
