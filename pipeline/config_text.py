@@ -6,13 +6,14 @@ the one that Snakemake uses, so that both see the same text.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pipeline.arguments import config_files
 from pipeline.config_values import MOST_DEPTH, MOST_LETTERS, MOST_VALUES, foreign_values
 
 MOST_BYTES = 1 << 22
@@ -35,10 +36,16 @@ class _Collection:
     children: int = field(default=0)
 
 
+def configuration_mistakes(arguments: Sequence[str]) -> str:
+    """`text_mistakes` of every file that Snakemake's arguments name, a line for each; empty where there is none."""
+    lines = [line for file in config_files(arguments) for line in text_mistakes(file)]
+    return "\n".join(f"configuration: {line}" for line in lines)
+
+
 def text_mistakes(path: Path) -> list[str]:
-    """A sentence for each thing that keeps a file from being a configuration; none where there is no file."""
-    if not path.is_file():
-        return []
+    """A sentence for each thing that keeps a file from being a configuration."""
+    if not path.exists() or path.is_dir():
+        return [f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}"]
     try:
         with open(path, "rb") as file:
             raw = file.read(MOST_BYTES + 1)

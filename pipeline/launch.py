@@ -20,8 +20,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from pipeline import guard, slurm
-from pipeline.arguments import config_files, on_cluster, only_looks, option, working_folder
-from pipeline.config_text import text_mistakes
+from pipeline.arguments import on_cluster, only_looks, option, working_folder
+from pipeline.config_text import configuration_mistakes
 from pipeline.records import bring_back, mark_unrecorded
 
 # A job that is still importing notices only then.
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str]) -> int:
 
     A Snakemake that a signal ended gives 128 plus the signal's number, as in a shell.
     """
-    if mistakes := [line for file in config_files(arguments) for line in text_mistakes(file)]:
-        return _refuse("\n".join(f"configuration: {line}" for line in mistakes))
+    if mistakes := configuration_mistakes(arguments):
+        return _refuse(mistakes)
     folder = working_folder(arguments)
     for place in (folder, folder / "results", folder / "logs"):
         if place.exists() and not os.access(place, os.W_OK | os.X_OK):

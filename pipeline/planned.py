@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from snakemake import cli
 from snakemake.workflow import Workflow
 
+from pipeline.config_text import configuration_mistakes
 from pipeline.errors import UserError
 
 T = TypeVar("T")
@@ -82,8 +83,10 @@ def look_at(arguments: Sequence[str], look: Callable[[Workflow], T]) -> T:
         look: gets the workflow, in its working folder, without a graph of jobs.
 
     Raises:
-        PlanError: the configuration or the arguments are refused; Snakemake has printed why.
+        PlanError: the configuration or the arguments are refused; Snakemake has printed why, or the error says it.
     """
+    if mistakes := configuration_mistakes(arguments):
+        raise PlanError(mistakes)
     found: list[T] = []
     # Of what the command line offers, this alone builds all jobs and then does nothing with them.
     original, Workflow.printdag = Workflow.printdag, lambda workflow: found.append(look(workflow))

@@ -17,9 +17,11 @@ def nearest(found: Any, valid: Any) -> str:
     """The end of a sentence about a name that is not valid: the one that was probably meant, else all."""
     names = [str(name) for name in valid]
     wanted = shown(found) if not isinstance(found, str) else found
-    matches = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5) if len(wanted) <= COMPARED else []
+    matches = difflib.get_close_matches(wanted, names, n=5, cutoff=0.5) if len(wanted) <= COMPARED else []
     listed = ", ".join(names[:LISTED] + ["..."] * (len(names) > LISTED))
-    return f"; the nearest valid one is '{matches[0]}'" if matches else f"; valid are {listed}"
+    # Of equally near ones the first in the alphabet: figure_08 for figure_8, not figure_18.
+    best = min(matches, key=lambda name: (-difflib.SequenceMatcher(None, name, wanted).ratio(), name), default="")
+    return f"; the nearest valid one is '{best}'" if matches else f"; valid are {listed}"
 
 
 def shown(value: Any) -> str:

@@ -1,3 +1,4 @@
+from . import as_printed as as_printed
 from . import closed_forms as closed_forms
 from . import crossings as crossings
 from . import nonnegative as nonnegative

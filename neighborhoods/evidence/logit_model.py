@@ -86,6 +86,25 @@ def stationary_logits(
     )
 
 
+def stationary_everywhere(
+    cells: Sequence[Cell], root: str, side: str, tolerance: float, confidence: float, comparisons: int = 1
+) -> Finding:
+    """Printed or derived logits are allowed and stationary for equation 3 at every beta of the grid.
+
+    Measured is the largest beta at which one is, from the smallest; nan where there is none. Nothing is sampled.
+    """
+    cell, beta = cells[0], np.asarray(cells[0]["beta"], float)
+    there = np.zeros(len(beta), bool)
+    for version in ("printed", "derived"):
+        kept, gradient = (
+            np.asarray(cell[f"{version}/{root}/{side}/{name}"], float) for name in ("kept", "cubic_gradient")
+        )
+        there |= (kept > 0) & (gradient < tolerance)
+    low, high = (float(beta[there].min()), float(beta[there].max())) if there.any() else (np.nan, np.nan)
+    answer = REPRODUCED if there.all() else NOT_REPRODUCED
+    return Finding(high, low, high, len(beta), answer, least=float(beta.max()))
+
+
 def positive_above(cells: Sequence[Cell], beta: float, confidence: float, comparisons: int = 1) -> Finding | None:
     """The printed g exceeds the printed psi (root +) for every larger largest logit than `beta`, on the grid of beta.
 
@@ -128,6 +147,7 @@ STATISTICS = (
     gap_exponent,
     response_cosine,
     stationary_logits,
+    stationary_everywhere,
     positive_above,
     positive_from,
 )

@@ -208,6 +208,38 @@ def gap_formula(cells: Sequence[Cell], points: float, confidence: float, compari
     return Finding(float(apart.max()), float(apart.min()), float(apart.max()), int(known.sum()), answer, most=points)
 
 
+def error_as_printed(
+    cells: Sequence[Cell], group: str, tolerance: float, confidence: float, comparisons: int = 1
+) -> Finding | None:
+    """The stored errors of a printed formula are all at most a tolerance.
+
+    Where they are not, but all of its correction are, it does not hold as printed. Measured is the largest; errors are
+    computed, so that the limits are their range.
+    """
+    printed, corrected = (np.asarray(cells[0][f"{group}/{part}"], float).ravel() for part in ("printed", "corrected"))
+    if not len(printed) or not np.isfinite(printed).all():
+        return None
+    wrong = NOT_AS_PRINTED if len(corrected) and (corrected <= tolerance).all() else NOT_REPRODUCED
+    answer = REPRODUCED if (printed <= tolerance).all() else wrong
+    least, most = float(printed.min()), float(printed.max())
+    return Finding(most, least, most, len(printed), answer, most=tolerance)
+
+
+def skewed_share(cells: Sequence[Cell], points: float, confidence: float, comparisons: int = 1) -> Finding:
+    """The printed share of noisy points that stay in a wedge is the counted one, to `points` percentage points.
+
+    Where it is not, but the corrected one is, it does not hold as printed. Measured is the counted share in %, with
+    Clopper and Pearson's interval.
+    """
+    kept, n, *shares = (float(cells[0][f"skewed/{name}"]) for name in ("kept", "points", "printed", "corrected"))
+    low, high = (
+        100 * float(limit) for limit in clopper_pearson(int(kept), int(n), bonferroni(confidence, comparisons))
+    )
+    printed, corrected = (equivalence(low - 100 * share, high - 100 * share, points) for share in shares)
+    answer = NOT_AS_PRINTED if (printed, corrected) == (NOT_REPRODUCED, REPRODUCED) else printed
+    return Finding(100 * kept / n, low, high, int(n), answer, *within(100 * shares[0], points))
+
+
 STATISTICS = (
     wider_norms,
     printed_norm,
@@ -217,6 +249,8 @@ STATISTICS = (
     ball_formula,
     capacity_of_points,
     gap_formula,
+    error_as_printed,
+    skewed_share,
 )
 
 

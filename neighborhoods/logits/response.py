@@ -176,6 +176,32 @@ class Ridge:
         apart = first**2 * length + 2 * first * across[1] + own * second.square().sum(1)
         return (apart.clamp_min(0) / whole).sqrt()
 
+    def refitted(self, row: int, step: Tensor) -> Tensor:
+        """z_mu [N] where x_mu of a row moves by a step [R], in coordinates of V, and X with it; Z and lambda stay."""
+        x, z = self.spectrum.left[row] * self.spectrum.values, self.targets[row]
+        moved = x + step
+        gram = torch.diag(self.spectrum.values**2 - self.multiplier) + torch.outer(moved, moved) - torch.outer(x, x)
+        products = self.spectrum.values[:, None] * (self.spectrum.left.T @ self.targets) + torch.outer(step, z)
+        return products.T @ torch.linalg.solve(gram, moved)
+
+    def derivative_error(self, rows: Tensor, pull: Tensor, *, printed: bool, step: float = 1e-4) -> Tensor:
+        """||J v - d|| / ||d|| of rows [m] for d by central differences of the model fitted again: [m].
+
+        Args:
+            rows: of X [m]. pull: gradient of the loss in the logits [m, N], whose A^T p is the direction v.
+            printed: as for `jacobian`. step: of the differences, for inputs of length one.
+        """
+        direction = functional.normalize(pull @ self.slope, dim=1)
+        scale, side, pulled = self._parts(rows, printed)
+        predicted = scale[:, None] * (direction @ self.slope.T) + (pulled * direction).sum(1, keepdim=True) * side
+        measured = torch.stack(
+            [
+                (self.refitted(row, step * v) - self.refitted(row, -step * v)) / (2 * step)
+                for row, v in zip(rows.tolist(), direction, strict=True)
+            ]
+        )
+        return (predicted - measured).norm(dim=1) / measured.norm(dim=1)
+
     def response(self, rows: Tensor, pull: Tensor, epsilon: Tensor, *, printed: bool) -> Tensor:
         """Change of the logits under an FGSM step: epsilon J J^T p / ||J^T p|| (equations 7 and 12).
 

@@ -96,14 +96,24 @@ def signs_of(
     return signs(coefficients(model, path, outputs=case.outputs)), path
 
 
-def single_machine_gap(case: Case, model: nn.Module, path: Path, queries: Tensor) -> float:
-    """Largest |y_0(x) + sum_i k(x, x_i) a_{i,0} - y_S(x)|: the error of one machine with the first step's coefficients.
+@dataclass(frozen=True)
+class Gaps:
+    """Largest |y_0(x) + sum_i k(x, x_i) a_{i,0} - y_S(x)|: errors of one machine with the first step's coefficients.
 
-    k is the kernel summed over the steps, all K x K entries of it.
+    Attributes:
+        whole: k is the kernel summed over the steps, all K x K entries of it. diagonal: without those across classes,
+            as equation 102 has it.
     """
+
+    whole: float
+    diagonal: float
+
+
+def single_machine_gaps(case: Case, model: nn.Module, path: Path, queries: Tensor) -> Gaps:
+    """How far one kernel machine is from the trained network's outputs on queries [Q, ...]."""
     result = path_kernel(model, path, queries, outputs=case.outputs, kernel=True)
     if result.kernel is None:
         raise ValueError("expected a kernel, found none")
     first = coefficients(model, path, outputs=case.outputs)[0]
-    predicted = result.start + torch.einsum("qnkl,nl->qk", result.kernel, first)
-    return float((predicted - result.network).abs().max())
+    sums = (torch.einsum(products, result.kernel, first) for products in ("qnkl,nl->qk", "qnkk,nk->qk"))
+    return Gaps(*(float((result.start + each - result.network).abs().max()) for each in sums))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from neighborhoods.cones.closed_forms import orthant_persistence, orthant_view
-from neighborhoods.cones.wedges import Wedge
+from neighborhoods.cones.closed_forms import orthant_persistence, orthant_share, orthant_view, wedge_share
+from neighborhoods.cones.wedges import Wedge, wedge_normals
 from neighborhoods.persistence.measure import Persistence, persistence
 from neighborhoods.statistics.intervals import summarize
 from pipeline.devices import halve_on_out_of_memory
@@ -16,6 +16,8 @@ from pipeline.store import Provenance, Writer, writing
 
 UNIT = "1, distance from a face = 1"
 VIEWS = (1, 2, 3)
+# A wedge whose faces are not orthogonal: its angles in radians, sigma over the distance from each face, noisy points.
+SKEWED, SKEWED_SIGMA, SKEWED_POINTS = (0.9, 0.6), 2.0, 100_000
 
 
 def measure(
@@ -37,7 +39,8 @@ def measure(
     """Write theory and, in inside/ and outside/, `points` independent measurements for each number of faces.
 
     The point measured has the first k coordinates 1 (inside) or -1 (outside), the others 0; outside, its distance is 1
-    from each face's plane and sqrt(k) from the orthant. Beside them: the views of figure 7.
+    from each face's plane and sqrt(k) from the orthant. Beside them: the views of figure 7, and in skewed/ the share
+    of noisy points that stay in a wedge whose faces are not orthogonal.
     """
     number = np.asarray(faces)
     curve = np.arange(1, number.max() + 1)
@@ -66,6 +69,7 @@ def measure(
                 results.append(halve_on_out_of_memory(run, batch_size))
             _put_results(file, name, results, orthant_persistence(distance, number, gamma), confidence)
         _put_views(file)
+        _put_skewed(file, seed)
 
 
 def _put_results(file: Writer, name: str, results: list[Persistence], theory: np.ndarray, confidence: float) -> None:
@@ -98,6 +102,19 @@ def _put_views(file: Writer) -> None:
         file.put(f"views/{k}/faces", polygons, "corners of each face in order", ("face", "corner", "axis"), UNIT)
         file.put(f"views/{k}/point", point, "the point whose persistence is measured", ("axis",), UNIT)
         file.put(f"views/{k}/feet", feet, "nearest point of each face", ("face", "axis"), UNIT)
+
+
+def _put_skewed(file: Writer, seed: int) -> None:
+    """Points kept by the wedge of angles SKEWED at distance 1 from each face, beside both formulas of their share."""
+    normals = wedge_normals(SKEWED, len(SKEWED) + 1)
+    noise = SKEWED_SIGMA * np.random.default_rng(seed).standard_normal((SKEWED_POINTS, normals.shape[1]))
+    kept = int((1 + noise @ normals.T > 0).all(1).sum())
+    file.put("skewed/kept", kept, "noisy points that stay in a wedge of angles .9 and .6, sigma = 2", ())
+    file.put("skewed/points", SKEWED_POINTS, "noisy points", ())
+    power = orthant_share(1.0, SKEWED_SIGMA, len(normals))
+    file.put("skewed/printed", power, "their share by the power of proposition 4.3", ())
+    share = wedge_share(np.ones(len(normals)), normals, SKEWED_SIGMA)
+    file.put("skewed/corrected", share, "their share by the normal law of correlated distances", ())
 
 
 if "snakemake" in globals():

@@ -17,6 +17,9 @@ from pipeline.logit_model_results import LOGITS, put_dependence, put_model, put_
 from pipeline.results import PIXELS, read_checkpoint, read_split
 from pipeline.store import Provenance, StoreError, writing
 
+# Images whose Jacobian is compared with differences: each takes two fits of the model.
+DIFFERENCES = 20
+
 
 def respond(
     *,
@@ -100,6 +103,11 @@ def respond(
         file.put("model/derived", derived, "training images of those drawn with an allowed derived surrogate", ())
         for name, fitted in models.items():
             put_model(file, name, fitted, fitted.deviation(rows))
+        some, own_pull = rows[:DIFFERENCES], pull[:DIFFERENCES]
+        for part, printed in (("printed", True), ("corrected", False)):
+            error = surrogate.derivative_error(some, own_pull, printed=printed)
+            text = f"||J v - d|| / ||d||, J {part}, d by differences of the model fitted again"
+            file.put(f"jacobian/{part}", error, text, ("difference",))
         file.put("population/error", 1 - float(right.double().mean()), "share of misclassified images in X", ())
         text = "change of the gap, Omega_nu known but for a common factor"
         file.put("population/equation_9", logit_response.equation_9(weights, targets, epsilon), text, ())

@@ -11,8 +11,9 @@ import torch
 from neighborhoods.images import to_samples
 from neighborhoods.networks.architectures import build
 from neighborhoods.path_kernel.convergence import Rule, by_step_size, order_of, residual_of
+from neighborhoods.path_kernel.kernel_machine import path_kernel
 from neighborhoods.path_kernel.path import train_path
-from neighborhoods.path_kernel.signs import CASES, signs_of, single_machine_gap
+from neighborhoods.path_kernel.signs import CASES, signs_of, single_machine_gaps
 from neighborhoods.statistics.intervals import summarize
 from pipeline.results import put_summary, read_path, read_split
 from pipeline.store import Provenance, Writer, writing
@@ -32,7 +33,7 @@ def vary(
     seed: int,
     provenance: Provenance,
 ) -> None:
-    """Write residuals by rule and by step size, and signs of the coefficients by loss and outputs.
+    """Write residuals by rule and by step size, signs of the coefficients by loss and outputs, and errors as printed.
 
     All paths start like the recorded one, or with as many outputs as the loss takes, and are trained on the first of
     its training points.
@@ -70,6 +71,10 @@ def vary(
         order = order_of(sizes, residual)
         file.put("order", order, "exponent p of residual ~ step size^p", ("query",))
         put_summary(file, "order_summary", asdict(summarize(order.numpy())), "exponent", "1")
+        for part, mode in (("printed", "symmetric"), ("corrected", "path")):
+            machine = path_kernel(model, run, x[:queries], mode=mode)
+            error = (machine.prediction - machine.network).abs().amax(1)
+            file.put(f"equation_14/{part}", error, f"|{part} - network| of training points", ("query",), "logit")
         _put_signs(file, stored.settings, x, y, points, stored.learning_rate, steps, seed)
 
 
@@ -99,9 +104,13 @@ def _put_signs(
         for key, value in asdict(found.changing).items():
             file.put(f"{group}/{key}", value, f"{key} of the share of training points whose coefficient turns", ())
         file.put(f"{group}/drift", found.drift, "largest change of a coefficient, over the largest at the start", ())
-        gap = single_machine_gap(case, fresh, run, points) if case.collapses else math.nan
+        gaps = single_machine_gaps(case, fresh, run, points) if case.collapses else None
         text = "|outputs of one kernel machine with the first coefficients - network's|, largest; nan if not asked"
-        file.put(f"{group}/gap", gap, text, (), "ln of a probability")
+        unit = "ln of a probability"
+        file.put(f"{group}/gap", gaps.whole if gaps else math.nan, text, (), unit)
+        if gaps:
+            file.put("equation_102/printed", gaps.diagonal, "the same without the kernel across classes", (), unit)
+            file.put("equation_102/corrected", gaps.whole, "the same with the whole kernel", (), unit)
 
 
 if "snakemake" in globals():

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from neighborhoods.boundary.spectra import Spectrum, gaussian_sample, numerical_rank, singular_values, spectrum
+from neighborhoods.cones.as_printed import Errors, flat_errors, projection_errors
 from neighborhoods.cones.crossings import Line, Shape, cross, side_ratio
-from neighborhoods.cones.wedges import nearest_in_orthant, nearest_in_wedge
+from neighborhoods.cones.wedges import nearest_in_orthant, nearest_in_wedge, wedge_normals
 from neighborhoods.statistics.intervals import NO_VALUES, summarize
 from pipeline.results import DEGREES
 from pipeline.store import Provenance, Writer, writing
@@ -22,6 +23,7 @@ Projection = Callable[[Tensor, int], Tensor]
 # Of points, and of the differences from their projections.
 Decomposed = tuple[Spectrum, Tensor]
 LINES: tuple[Line, ...] = ("centreline", "parallel")
+PROJECTED = 40
 SIDES = {"relative": "as measured", "corrected": "in the population, by the spiked covariance model"}
 ALONG = {
     "t": ("coordinate x_1", LENGTH),
@@ -51,7 +53,7 @@ def measure(
 ) -> None:
     """Write orthant/ and wedge/ (definition 30.8, all angles `skew`): spectra of Gaussian samples projected onto them.
 
-    In crossings/{shape}/{line}/: points of lines at offsets from the boundary in units of epsilon. Angles in degrees.
+    In crossings/{shape}/{line}/: points of lines at offsets in epsilon. In flat_svd/, projection/: errors as printed.
     """
     theta = math.radians(skew)
 
@@ -79,6 +81,11 @@ def measure(
                 found[name].append([row[name] for row in rows])
         for name, spectra in found.items():
             _put_spectra(file, name, spectra, confidence)
+        flat = [flat_errors(gaussian_sample(samples, dimension, seed + place, DTYPE)) for place in range(repeats)]
+        _put_errors(file, "flat_svd", flat, ("repeat",))
+        points = gaussian_sample(PROJECTED, dimension, seed)
+        wedges = [wedge_normals([theta] * (k - 1), dimension) for k in crossing_faces]
+        _put_errors(file, "projection", [projection_errors(points, v) for v in wedges], ("faces", "point"))
         file.put("crossings/faces", crossing_faces, "number of faces k, one more than angles", ("faces",))
         far = (np.arange(steps) + 0.5) * 2 / steps
         offsets = np.concatenate([-far[::-1], far])
@@ -119,6 +126,11 @@ def _put_spectra(file: Writer, name: str, decomposed: Sequence[Sequence[Decompos
         for key in ("mean", "mean_low", "mean_high"):
             text = f"{key} over repeats of the dropped values over the rest, {how}"
             file.put(f"{name}/{part}_{key}", [getattr(row, key) for row in rows], text, ("faces",))
+
+
+def _put_errors(file: Writer, group: str, found: Sequence[Errors], dims: Sequence[str]) -> None:
+    for name in found[0]:
+        file.put(f"{group}/{name}", np.stack([each[name] for each in found]), f"relative error, {name}", dims)
 
 
 def _put_crossings(

@@ -128,6 +128,8 @@ def test_a_mistake_is_told_in_its_own_words(tmp_path):
     assert "persistence.gama" in found.stderr
     assert "could not read this run" in found.stderr
     assert "Traceback" not in found.stderr + found.stdout
+    absent = run(tmp_path, "--configfile", "none.yaml")
+    assert (absent.returncode, absent.stderr) == (1, "configuration: none.yaml: expected a file, found none\n")
     few = run(tmp_path, "--on", "0")
     assert few.returncode == 1
     assert few.stderr == "--on: expected numbers of cores from 1 on, found 0\n"

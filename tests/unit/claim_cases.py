@@ -143,6 +143,10 @@ def surfaces(end: float) -> Cell:
     }
 
 
+def as_printed(printed: float, corrected: float = 0.0) -> Cell:
+    return {"g/printed": [0.0, printed], "g/corrected": [corrected, 0.0]}
+
+
 def gap_surface(term: float) -> Cell:
     change = np.full((4, 4), -1.0)
     cell: Cell = {"classes": 10, "error": 0.1, "epsilon": 0.1, "printed/surface/equation_10": change}
@@ -279,6 +283,13 @@ CASES: dict[str, Case] = {
     "ball_formula": (lambda good: [capacities(1 if good else 1.2)], {"points": 2.0}),
     "capacity_of_points": (lambda good: [capacities(1, 2 if good else 3)], {"by": "sampled", "published": 2.0, "factor": 1.1}),
     "gap_formula": (lambda good: [gap_surface(0 if good else 9)], {"points": 1.0}),
+    "error_as_printed": (lambda good: [as_printed(0.0 if good else 0.1)], {"group": "g", "tolerance": 1e-3}),
+    "skewed_share": (lambda good: [{"skewed/kept": 26500, "skewed/points": 100000, "skewed/printed": 0.265 if good else 0.331,
+                     "skewed/corrected": 0.265}], {"points": 1.0}),
+    "stationary_everywhere": (lambda good: [{"beta": [1.0, 2.0, 3.0]} | {f"{version}/plus/correct/{name}": value
+                              for version in ("printed", "derived") for name, value in (("kept", [True] * 3),
+                              ("cubic_gradient", [0.0, 0.0, 0.0 if good else 1.0]))}],
+                              {"root": "plus", "side": "correct", "tolerance": 1e-6}),
     "centreline": (lambda good: [{"crossings/wedge/opening": [120.0] if good else [45.0], "crossings/offset": [-1.0, 1.0],
                                   "crossings/wedge/centreline/inside": [[[False, True]]]}], {}),
     "counted_faces": (lambda good: [{"faces": [1, 2], "orthant/count": np.repeat([[1], [2 if good else 1]], 20, 1)}],

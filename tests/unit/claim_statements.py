@@ -537,6 +537,33 @@ def surface(side_of: str, value: float = 1.0) -> Says:
                                 f"derived/plus/{side_of}/cubic_gradient_table": [0.0]}]  # fmt: skip
 
 
+def errors(group: str, tolerance: float) -> Says:
+    """The printed formula's errors are below a tolerance in all places, or above it in one; the correction's are below."""
+    return lambda good, part: [{f"{group}/printed": [[0.0, 0.8 * tolerance], [(0.9 if good else 1.1) * tolerance, 0.0]],
+                                f"{group}/corrected": [[0.0, 0.5 * tolerance]]}]  # fmt: skip
+
+
+def staying(good: bool, part: Part) -> Cells:
+    return [
+        {
+            "skewed/kept": 50_000,
+            "skewed/points": 100_000,
+            "skewed/printed": 0.505 if good else 0.515,
+            "skewed/corrected": 0.5,
+        }
+    ]
+
+
+def on_the_grid(good: bool, part: Part) -> Cells:
+    # Each version has some betas to itself; together they have all, or all but one whose logits are not allowed.
+    beta = np.linspace(1, 6, 6)
+    cell: Cell = {"beta": beta}
+    for version, own in (("printed", beta < 3), ("derived", beta > 2)):
+        cell |= {f"{version}/plus/correct/kept": own & (good | (beta < 6)),
+                 f"{version}/plus/correct/cubic_gradient": np.where(own, 5e-7, 2e-6)}  # fmt: skip
+    return [cell]
+
+
 def above_psi(good: bool, part: Part) -> Cells:
     # Only where the largest logit is above 3.5 does g exceed psi.
     beta = np.linspace(1, 6, 51)
@@ -626,6 +653,8 @@ SAYS: dict[str, dict[str, Says]] = {
     "signs-of-squared-error": one(signs("squared_error-logits-single", 0.015, 0.006)),
     "coefficients-constant": one(lambda good, part: [{"signs/cross_entropy-logits/drift": 0.008 if good else 0.012,
                                  "signs/cross_entropy-log_softmax/drift": 0.0, "signs/cross_entropy-logits/n": 9}]),
+    "equation-14-exact": one(errors("equation_14", 1e-5)),
+    "equation-102-diagonal": one(errors("equation_102", 1e-4)),
     "weight-norm-on-the-line": {"change": mean("summary/norm_change", 0.21, 0.31), "monotone": mean("summary/norm_monotonicity", 0.995, 0.985)},
     "weight-norm-on-the-path": {"change": mean("summary/norm_change", 0.29, 0.19), "monotone": mean("summary/norm_monotonicity", 0.995, 0.985)},
     "learning-by-angle": one(mean("summary/angular_share", 0.55, 0.45)),
@@ -637,6 +666,9 @@ SAYS: dict[str, dict[str, Says]] = {
     "orthant-spectrum-size": one(number(lambda value, part: [{"orthant/corrected": sample(value, 0.001, 9)[None]}], 1.03)),
     "normals-count-faces": {"orthant": counted("orthant", "normals_rank"), "skewed-wedge": counted("wedge", "normals_rank")},
     "centreline-inside": one(says_case("centreline")),
+    "projection-in-turn": by_part(lambda name: errors(f"projection/{name}", 1e-6), "once", "settled"),
+    "flat-svd-norm": by_part(lambda name: errors(f"flat_svd/{name}", 1e-4), "spectral", "euclidean"),
+    "skewed-share": one(staying),
     "attack-left": by_part(lambda name: lambda good, part: [spectra(f"{name.split('-')[0]}/attack", -1, name.split("-")[1], 0.92 if good else 0.88,
                            0.88 if good else 0.92)], *(f"{group}-{kind}" for group in ("adversarial", "natural") for kind in ("gaussian", "flat"))),
     "two-degenerate-values": one(lambda good, part: [spectra("natural/dropped", 0, "flat", 2 if good else 1, 1 if good else 2)]),
@@ -767,6 +799,7 @@ SAYS: dict[str, dict[str, Says]] = {
     "point-capacity": {"mean-field": capacity("sampled"), "simulated": capacity("simulated")},
     # Seguin, appendix C.
     "seguin-surrogates-stationary": {"correct": surface("correct"), "wrong": surface("wrong")},
+    "seguin-surrogates-everywhere": one(on_the_grid),
     "seguin-surrogates-positive": one(above_psi),
     "seguin-surrogates-cross": one(places_change),
     "seguin-gaps-shrink": dict.fromkeys(BOTH, shrinking),
@@ -774,6 +807,7 @@ SAYS: dict[str, dict[str, Says]] = {
     "seguin-gap-change-curved": dict.fromkeys(BOTH, changing(2.0, 2.0, -1)),
     "seguin-equation-10": one(says_case("gap_formula")),
     "seguin-response-equation-8": dict.fromkeys(BOTH, lambda good, part: [{"prediction/equation_8/cosine": sample(0.92 if good else 0.88)}]),
+    "seguin-jacobian": dict.fromkeys(BOTH, errors("jacobian", 1e-3)),
     # Known elsewhere.
     "resnet20-accuracy": one(away(lambda value, part: [{"test_accuracy": value / 100, "test_images": 10**6}], -6)),
     "resnet20-under-pgd": one(away(lambda value, part: [{"success": np.arange(2000) >= 20 * value}], 3)),

@@ -303,6 +303,12 @@ def test_measurements_hold_the_closed_form(measured):
         assert file.read("inside/log_mean") == pytest.approx(logs.mean(1))
         assert file.read("inside/log_mean_error") == pytest.approx(logs.std(1, ddof=1) / math.sqrt(10))
         assert len(np.unique(logs[0])) == 10, "each point has noise of its own"
+        kept, n, printed, corrected = (
+            float(file.read(f"skewed/{name}")) for name in ("kept", "points", "printed", "corrected")
+        )
+    # Errata, Part III: .265, and .331 by the power.
+    assert (printed, corrected) == (pytest.approx(0.331, abs=5e-4), pytest.approx(0.265, abs=5e-4))
+    assert kept / n == pytest.approx(corrected, abs=4 * math.sqrt(corrected * (1 - corrected) / n))
 
 
 def test_figures_7_and_8_are_drawn(measured, tmp_path):

@@ -80,7 +80,13 @@ def test_what_the_project_and_its_users_write_is_accepted(tmp_path):
     assert text_mistakes(path) == []
     path.write_text('{"a": [1, 2.5, null, "ü"]}')
     assert text_mistakes(path) == []
-    assert text_mistakes(tmp_path / "none.yaml") == []
+
+
+def test_a_file_that_is_not_there_is_told_in_a_sentence(tmp_path, capfd):
+    for path, found in ((tmp_path / "none.yaml", "none"), (tmp_path, "a folder")):
+        assert main(["-n", "--directory", str(tmp_path), "--configfile", str(path)]) == 1
+        assert capfd.readouterr().err == f"configuration: {path}: expected a file, found {found}\n"
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_wide_configuration_is_read_in_time(tmp_path):

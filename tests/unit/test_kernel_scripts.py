@@ -220,6 +220,12 @@ def test_variants_hold_what_was_asked_for(planar):
         rules, tolerance, residual = file.read("rule"), file.read("tolerance"), file.read("residual")
         order, summary = file.read("order"), file.read_group("order_summary")
         cases = list(file.read("signs/cases"))
+        still, moving = (file.read(f"equation_14/{part}", ("query",)) for part in ("printed", "corrected"))
+        diagonal, whole = (float(file.read(f"equation_102/{part}")) for part in ("printed", "corrected"))
+        assert whole == float(file.read("signs/cross_entropy-log_softmax/gap"))
+    # Errors of what is printed lie far above those of the integrals.
+    assert moving.max() < 1e-6 < 1e-3 < still.max()
+    assert whole < 1e-6 < 1e-3 < diagonal
     adaptive = rules == "adaptive"
     assert np.all(residual[adaptive] <= tolerance[adaptive, None])
     assert rules.tolist() == [*["left"] * 2, *["midpoint"] * 2, *["gauss"] * 2, *["adaptive"] * 2]

@@ -66,6 +66,25 @@ def test_the_derived_jacobian_is_that_of_finite_differences_and_the_printed_one_
         assert float(found.deviation(ROWS)[row]) == pytest.approx(apart, rel=1e-7)
 
 
+@pytest.mark.parametrize(("n", "features", "value"), [(30, 6, -0.5), (8, 20, -0.7)])
+def test_errors_of_derivatives_are_those_of_a_model_fitted_again(n, features, value):
+    x, targets = problem(n, features)
+    found = ridge(spectrum(x), targets, value)
+    pull = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    right, frame = spectrum(x).right, found.spectrum.left * found.spectrum.values
+    for row in ROWS.tolist():
+        moved = x.clone()
+        moved[row] += 0.1 * x[3]
+        step = 0.1 * frame[3]
+        torch.testing.assert_close(right @ step, 0.1 * x[3], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(found.refitted(row, step), output(moved, targets, value, row), rtol=1e-9, atol=1e-10)
+    assert float(found.derivative_error(ROWS, pull, printed=False).max()) < 1e-6
+    printed, jacobian = (found.jacobian(ROWS, printed=kind) for kind in (True, False))
+    along = torch.nn.functional.normalize(pull @ (targets.T @ x @ resolvent(x, value)), dim=1)[:, :, None]
+    expected = ((printed - jacobian) @ along).norm(dim=(1, 2)) / (jacobian @ along).norm(dim=(1, 2))
+    torch.testing.assert_close(found.derivative_error(ROWS, pull, printed=True), expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("printed", [True, False])
 def test_grams_and_responses_are_products_of_jacobians(printed):
     x, targets = problem(n=25, features=40)

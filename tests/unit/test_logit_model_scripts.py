@@ -123,6 +123,9 @@ def test_responses_are_those_of_a_direct_calculation(response_file):
         np.testing.assert_allclose(weight, expected.weights(), rtol=1e-5)
         assert float(expected.omega().square().sum()) == pytest.approx(SIDE**2 * CLASSES, rel=1e-5)
         assert (weight >= 0).all()
+        printed, corrected = (file.read(f"jacobian/{part}", ("difference",)) for part in ("printed", "corrected"))
+        assert len(printed) == 20
+        assert corrected.max() < 1e-5 < 1e-2 < printed.min()
 
 
 def test_a_network_that_is_never_right_is_named(tmp_path):

@@ -6,7 +6,7 @@ from scipy import stats
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from tests.unit.claim_cases import capacities, cones, gap_surface, linear, norms, path, photos, surfaces
+from tests.unit.claim_cases import as_printed, capacities, cones, gap_surface, linear, norms, path, photos, surfaces
 
 LEVEL = {"confidence": 0.95}
 
@@ -120,6 +120,44 @@ def test_what_is_printed_of_wedges_and_coefficients():
     assert STATISTICS["constant_coefficients"]([signs], **settings).verdict == NOT_AS_PRINTED
     assert STATISTICS["constant_coefficients"]([signs | {"signs/b/drift": 1.0}], **settings).verdict == NOT_REPRODUCED
     assert STATISTICS["constant_coefficients"]([{}], **settings) is None
+
+
+def test_errors_of_a_formula_and_of_its_correction():
+    decide = STATISTICS["error_as_printed"]
+    found = decide([as_printed(0.1, 0.001)], group="g", tolerance=0.01, **LEVEL)
+    assert (found.measured, found.low, found.high, found.n, found.verdict) == (0.1, 0, 0.1, 2, NOT_AS_PRINTED)
+    # A correction that fails as well is none.
+    assert decide([as_printed(0.1, 0.02)], group="g", tolerance=0.01, **LEVEL).verdict == NOT_REPRODUCED
+    assert decide([as_printed(0.01, 0.02)], group="g", tolerance=0.01, **LEVEL).verdict == REPRODUCED
+    assert decide([{"g/printed": [], "g/corrected": []}], group="g", tolerance=0.01, **LEVEL) is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "corrected", "points", "answer"),
+    [
+        (0.331, 0.265, 10**5, NOT_AS_PRINTED),
+        (0.265, 0.331, 10**5, REPRODUCED),
+        (0.331, 0.3, 10**5, NOT_REPRODUCED),
+        (0.331, 0.265, 100, UNDECIDED),
+    ],
+)
+def test_shares_of_skewed_wedges(printed, corrected, points, answer):
+    cell = {"skewed/kept": round(0.265 * points), "skewed/points": points}
+    cell |= {"skewed/printed": printed, "skewed/corrected": corrected}
+    found = STATISTICS["skewed_share"]([cell], points=1.0, **LEVEL)
+    assert (found.n, found.verdict) == (points, answer)
+    assert found.low < found.measured < found.high
+
+
+def test_stationary_logits_end_where_no_version_has_any():
+    cell = {"beta": np.array([1.0, 2.0, 3.0])}
+    for version, kept, gradient in (("printed", [1, 1, 1], [1, 1, 1]), ("derived", [1, 1, 0], [0, 0, 0])):
+        cell |= {f"{version}/plus/correct/kept": kept, f"{version}/plus/correct/cubic_gradient": gradient}
+    settings = {"root": "plus", "side": "correct", "tolerance": 1e-6, **LEVEL}
+    found = STATISTICS["stationary_everywhere"]([cell], **settings)
+    assert (found.measured, found.low, found.least, found.verdict) == (2, 1, 3, NOT_REPRODUCED)
+    whole = cell | {"derived/plus/correct/kept": [1, 1, 1]}
+    assert STATISTICS["stationary_everywhere"]([whole], **settings).verdict == REPRODUCED
 
 
 def test_where_surrogates_cross():

@@ -17,6 +17,7 @@ from neighborhoods.boundary.spectra import (
     spectrum,
     without_direction,
 )
+from neighborhoods.cones.as_printed import flat_errors
 from neighborhoods.cones.wedges import nearest_in_cone, nearest_in_orthant, nearest_in_wedge, random_normals
 from pipeline.store import Provenance, reading
 from scripts.figures import orthant_spectra, wedge_crossings
@@ -138,6 +139,18 @@ def test_flattened_samples_have_equal_values_and_the_same_norm(shape):
     assert values[rank:].numpy() == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(40, 8), (8, 40)])
+def test_norms_of_flat_samples_are_those_of_dense_decompositions(shape):
+    x = gaussian_sample(*shape, seed=2)
+    values = torch.linalg.svdvals(x).numpy()
+    found = flat_errors(x)
+    for name, level in (("spectral", values[0]), ("euclidean", np.linalg.norm(values))):
+        # |Sigma|_2 I has eight values.
+        ratio = np.linalg.norm(np.full(8, level)) / np.linalg.norm(values)
+        assert found[f"{name}/printed"] == pytest.approx(ratio - 1, rel=1e-10)
+        assert found[f"{name}/corrected"] < 1e-12
+
+
 def test_flattened_samples_show_dropped_values_that_noise_hides():
     noise = gaussian_sample(1000, 500, seed=5)
     assert spectrum(nearest_in_orthant(noise, 5)).dropped.count == 0
@@ -193,6 +206,11 @@ def test_the_stage_stores_spectra_and_crossings(measured):
         ratio = file.read("crossings/wedge/centreline/face_ratio")
         assert ratio == pytest.approx(ratio[..., :1].repeat(4, 2), rel=1e-8)
         assert (ratio[2] < ratio[1]).all(), "wider wedges are flatter"
+        for name, errors in (("flat_svd", ("spectral", "euclidean")), ("projection", ("once", "settled"))):
+            for each in errors:
+                printed, corrected = (file.read(f"{name}/{each}/{part}") for part in ("printed", "corrected"))
+                assert corrected.max() < 1e-5 < 1e-2 < printed.max(), (name, each)
+        assert file.read("projection/once/printed", ("faces", "point")).shape == (2, 40)
         share = file.read("crossings/wedge/parallel/share")
         assert (np.diff(share[2]) > 0).all(), "the share inside grows along the line into a wide wedge"
 

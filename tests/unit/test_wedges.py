@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
+from neighborhoods.cones.as_printed import distance_from_nearest, project_in_turn
 from neighborhoods.cones.closed_forms import orthant_persistence, wedge_persistence, wedge_share
 from neighborhoods.cones.crossings import (
     axis_persistence,
@@ -88,6 +89,28 @@ def test_a_cone_that_is_only_its_apex_and_one_with_a_face_twice():
     points = rng.standard_normal((200, 5))
     found = nearest_in_cone(torch.from_numpy(points), twice).numpy()
     assert np.abs(found - programmed(points, twice)).max() < 1e-9
+
+
+def test_points_projected_in_turn_are_the_nearest_of_orthogonal_faces_alone():
+    x = torch.tensor([[-2.0, 0.5, 1.0], [-1.0, -3.0, 2.0], [1.0, 1.0, 1.0]], dtype=torch.float64)
+    # Lemma 30.11.
+    assert torch.equal(project_in_turn(x, np.eye(2, 3)), nearest_in_orthant(x, 2))
+    assert distance_from_nearest(x, project_in_turn(x, np.eye(2, 3)), np.eye(2, 3)).tolist() == [0, 0, 0]
+    # Faces at 60 degrees, x_1 >= 0 and x_2 >= x_1 tan(30): from (-1, -1) the first leads to (0, -1), the second to
+    # (-sqrt(3) / 4, -1 / 4), which lies behind the first again; the nearest point is the apex.
+    point, normals = torch.tensor([[-1.0, -1.0]], dtype=torch.float64), wedge_normals([math.pi / 6], 2)
+    found = project_in_turn(point, normals)
+    assert found.numpy() == pytest.approx(np.array([[-math.sqrt(3) / 4, -1 / 4]]))
+    # Its length is 1/2, that of the point sqrt(2).
+    assert distance_from_nearest(point, found, normals) == pytest.approx([0.5 / math.sqrt(2)])
+    # Two planes settle at the nearest point; of more, some points settle in the wedge at another.
+    assert distance_from_nearest(point, project_in_turn(point, normals, 100), normals) == pytest.approx([0], abs=1e-12)
+    points, three = torch.from_numpy(np.random.default_rng(0).standard_normal((50, 4))), wedge_normals([0.5, 0.5], 4)
+    settled = project_in_turn(points, three, 300)
+    assert (settled @ torch.from_numpy(three).T).min() > -1e-12
+    apart = distance_from_nearest(points, settled, three)
+    assert (apart < 1e-12).any()
+    assert (apart > 1e-2).any()
 
 
 def test_orthants_are_wedges_of_angle_zero():
