@@ -14,7 +14,7 @@ from neighborhoods.path_kernel.convergence import Rule, by_step_size, order_of, 
 from neighborhoods.path_kernel.path import train_path
 from neighborhoods.path_kernel.signs import CASES, signs_of, single_machine_gap
 from neighborhoods.statistics.intervals import summarize
-from pipeline.results import put_summary, read_path, read_split
+from pipeline.results.shared import put_summary, read_path, read_split
 from pipeline.store import Provenance, Writer, writing
 
 
@@ -105,7 +105,7 @@ def _put_signs(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         vary(

@@ -12,7 +12,7 @@ from neighborhoods.boundary.spectra import Spectrum, gaussian_sample, numerical_
 from neighborhoods.cones.crossings import Line, Shape, cross, side_ratio
 from neighborhoods.cones.wedges import nearest_in_orthant, nearest_in_wedge
 from neighborhoods.statistics.intervals import NO_VALUES, summarize
-from pipeline.results import DEGREES
+from pipeline.results.shared import DEGREES
 from pipeline.store import Provenance, Writer, writing
 
 DTYPE = torch.float32
@@ -142,7 +142,7 @@ def _put_crossings(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(output=snakemake.output[0], provenance=run.provenance, **run.settings)

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
-from pipeline.ledger import ledger_files
+from pipeline.claims.ledger import ledger_files
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, prose
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from neighborhoods.evidence.verdicts import VERDICTS
-from pipeline.config import resolve
+from pipeline.config.schema import resolve
 from pipeline.errors import UserError
 from pipeline.report import ledger, record
 from pipeline.report.captions import CaptionError, rendered
