@@ -11,7 +11,7 @@ RUN_STAMP := $(VENV)/.run-$(shell cat requirements/constraints.txt requirements/
 TEST_STAMP := $(VENV)/.test-$(shell cat requirements/constraints.txt requirements/test.txt requirements/docs.txt requirements/slurm.txt requirements/cluster-generic.txt | cksum | cut -d' ' -f1)
 DOCS_STAMP := $(VENV)/.docs-$(shell cat requirements/constraints.txt requirements/docs.txt | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SNAKEMAKE := $(BIN)/python -m pipeline.launch --workflow-profile $(or $(realpath $(PROFILE)),$(PROFILE))
+SNAKEMAKE := $(BIN)/python -m pipeline.running.launch --workflow-profile $(or $(realpath $(PROFILE)),$(PROFILE))
 REPORT := $(BIN)/python -m pipeline.report
 
 .DEFAULT_GOAL := help
@@ -26,17 +26,17 @@ run: $(RUN_STAMP) ## run the workflow (ARGS: more for snakemake), then write the
 	  @$(REPORT) --if-changed --workflow-profile $(PROFILE) $(ARGS))
 
 estimate: $(RUN_STAMP) ## price a run before it starts: jobs, core-hours, GPU-hours, disk, time (ARGS as for run)
-	@$(BIN)/python -m pipeline.estimate --workflow-profile $(PROFILE) $(ARGS)
+	@$(BIN)/python -m pipeline.costs.estimate --workflow-profile $(PROFILE) $(ARGS)
 
 report: $(RUN_STAMP) ## write results/report.html from the results there are
 	@$(REPORT) --workflow-profile $(PROFILE) $(ARGS)
 
 verify: $(RUN_STAMP) ## compare every result with its hash in results/provenance.json (ARGS=--remove deletes what differs)
-	@$(BIN)/python -m pipeline.verify $(ARGS)
+	@$(BIN)/python -m pipeline.provenance.verify $(ARGS)
 
 dag: $(RUN_STAMP) ## draw the rule graph to results/rulegraph.png, and without figures and tables to results/rulegraph_inner.png
 	@mkdir -p results
-	@$(SNAKEMAKE) --rulegraph dot $(ARGS) | $(BIN)/python -m pipeline.rulegraph results/rulegraph.png results/rulegraph_inner.png
+	@$(SNAKEMAKE) --rulegraph dot $(ARGS) | $(BIN)/python -m pipeline.report.rulegraph results/rulegraph.png results/rulegraph_inner.png
 	@echo "rule graph: results/rulegraph.png, results/rulegraph_inner.png"
 
 docs: $(DOCS_STAMP) reference ## build the documentation to docs/_build/html/index.html; what Sphinx warns of is an error
@@ -44,11 +44,11 @@ docs: $(DOCS_STAMP) reference ## build the documentation to docs/_build/html/ind
 	@echo "documentation: docs/_build/html/index.html"
 
 reference: $(RUN_STAMP) ## write docs/configuration.md from the schema and docs/costs.md from what was measured
-	$(BIN)/python -m pipeline.reference > docs/configuration.md
-	$(BIN)/python -m pipeline.cost_table > docs/costs.md
+	$(BIN)/python -m pipeline.config.reference > docs/configuration.md
+	$(BIN)/python -m pipeline.costs.table > docs/costs.md
 
 gallery: $(RUN_STAMP) ## write docs/gallery.md and its pictures from the results of a finished run
-	$(BIN)/python -m pipeline.gallery results docs
+	$(BIN)/python -m pipeline.report.gallery results docs
 
 test: $(TEST_STAMP) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
@@ -72,7 +72,7 @@ lint: $(TEST_STAMP) ## check style, types and rules
 	@$(MAKE) --no-print-directory audit
 
 audit: $(TEST_STAMP) ## look the pinned packages up among known vulnerabilities
-	$(BIN)/python -m pipeline.audit requirements/*.txt
+	$(BIN)/python -m pipeline.provenance.audit requirements/*.txt
 
 format: $(TEST_STAMP) ## put code into the project's format
 	$(BIN)/ruff check --fix .

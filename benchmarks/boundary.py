@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from neighborhoods.boundary.points import SCAN, BoundaryPoints, cross, descend
 from neighborhoods.networks.architectures import fully_connected, restore
 from neighborhoods.training.minibatch import predict, train
-from pipeline.results import read_network
+from pipeline.results.shared import read_network
 
 SHAPE = (1, 28, 28)
 # Seconds for all points.

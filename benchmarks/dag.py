@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCH = [sys.executable, "-m", "pipeline.launch", "--workflow-profile", "profiles/default", "--cores", "1"]
+LAUNCH = [sys.executable, "-m", "pipeline.running.launch", "--workflow-profile", "profiles/default", "--cores", "1"]
 MODELS, ATTACKS, STUDENTS = 20, 8, 30
 MEASURES = ("persistence", "stability", "interpolation")
 PLOTS = ("persistence_histogram", "class_frequencies")

@@ -25,7 +25,7 @@ from neighborhoods.networks.photos import published_weights
 from neighborhoods.persistence.bracketing import bracketing
 from neighborhoods.persistence.measure import Search, persistence, stability
 from neighborhoods.persistence.sampling import deciding
-from pipeline.photos import decode, packaged_imagenet
+from pipeline.data.photos import decode, packaged_imagenet
 
 SIDE, SHORT_SIDE = 224, 256
 SIGMA_MIN, SIGMA_MAX = 0.02, 2.0

@@ -1,8 +1,8 @@
-"""Times of a forward pass on one processor core, from which `pipeline.workload` prices jobs.
+"""Times of a forward pass on one processor core, from which `pipeline.costs.workload` prices jobs.
 
-Run as `python -m benchmarks.network_passes > pipeline/passes.json`. Seconds of a call with B images are modelled as
-layers * c_layer + B * (dense * c_dense + conv * c_conv + values * c_value), the counts of `pipeline.network_work`, with
-coefficients of the least squared relative error that are not negative.
+Run as `python -m benchmarks.network_passes > pipeline/costs/passes.json`. Seconds of a call with B images are modelled
+as layers * c_layer + B * (dense * c_dense + conv * c_conv + values * c_value), the counts of
+`pipeline.costs.network_work`, with coefficients of the least squared relative error that are not negative.
 """
 
 import json
@@ -18,8 +18,8 @@ import torch
 from scipy.optimize import nnls
 
 from neighborhoods.networks.architectures import build
-from pipeline.network_work import pass_work
-from pipeline.usage import cpu_model
+from pipeline.costs.network_work import pass_work
+from pipeline.running.usage import cpu_model
 
 # Entries of `models`, shape of an image, and sizes of the batch.
 SMALL, PHOTOS = (1, 32, 256), (1, 8)

@@ -1,1 +1,1 @@
-"""What rules and scripts share: store, configuration, digests, seeds, devices. Free of torch."""
+"""What rules and scripts share, free of torch. A package imports only those before it in docs/architecture.md."""

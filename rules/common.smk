@@ -7,9 +7,10 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from pipeline import guard, parsed_code
-from pipeline.cifar import ARCHIVES
-from pipeline.claims import (
+from pipeline import guard
+from pipeline.provenance import parsed_code
+from pipeline.data.cifar import ARCHIVES
+from pipeline.claims.rule import (
     CLAIM_LIMITS,
     CLAIMS,
     claim_inputs,
@@ -17,16 +18,16 @@ from pipeline.claims import (
     claims_figure_spec,
     claims_spec,
 )
-from pipeline.config import ConfigError, resolve
-from pipeline.content import file_content, names_and_sizes
-from pipeline.costs import Requests
-from pipeline.devices import gpus_of_a_job
-from pipeline.catalogue import (
+from pipeline.config.schema import ConfigError, resolve
+from pipeline.provenance.content import file_content, names_and_sizes
+from pipeline.costs.measured import Requests
+from pipeline.running.devices import gpus_of_a_job
+from pipeline.plan.catalogue import (
     PLOT_KERNEL,
     PUBLISHED,
     SINGLE,
 )
-from pipeline.logit_studies import (
+from pipeline.plan.logit_studies import (
     network_files,
     networks_of,
     outputs_path,
@@ -38,14 +39,14 @@ from pipeline.logit_studies import (
     target_path,
     teacher_path,
 )
-from pipeline.named_networks import named_network, named_path, names_shown
-from pipeline.patterns import one_of
-from pipeline.photos import photos_below
-from pipeline.scale import figure_scale
-from pipeline.records import record_in_jobs
-from pipeline.study_artefacts import plot_inputs, table_inputs
-from pipeline.teachers import TEACHERS
-from pipeline.paths import (
+from pipeline.plan.named_networks import named_network, named_path, names_shown
+from pipeline.plan.patterns import one_of
+from pipeline.data.photos import photos_below
+from pipeline.figures.scale import figure_scale
+from pipeline.running.records import record_in_jobs
+from pipeline.plan.study_artefacts import plot_inputs, table_inputs
+from pipeline.plan.teachers import TEACHERS
+from pipeline.plan.paths import (
     cell_path,
     data_path,
     decay_path,
@@ -57,7 +58,7 @@ from pipeline.paths import (
     tilting_path,
     zoo_path,
 )
-from pipeline.selection import (
+from pipeline.plan.selection import (
     atlas_artefacts,
     atlas_pairs,
     artefact_paths,
@@ -76,7 +77,7 @@ from pipeline.selection import (
     result_paths,
     tables_of,
 )
-from pipeline.specs import (
+from pipeline.provenance.specs import (
     compute_spec,
     figure_spec,
     table_spec,

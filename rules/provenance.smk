@@ -8,7 +8,7 @@ def record_provenance(outcome):
     """Write results/provenance.json, whatever became of the run."""
     from snakemake.io import IOFile
 
-    from pipeline.provenance import record
+    from pipeline.provenance.history import record
 
     # Snakemake remembers that there was no note of the last job before it wrote one.
     workflow.persistence._clear_cache()

@@ -136,10 +136,10 @@ def readable_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     scripts = [module for name, module in sys.modules.items() if name.startswith("scripts.figures.")]
     if not scripts:
         return
-    from pipeline import figure
+    from pipeline.figures import style
     from tests.figure_checks import problems
 
-    save = figure.save
+    save = style.save
 
     def checked(picture: Any, outputs: Any) -> None:
         save(picture, outputs)
@@ -147,7 +147,7 @@ def readable_figures(monkeypatch: pytest.MonkeyPatch) -> None:
         found = problems(picture) if any(not str(output).endswith(".csv") for output in outputs) else []
         assert not found, "\n".join(found)
 
-    for module in (figure, *scripts):
+    for module in (style, *scripts):
         if getattr(module, "save", None) is save:
             monkeypatch.setattr(module, "save", checked)
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pipeline.figure import EXACT
+from pipeline.figures.style import EXACT
 
 # In points. Exponents and indices of formulas are smaller, as in print.
 SMALLEST = 7.0

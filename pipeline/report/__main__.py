@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.arguments import working_folder
 from pipeline.errors import UserError
 from pipeline.report.stamp import ROOT, report_stamp
+from pipeline.running.arguments import working_folder
 
 
 def main(arguments: Sequence[str]) -> int:

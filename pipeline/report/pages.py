@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.claims import CLAIMS as LEDGER
+from pipeline.claims.rule import CLAIMS as LEDGER
 from pipeline.durations import duration
 from pipeline.errors import UserError
-from pipeline.provenance import PROVENANCE, SECRET, read_provenance
+from pipeline.provenance.history import PROVENANCE, SECRET, read_provenance
 from pipeline.report import ledger, record
 from pipeline.report.captions import rendered
 from pipeline.report.run import Item, Run

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import resolve
-from pipeline.provenance import SECRET
+from pipeline.config.schema import resolve
+from pipeline.provenance.history import SECRET
 from pipeline.report.run import Job
 from pipeline.report.tables import TableError, is_number, read_rows
 from pipeline.yaml_files import read_yaml

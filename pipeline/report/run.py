@@ -9,7 +9,7 @@ from typing import Any
 from snakemake.io import apply_wildcards, get_flag_value, is_flagged
 from snakemake.iocontainers import Snakemake
 
-from pipeline.planned import look_at
+from pipeline.costs.dry_run import look_at
 
 FLAG = "report"
 PLACE = re.compile(r"^results/((figures|tables)/)?")

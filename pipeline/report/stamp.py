@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.arguments import working_folder
+from pipeline.running.arguments import working_folder
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # What the report shows or is shaped by, besides results.
 SOURCES = (
     "Snakefile",

@@ -12,8 +12,8 @@ from neighborhoods.images import to_unit_interval, variance_ratio
 from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import summarize
 from neighborhoods.training.minibatch import predict
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import IMAGE_DIMS, put_summary, read_network, read_split
+from pipeline.results.shared import IMAGE_DIMS, put_summary, read_network, read_split
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, writing
 from pipeline.wording import class_numbers
 
@@ -89,7 +89,7 @@ def generate(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         generate(

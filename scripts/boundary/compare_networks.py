@@ -10,7 +10,7 @@ from neighborhoods.boundary.zoo import measures, right_for_all, robustness
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import rank_correlation, share, summarize_finite
-from pipeline.results import DEGREES, PIXELS, put_persistence, put_summary, read_network, read_split
+from pipeline.results.shared import DEGREES, PIXELS, put_persistence, put_summary, read_network, read_split
 from pipeline.store import Provenance, StoreError, reading, writing
 
 COLUMNS = {
@@ -91,7 +91,7 @@ def compare(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         compare(

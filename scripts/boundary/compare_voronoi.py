@@ -19,8 +19,8 @@ from neighborhoods.images import to_inputs
 from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import share
 from neighborhoods.training.minibatch import predict
-from pipeline.devices import halving
-from pipeline.results import DEGREES, put_summary, read_network, read_split, read_successes
+from pipeline.results.shared import DEGREES, put_summary, read_network, read_split, read_successes
+from pipeline.running.devices import halving
 from pipeline.store import Provenance, Writer, writing
 
 SKEWNESS = "angle between line and normal of the boundary"
@@ -113,7 +113,7 @@ def _put_comparison(file: Writer, group: str, found: Comparison) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         compare(

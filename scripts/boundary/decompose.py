@@ -18,8 +18,8 @@ from neighborhoods.boundary.projected_spectra import (
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import summarize_finite
-from pipeline.devices import halving
-from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
+from pipeline.results.shared import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
+from pipeline.running.devices import halving
 from pipeline.store import Provenance, Writer, writing
 
 DIMS = ("crossing", "radius", "sample", "projection")
@@ -134,7 +134,7 @@ def _put_summaries(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         decompose(

@@ -10,7 +10,7 @@ from neighborhoods.boundary.voronoi import NearestPoint
 from neighborhoods.images import to_inputs
 from neighborhoods.networks.architectures import restore
 from neighborhoods.path_kernel.kernel_geometry import places
-from pipeline.results import DEGREES, read_network, read_split
+from pipeline.results.shared import DEGREES, read_network, read_split
 from pipeline.store import Provenance, StoreError, writing
 
 GRID = ("row", "column")
@@ -80,7 +80,7 @@ def map_plane(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         map_plane(

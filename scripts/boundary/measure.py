@@ -23,9 +23,9 @@ from neighborhoods.boundary.normals import energy_share, turning, turning_radius
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.networks.principal import principal_directions
-from pipeline.boundary_results import COLUMNS, no_lines, put_differences, put_lines, put_trace
-from pipeline.devices import halving
-from pipeline.results import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
+from pipeline.results.boundary import COLUMNS, no_lines, put_differences, put_lines, put_trace
+from pipeline.results.shared import DEGREES, PIXELS, put_summary, read_network, read_split, read_successes
+from pipeline.running.devices import halving
 from pipeline.store import Provenance, reading, writing
 
 
@@ -120,7 +120,7 @@ def measure(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(

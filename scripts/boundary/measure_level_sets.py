@@ -17,8 +17,8 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.persistence.sampling import Classifier
 from neighborhoods.statistics.intervals import share
-from pipeline.devices import halving
-from pipeline.results import PIXELS, put_summaries, put_summary, read_network, read_split, read_successes
+from pipeline.results.shared import PIXELS, put_summaries, put_summary, read_network, read_split, read_successes
+from pipeline.running.devices import halving
 from pipeline.store import Provenance, Writer, writing
 
 DIMENSIONS = (
@@ -146,7 +146,7 @@ def _put_paths(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure_level_sets(

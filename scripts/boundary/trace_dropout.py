@@ -16,8 +16,8 @@ from neighborhoods.boundary.lines import natural_lines
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import share, summarize
-from pipeline.devices import halving
-from pipeline.results import put_summaries, read_network, read_split, read_successes
+from pipeline.results.shared import put_summaries, read_network, read_split, read_successes
+from pipeline.running.devices import halving
 from pipeline.store import Provenance, StoreError, Writer, writing
 
 CHANGES = {
@@ -112,7 +112,7 @@ def _put_tests(file: Writer, group: str, tests: list[Normality], what: str) -> N
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         trace(

@@ -11,7 +11,7 @@ from neighborhoods.cones.closed_forms import orthant_persistence, orthant_share,
 from neighborhoods.cones.wedges import Wedge, wedge_normals
 from neighborhoods.persistence.measure import Persistence, persistence
 from neighborhoods.statistics.intervals import summarize
-from pipeline.devices import halve_on_out_of_memory
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, Writer, writing
 
 UNIT = "1, distance from a face = 1"
@@ -118,7 +118,7 @@ def _put_skewed(file: Writer, seed: int) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(output=snakemake.output[0], device=run.device, provenance=run.provenance, **run.settings)

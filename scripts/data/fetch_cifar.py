@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cifar import ARCHIVES, HOMES, read_archive
-from pipeline.download import fetch, of_collection
-from pipeline.results import put_split
+from pipeline.data.cifar import ARCHIVES, HOMES, read_archive
+from pipeline.data.download import fetch, of_collection
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, writing
 
 
@@ -36,7 +36,7 @@ def fetch_cifar(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         fetch_cifar(

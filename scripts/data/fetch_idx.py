@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.download import fetch_gzip, of_collection
-from pipeline.idx import COLLECTIONS, FILES, parse_idx
-from pipeline.results import put_split
+from pipeline.data.download import fetch_gzip, of_collection
+from pipeline.data.idx import COLLECTIONS, FILES, parse_idx
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, writing
 
 
@@ -37,7 +37,7 @@ def fetch_idx(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         fetch_idx(output=snakemake.output[0], mirror=snakemake.params.mirror, provenance=run.provenance, **run.settings)

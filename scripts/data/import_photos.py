@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from neighborhoods.networks.vision import imagenet_classes
-from pipeline.photos import Photos, chosen, decode, find_photos, packaged_imagenet
-from pipeline.results import put_split
+from pipeline.data.photos import Photos, chosen, decode, find_photos, packaged_imagenet
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, writing
 
 
@@ -40,7 +40,7 @@ def import_photos(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         import_photos(

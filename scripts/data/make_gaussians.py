@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.results import put_split
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, writing
 
 
@@ -29,7 +29,7 @@ def make_gaussians(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         make_gaussians(output=snakemake.output[0], provenance=run.provenance, **run.settings)

@@ -10,10 +10,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.artist_numbers import PICTURE
-from pipeline.figure import drawing, save
-from pipeline.panels import resampling, shortened
-from pipeline.results import IMAGE_DIMS
+from pipeline.figures.artist_numbers import PICTURE
+from pipeline.figures.panels import resampling, shortened
+from pipeline.figures.style import drawing, save
+from pipeline.results.shared import IMAGE_DIMS
 from pipeline.store import StoreError, reading
 
 SIDE_BY_SIDE = 2
@@ -130,7 +130,7 @@ def _sum(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(attack=snakemake.input.attack, outputs=snakemake.output, **run.settings)

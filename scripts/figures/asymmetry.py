@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save, with_interval
+from pipeline.figures.style import ADVERSARIAL, NATURAL, drawing, save, with_interval
 from pipeline.store import reading
 
 GROUPS = ("natural", "adversarial", "near", "far")
@@ -58,7 +58,7 @@ def draw(*, asymmetry: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(asymmetry=snakemake.input.asymmetry, outputs=snakemake.output, **run.settings)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save, with_interval
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save, with_interval
 from pipeline.store import Reader, reading
 
 GROUPS = {"natural": ("between natural images", NATURAL), "adversarial": ("natural to adversarial", ADVERSARIAL)}
@@ -128,7 +128,7 @@ def _outcomes(axes: Axes, paths: Mapping[str, Mapping[str, np.ndarray]], step: f
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(level_sets=snakemake.input.level_sets, outputs=snakemake.output, **run.settings)

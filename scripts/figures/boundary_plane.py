@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.patheffects import withStroke
 
-from pipeline.figure import drawing, save
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 CLASSES = ("C6", "C5", "C3", "C4", "C0", "C1", "C2")
@@ -69,7 +69,7 @@ def _lines(axes: Axes, stored: Mapping[str, np.ndarray], name: str, arrow: float
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(plane=snakemake.input.plane, outputs=snakemake.output, **run.settings)

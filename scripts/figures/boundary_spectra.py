@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import Reader, reading
 
 GROUPS = {"natural": ("between natural images", NATURAL), "adversarial": ("natural to adversarial", ADVERSARIAL)}
@@ -141,7 +141,7 @@ def _cosines(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(spectra=snakemake.input.spectra, outputs=snakemake.output, **run.settings)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.claim_panels import FARTHEST, INDENT, LOOKS, NOT_RUN, TITLES, Line, Row, columns, counts, read_rows
-from pipeline.figure import drawing, save
+from pipeline.figures.claims import FARTHEST, INDENT, LOOKS, NOT_RUN, TITLES, Line, Row, columns, counts, read_rows
+from pipeline.figures.style import drawing, save
 
 # Inches of a line with a label of 7 points, of what stands around the lines, and of the picture of all.
 LINE, AROUND, TALL = 0.125, 1.75, 9.2
@@ -150,7 +150,7 @@ def _legend(figure: Figure, rows: Sequence[Row]) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(claims=snakemake.input.claims, limits=snakemake.input.limits, outputs=snakemake.output, **run.settings)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save
-from pipeline.frequencies import frequency_panel, read_sweep, settle_names
-from pipeline.panels import shortened
+from pipeline.figures.frequencies import frequency_panel, read_sweep, settle_names
+from pipeline.figures.panels import shortened
+from pipeline.figures.style import ADVERSARIAL, NATURAL, drawing, save
 
 # Characters of a group and a class that find room above a panel.
 ONE_LINE = 19
@@ -40,7 +40,7 @@ def draw(*, stability: str, outputs: Sequence[str], style: str, target: int) -> 
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(stability=snakemake.input.stability, outputs=snakemake.output, **run.settings)

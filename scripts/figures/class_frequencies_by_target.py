@@ -7,9 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
-from pipeline.frequencies import frequency_panel, read_sweep, settle_names
-from pipeline.panels import shortened
+from pipeline.figures.frequencies import frequency_panel, read_sweep, settle_names
+from pipeline.figures.panels import shortened
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import StoreError
 
 ACROSS = 3
@@ -55,7 +55,7 @@ def draw(*, stability: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(stability=snakemake.input.stability, outputs=snakemake.output, **run.settings)

@@ -6,9 +6,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
-from pipeline.frequencies import frequency_panel, read_sweep, settle_names
-from pipeline.panels import shortened
+from pipeline.figures.frequencies import frequency_panel, read_sweep, settle_names
+from pipeline.figures.panels import shortened
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 
 ACROSS = 3
 
@@ -51,7 +51,7 @@ def draw(*, stability: Sequence[str], outputs: Sequence[str], style: str, panels
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(stability=snakemake.input.stability, outputs=snakemake.output, **run.settings)

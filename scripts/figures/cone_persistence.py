@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import Reader, reading
 
 # Measurements of one k lie side by side, each side of the boundary around its own share of k.
@@ -72,7 +72,7 @@ def _side(axes: Axes, file: Reader, name: str, top: float) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(cones=snakemake.input.cones, outputs=snakemake.output, **run.settings)

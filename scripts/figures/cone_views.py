@@ -7,7 +7,7 @@ import numpy as np
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from pipeline.figure import ADVERSARIAL, EXACT, drawing, save
+from pipeline.figures.style import ADVERSARIAL, EXACT, drawing, save
 from pipeline.store import Reader, reading
 
 VIEWS = (1, 2, 3)
@@ -54,7 +54,7 @@ def _view(axes: Axes3D, file: Reader, faces: int) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(cones=snakemake.input.cones, outputs=snakemake.output, **run.settings)

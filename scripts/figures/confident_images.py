@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
-from pipeline.logit_panels import images_of, show
-from pipeline.panels import shortened
+from pipeline.figures.logits import images_of, show
+from pipeline.figures.panels import shortened
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 # As in a plane: adversarial confidence to the right, standard confidence upward.
@@ -59,7 +59,7 @@ def _short(rank: float) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(images=snakemake.input.images, outputs=snakemake.output, **run.settings)

@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save, with_interval
+from pipeline.figures.style import drawing, save, with_interval
 from pipeline.store import reading
 
 OWN, OTHERS, EACH = "C3", "C5", "0.6"
@@ -40,7 +40,7 @@ def draw(*, importance: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(importance=snakemake.input.importance, outputs=snakemake.output, **run.settings)

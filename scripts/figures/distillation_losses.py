@@ -6,9 +6,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
+from pipeline.figures.students import KL, STUDENT, counted, curve, read_accuracies
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
-from pipeline.student_panels import KL, STUDENT, counted, curve, read_accuracies
 
 LOSSES = {"l1": (STUDENT, "o", "L1 of logits"), "kl": (KL, "s", "KL of softmax")}
 ENDS = {"l1": "final L1 (logit)", "kl": "final KL (nat)"}
@@ -60,7 +60,7 @@ def _ends(path: str) -> list[float]:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(

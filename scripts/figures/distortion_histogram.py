@@ -7,8 +7,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import ADVERSARIAL, drawing, save
-from pipeline.panels import BINS, centre_line, counted, estimated
+from pipeline.figures.panels import BINS, centre_line, counted, estimated
+from pipeline.figures.style import ADVERSARIAL, drawing, save
 from pipeline.store import StoreError, reading
 
 
@@ -35,7 +35,7 @@ def draw(*, attack: str, outputs: Sequence[str], style: str, published: float | 
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(attack=snakemake.input.attack, outputs=snakemake.output, **run.settings)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Patch
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
-from pipeline.panels import shortened
+from pipeline.figures.panels import shortened
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import StoreError, reading
 
 GROUPS = {"natural": "natural to natural", "adversarial": "natural to adversarial"}
@@ -121,7 +121,7 @@ def _shares(axes: Axes, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(dropout=snakemake.input.dropout, outputs=snakemake.output, **run.settings)

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
-from pipeline.panels import decades
+from pipeline.figures.panels import decades
+from pipeline.figures.style import drawing, save
 from pipeline.store import Reader, StoreError, reading
 
 Limits = tuple[float, float, float]
@@ -91,7 +91,7 @@ def _points(axes: Axes, rows: Sequence[Mapping[str, Limits]], shown: Mapping[str
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(factors=snakemake.input.factors, outputs=snakemake.output, **run.settings)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import ADVERSARIAL, OTHER, drawing, save
+from pipeline.figures.style import ADVERSARIAL, OTHER, drawing, save
 from pipeline.store import reading
 
 GROUPS = {
@@ -39,7 +39,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(factors=snakemake.input.factors, outputs=snakemake.output, **run.settings)

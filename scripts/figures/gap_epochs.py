@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.figure import drawing, save
-from pipeline.logit_panels import draw_epochs
+from pipeline.figures.logits import draw_epochs
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 COLUMNS = (("standard", "train"), ("adversarial", "train"), ("adversarial", "test"))
@@ -16,7 +16,7 @@ def draw(*, distributions: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(distributions=snakemake.input.distributions, outputs=snakemake.output, **run.settings)

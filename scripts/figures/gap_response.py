@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from pipeline.figure import EXACT, drawing, save, with_interval
-from pipeline.manifold_panels import looks_of
-from pipeline.panels import decades
+from pipeline.figures.manifolds import looks_of
+from pipeline.figures.panels import decades
+from pipeline.figures.style import EXACT, drawing, save, with_interval
 from pipeline.store import Reader, StoreError, reading
 
 SURFACES = {
@@ -76,7 +76,7 @@ def _measured(axes: Axes, file: Reader, name: str, colour: str, marker: str) -> 
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(

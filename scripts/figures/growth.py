@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
-from pipeline.panels import decades
+from pipeline.figures.panels import decades
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import reading
 
 GROUPS = {
@@ -44,7 +44,7 @@ def draw(*, factors: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(factors=snakemake.input.factors, outputs=snakemake.output, **run.settings)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save, with_interval
+from pipeline.figures.style import ADVERSARIAL, NATURAL, drawing, save, with_interval
 from pipeline.store import Reader, reading
 
 CURVES = (("test_correct", NATURAL, "natural images"), ("robust", ADVERSARIAL, "attacked"))
@@ -59,7 +59,7 @@ def _interval(file: Reader, name: str) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(interpolated=snakemake.input.interpolated, outputs=snakemake.output, **run.settings)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import CLASSES, drawing, save
+from pipeline.figures.style import CLASSES, drawing, save
 from pipeline.store import Reader, reading
 
 INSIDE, OUTSIDE = ("C3", "o"), ("C5", "^")
@@ -65,7 +65,7 @@ def _agreement(axes: Axes, below: Axes, file: Reader) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

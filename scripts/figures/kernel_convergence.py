@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save, with_interval
-from pipeline.panels import decades
+from pipeline.figures.panels import decades
+from pipeline.figures.style import drawing, save, with_interval
 from pipeline.store import reading
 
 RULES = {
@@ -52,7 +52,7 @@ def _points(axes: plt.Axes, x: np.ndarray, values: np.ndarray, colour: str, mark
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

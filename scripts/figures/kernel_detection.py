@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import drawing, save
-from pipeline.panels import KERNEL_GROUPS
+from pipeline.figures.panels import KERNEL_GROUPS
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 NAMES = {
@@ -65,7 +65,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

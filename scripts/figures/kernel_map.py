@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import OTHER, drawing, save, with_interval
+from pipeline.figures.style import OTHER, drawing, save, with_interval
 from pipeline.store import reading
 
 
@@ -66,7 +66,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.artist_numbers import PICTURE
-from pipeline.figure import drawing, save, with_interval
+from pipeline.figures.artist_numbers import PICTURE
+from pipeline.figures.style import drawing, save, with_interval
 from pipeline.store import StoreError, reading
 
 COLUMNS = {"query": "test\nimage", "kernel": "kernel\ndistance", "value": "kernel\nvalue", "pixel": "pixel\ndistance"}
@@ -48,7 +48,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import drawing, save, with_interval
-from pipeline.panels import KERNEL_GROUPS
+from pipeline.figures.panels import KERNEL_GROUPS
+from pipeline.figures.style import drawing, save, with_interval
 from pipeline.store import reading
 
 ENDS = {"start": "at the start", "end": "at the end"}
@@ -59,7 +59,7 @@ def draw(*, kernel: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

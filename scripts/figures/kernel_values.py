@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
-from pipeline.figure import OTHER, drawing, save, with_interval
+from pipeline.figures.style import OTHER, drawing, save, with_interval
 from pipeline.store import reading
 
 
@@ -73,7 +73,7 @@ def _by_class(axes: Axes, values: np.ndarray, labels: np.ndarray, classes: np.nd
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(kernel=snakemake.input.kernel, outputs=snakemake.output, **run.settings)

@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
-from pipeline.logit_panels import TRAINING, as_text, read_crossed
+from pipeline.figures.logits import TRAINING, as_text, read_crossed
+from pipeline.figures.style import drawing, save
 from pipeline.store import Reader, reading
 
 
@@ -71,7 +71,7 @@ def _accuracy(axes: Axes, file: Reader) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(distributions=snakemake.input.distributions, outputs=snakemake.output, **run.settings)

@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from pipeline.figure import EXACT, drawing, save
-from pipeline.panels import decades
+from pipeline.figures.panels import decades
+from pipeline.figures.style import EXACT, drawing, save
 from pipeline.store import StoreError, reading
 
 VERSIONS = ("printed", "derived")
@@ -44,7 +44,7 @@ def draw(*, model: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(model=snakemake.input.model, outputs=snakemake.output, **run.settings)

@@ -6,9 +6,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
-from pipeline.manifold_panels import bars_of, looks_of
-from pipeline.manifold_results import read_networks
+from pipeline.figures.manifolds import bars_of, looks_of
+from pipeline.figures.style import drawing, save
+from pipeline.results.manifolds import read_networks
 from pipeline.store import StoreError, reading
 
 KIND = "adversarial"
@@ -52,7 +52,7 @@ def draw(*, manifolds: Sequence[str], names: Sequence[str], outputs: Sequence[st
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(manifolds=snakemake.input.manifolds, outputs=snakemake.output, **run.settings)

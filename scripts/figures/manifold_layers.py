@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
-from pipeline.manifold_panels import bars_of, looks_of
-from pipeline.manifold_results import Layers, read_networks, unanalysed
+from pipeline.figures.manifolds import bars_of, looks_of
+from pipeline.figures.style import drawing, save
+from pipeline.results.manifolds import Layers, read_networks, unanalysed
 from pipeline.store import reading
 
 QUANTITIES = {
@@ -86,7 +86,7 @@ def _lines(axes: Axes, networks: Sequence[Layers], names: Sequence[str], looks: 
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(manifolds=snakemake.input.manifolds, outputs=snakemake.output, **run.settings)

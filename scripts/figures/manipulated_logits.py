@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from pipeline.figure import OTHER, drawing, save
+from pipeline.figures.students import AVERAGED, PERMUTED, TEACHER, counted, curve, level, read_accuracies
+from pipeline.figures.style import OTHER, drawing, save
 from pipeline.store import StoreError, reading
-from pipeline.student_panels import AVERAGED, PERMUTED, TEACHER, counted, curve, level, read_accuracies
 
 TRUE, MANIPULATED, KEPT = "C6", "C4", OTHER
 # Characters of a line above a panel.
@@ -117,7 +117,7 @@ def _curves(axes: Axes, networks: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(

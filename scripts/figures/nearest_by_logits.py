@@ -6,8 +6,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
-from pipeline.logit_panels import TRAINING, as_text, images_of, read_crossed, show
+from pipeline.figures.logits import TRAINING, as_text, images_of, read_crossed, show
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 ROWS, SHOWN = 5, 5
@@ -61,7 +61,7 @@ def draw(*, images: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(images=snakemake.input.images, outputs=snakemake.output, **run.settings)

@@ -7,9 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
-from pipeline.logit_panels import PAIRS, TRAINING, draw_overlap, read_crossed
-from pipeline.panels import shortened
+from pipeline.figures.logits import PAIRS, TRAINING, draw_overlap, read_crossed
+from pipeline.figures.panels import shortened
+from pipeline.figures.style import drawing, save
 from pipeline.store import Reader, reading
 
 SHORT = {"adversarial": "adv-adv", "standard": "std-std", "mixed": "adv-std"}
@@ -84,7 +84,7 @@ def _wrong(axes: Axes, file: Reader) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(images=snakemake.input.images, answers=snakemake.input.answers, outputs=snakemake.output, **run.settings)

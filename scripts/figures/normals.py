@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save
+from pipeline.figures.style import ADVERSARIAL, NATURAL, drawing, save
 from pipeline.store import reading
 
 KINDS = {"natural": ("natural – natural", NATURAL), "adversarial": ("natural – adversarial", ADVERSARIAL)}
@@ -111,7 +111,7 @@ def _shares(axes: Axes, groups: Mapping[str, Group], null: float, count: int, di
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(boundary=snakemake.input.boundary, outputs=snakemake.output, **run.settings)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
+from pipeline.figures.style import drawing, save
 from pipeline.store import Reader, reading
 
 LAWS = {"gaussian": ("C3", "-", "Gaussian"), "ball": ("C4", "--", "ball")}
@@ -49,7 +49,7 @@ def _law(axes: Axes, file: Reader, group: str, name: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(norms=snakemake.input.norms, outputs=snakemake.output, **run.settings)

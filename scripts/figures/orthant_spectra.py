@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import OTHER, drawing, save, with_interval
+from pipeline.figures.style import OTHER, drawing, save, with_interval
 from pipeline.store import Reader, reading
 
 PANEL_HEIGHT = 2.0
@@ -68,7 +68,7 @@ def _note(file: Reader) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(wedges=snakemake.input.wedges, outputs=snakemake.output, **run.settings)

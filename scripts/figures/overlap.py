@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
-from pipeline.logit_panels import draw_overlap, read_crossed
+from pipeline.figures.logits import draw_overlap, read_crossed
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 
@@ -28,7 +28,7 @@ def draw(*, answers: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(answers=snakemake.input.answers, outputs=snakemake.output, **run.settings)

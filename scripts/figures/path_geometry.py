@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save, with_interval
+from pipeline.figures.style import drawing, save, with_interval
 from pipeline.store import Reader, reading
 
 COLOURS = ("C3", "C5", "C4", "C6", "C2")
@@ -85,7 +85,7 @@ def _interval(file: Reader, name: str, digits: int = 2) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(geometry=snakemake.input.geometry, outputs=snakemake.output, **run.settings)

@@ -7,8 +7,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
-from pipeline.panels import shortened
+from pipeline.figures.panels import shortened
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import StoreError, reading
 
 MARKERS = ("o", "s", "^", "D", "v")
@@ -67,7 +67,7 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(interpolation=snakemake.input.interpolation, outputs=snakemake.output, **run.settings)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import drawing, save
-from pipeline.panels import persistence_bars, read_persistence
+from pipeline.figures.panels import persistence_bars, read_persistence
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 
@@ -21,7 +21,7 @@ def draw(*, persistence: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(persistence=snakemake.input.persistence, outputs=snakemake.output, **run.settings)

@@ -5,8 +5,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import drawing, save
-from pipeline.panels import persistence_bars, read_persistence
+from pipeline.figures.panels import persistence_bars, read_persistence
+from pipeline.figures.style import drawing, save
 from pipeline.store import Reader, StoreError, reading
 
 # What the status of an image says about where its persistence lies.
@@ -48,7 +48,7 @@ def _censored(file: Reader, group: str) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(persistence=snakemake.input.persistence, outputs=snakemake.output, **run.settings)

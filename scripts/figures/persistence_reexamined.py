@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from pipeline.figure import ADVERSARIAL, NATURAL, OTHER, drawing, save
-from pipeline.panels import resampling, shortened
+from pipeline.figures.panels import resampling, shortened
+from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import StoreError, reading
 
 # Classes that reach this probability somewhere on the line are named.
@@ -85,7 +85,7 @@ def draw(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.artist_numbers import PICTURE
-from pipeline.figure import drawing, save
+from pipeline.figures.artist_numbers import PICTURE
+from pipeline.figures.style import drawing, save
 from pipeline.store import StoreError, reading
 
 HELPFUL, HARMFUL = "C3", "C4"
@@ -58,7 +58,7 @@ def _image(axes: Axes, image: np.ndarray) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(importance=snakemake.input.importance, outputs=snakemake.output, **run.settings)

@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save, with_interval
-from pipeline.panels import counted
+from pipeline.figures.panels import counted
+from pipeline.figures.style import ADVERSARIAL, NATURAL, drawing, save, with_interval
 from pipeline.store import Reader, StoreError, reading
 
 COLOURS = {"natural": NATURAL, "adversarial": ADVERSARIAL}
@@ -80,7 +80,7 @@ def _epsilon(path: str) -> float:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import ADVERSARIAL, NATURAL, drawing, save, with_interval
-from pipeline.panels import centre_line, estimated
+from pipeline.figures.panels import centre_line, estimated
+from pipeline.figures.style import ADVERSARIAL, NATURAL, drawing, save, with_interval
 from pipeline.store import reading
 
 KINDS = {"natural": ("natural – natural", NATURAL), "adversarial": ("natural – adversarial", ADVERSARIAL)}
@@ -65,7 +65,7 @@ def _correlation(group: Mapping[str, np.ndarray], name: str) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(boundary=snakemake.input.boundary, outputs=snakemake.output, **run.settings)

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import EXACT, drawing, save
+from pipeline.figures.style import EXACT, drawing, save
 from pipeline.store import Reader, reading
 
 # Largest difference of logits that is drawn: the formulas have poles.
@@ -79,7 +79,7 @@ def _allowed(axes: Axes, file: Reader, group: str, beta: np.ndarray) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(model=snakemake.input.model, outputs=snakemake.output, **run.settings)

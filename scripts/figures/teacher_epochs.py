@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import drawing, save
-from pipeline.student_panels import STUDENT, TEACHER, counted, curve, read_accuracies
+from pipeline.figures.students import STUDENT, TEACHER, counted, curve, read_accuracies
+from pipeline.figures.style import drawing, save
 
 
 def draw(
@@ -37,7 +37,7 @@ def draw(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
+from pipeline.figures.style import drawing, save
+from pipeline.figures.tilting import digit, nearest, power
 from pipeline.store import reading
-from pipeline.tilting_panels import digit, nearest, power
 
 
 def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[float]) -> None:
@@ -42,7 +42,7 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[f
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(tilting=snakemake.input.tilting, outputs=snakemake.output, **run.settings)

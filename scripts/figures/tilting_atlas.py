@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import drawing, save
+from pipeline.figures.style import drawing, save
 from pipeline.store import StoreError, reading
 
 
@@ -39,7 +39,7 @@ def draw(*, tilting: Sequence[str], outputs: Sequence[str], style: str, pairs: S
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(tilting=snakemake.input.tilting, outputs=snakemake.output, **run.settings)

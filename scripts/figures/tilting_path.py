@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import OTHER, drawing, save
+from pipeline.figures.style import OTHER, drawing, save
+from pipeline.figures.tilting import digit, nearest, plane, power, reach_of
 from pipeline.store import Reader, reading
-from pipeline.tilting_panels import digit, nearest, plane, power, reach_of
 
 DISTANCE = "C3"
 
@@ -67,7 +67,7 @@ def _curves(figure: plt.Figure, cell: plt.SubplotSpec, file: Reader, shown: np.n
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(tilting=snakemake.input.tilting, outputs=snakemake.output, **run.settings)

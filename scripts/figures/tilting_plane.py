@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from pipeline.figure import drawing, save
+from pipeline.figures.style import drawing, save
+from pipeline.figures.tilting import nearest, plane, power, reach_of
 from pipeline.store import reading
-from pipeline.tilting_panels import nearest, plane, power, reach_of
 
 
 def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[float]) -> None:
@@ -27,7 +27,7 @@ def draw(*, tilting: str, outputs: Sequence[str], style: str, alphas: Sequence[f
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(tilting=snakemake.input.tilting, outputs=snakemake.output, **run.settings)

@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from pipeline.figure import drawing, save
+from pipeline.figures.style import drawing, save
+from pipeline.figures.tilting import SIDES, power
 from pipeline.store import reading
-from pipeline.tilting_panels import SIDES, power
 
 # Directions to look from, in degrees: elevation and azimuth. Each shows one of the tilts from the edge.
 VIEWS = ((89, -90), (8, -80))
@@ -60,7 +60,7 @@ def _disc(normal: np.ndarray, offset: float, radius: float) -> np.ndarray:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(tilting=snakemake.input.tilting, outputs=snakemake.output, **run.settings)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.artist_numbers import PICTURE
-from pipeline.figure import EXACT, drawing, save
+from pipeline.figures.artist_numbers import PICTURE
+from pipeline.figures.style import EXACT, drawing, save
 from pipeline.store import reading
 
 CLASSES = ("I", "J")
@@ -59,7 +59,7 @@ def _strip(axes: plt.Axes, values: np.ndarray, limits: tuple[float, float], colo
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(toy=snakemake.input.toy, outputs=snakemake.output, **run.settings)

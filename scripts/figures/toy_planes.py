@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import EXACT, drawing, save
+from pipeline.figures.style import EXACT, drawing, save
+from pipeline.figures.tilting import SIDES, boundary
 from pipeline.store import reading
-from pipeline.tilting_panels import SIDES, boundary
 
 LINES = ("-", "--")
 
@@ -42,7 +42,7 @@ def draw(*, toy: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(toy=snakemake.input.toy, outputs=snakemake.output, **run.settings)

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save
-from pipeline.panels import centre_line, estimated
+from pipeline.figures.panels import centre_line, estimated
+from pipeline.figures.style import drawing, save
 from pipeline.store import reading
 
 GROUPS = {
@@ -76,7 +76,7 @@ def _share(estimate: Mapping[str, np.ndarray]) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(voronoi=snakemake.input.voronoi, outputs=snakemake.output, **run.settings)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import ADVERSARIAL, EXACT, NATURAL, drawing, save
+from pipeline.figures.style import ADVERSARIAL, EXACT, NATURAL, drawing, save
 from pipeline.store import Reader, reading
 
 LINES = {"centreline": "centreline", "parallel": "x-ε-parallel line, ε = 1"}
@@ -74,7 +74,7 @@ def _ratios(axes: Axes, file: Reader) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(wedges=snakemake.input.wedges, outputs=snakemake.output, **run.settings)

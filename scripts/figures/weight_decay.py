@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.figure import NATURAL, OTHER, drawing, save
+from pipeline.figures.style import NATURAL, OTHER, drawing, save
 from pipeline.store import reading
 
 
@@ -32,7 +32,7 @@ def draw(*, decay: str, outputs: Sequence[str], style: str) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(decay=snakemake.input.decay, outputs=snakemake.output, **run.settings)

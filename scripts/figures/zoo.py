@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.figure import drawing, save, with_interval
-from pipeline.manifold_panels import TEACHERS, looks_of
+from pipeline.figures.manifolds import TEACHERS, looks_of
+from pipeline.figures.style import drawing, save, with_interval
 from pipeline.store import reading
 
 MEASURES = {
@@ -85,7 +85,7 @@ def _differences(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw(zoo=snakemake.input.zoo, outputs=snakemake.output, **run.settings)

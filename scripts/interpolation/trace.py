@@ -9,8 +9,8 @@ import numpy as np
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.persistence.measure import persistence_of_gammas
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import PIXELS, one_success_each, read_network
+from pipeline.results.shared import PIXELS, one_success_each, read_network
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, StoreError, reading, writing
 
 
@@ -65,7 +65,7 @@ def trace(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         trace(

@@ -137,7 +137,7 @@ def _put_minima(file: Writer, table: Tensor, classes: int, reaches: Sequence[flo
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         evaluate(output=snakemake.output[0], provenance=run.provenance, **run.settings)

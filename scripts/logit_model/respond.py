@@ -12,9 +12,9 @@ from neighborhoods.logits import response as logit_response
 from neighborhoods.logits.gap_dependence import agreement, gap_dependence, lead, runner_up
 from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import summarize
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.logit_model_results import LOGITS, put_dependence, put_model, put_prediction
-from pipeline.results import PIXELS, read_checkpoint, read_split
+from pipeline.results.logit_model import LOGITS, put_dependence, put_model, put_prediction
+from pipeline.results.shared import PIXELS, read_checkpoint, read_split
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, StoreError, writing
 
 # Images whose Jacobian is compared with differences: each takes two fits of the model.
@@ -119,7 +119,7 @@ def respond(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         respond(

@@ -9,7 +9,7 @@ from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import share
 from neighborhoods.training.distillation import averaged_logits
 from neighborhoods.training.schedules import kept_rows
-from pipeline.results import put_summary, read_checkpoint, read_split
+from pipeline.results.shared import put_summary, read_checkpoint, read_split
 from pipeline.store import Provenance, writing
 
 TARGETS = {
@@ -67,7 +67,7 @@ def average_targets(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         average_targets(

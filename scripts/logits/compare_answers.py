@@ -6,7 +6,7 @@ import numpy as np
 
 from neighborhoods.logits.overlap import crossing, overlaps, places
 from neighborhoods.logits.wrong_answers import class_averages, wrong_answers
-from pipeline.logit_results import (
+from pipeline.results.logits import (
     APART,
     PAIRS,
     TEACHERS,
@@ -104,7 +104,7 @@ def _wrong(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         compare(

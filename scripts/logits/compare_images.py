@@ -10,8 +10,8 @@ from neighborhoods.logits import confidence_ranks
 from neighborhoods.logits.distributions import of_kind
 from neighborhoods.logits.nearest import nearest_by_logits
 from neighborhoods.statistics.crossed import crossed
-from pipeline.logit_results import APART, PAIRS, TEACHERS, put_crossed, put_images, read_outputs
-from pipeline.results import PIXELS, Split, read_split
+from pipeline.results.logits import APART, PAIRS, TEACHERS, put_crossed, put_images, read_outputs
+from pipeline.results.shared import PIXELS, Split, read_split
 from pipeline.store import Provenance, StoreError, Writer, writing
 
 # Pixels on each side; what lies in this frame is what surrounds an image's object, where enough is left inside.
@@ -147,7 +147,7 @@ def _nearest(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         compare(

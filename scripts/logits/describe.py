@@ -18,8 +18,8 @@ from neighborhoods.logits.distributions import (
     shares,
 )
 from neighborhoods.statistics.intervals import rank_correlation
-from pipeline.logit_results import TEACHERS, put_accuracy_by_gap, put_crossed, read_attacked, read_outputs
-from pipeline.results import put_summaries
+from pipeline.results.logits import TEACHERS, put_accuracy_by_gap, put_crossed, read_attacked, read_outputs
+from pipeline.results.shared import put_summaries
 from pipeline.store import Provenance, Writer, writing
 
 QUANTITIES: dict[str, tuple[Callable[..., NDArray[np.float64]], str]] = {
@@ -121,7 +121,7 @@ def _put(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         describe(

@@ -13,10 +13,10 @@ from neighborhoods.statistics.intervals import clopper_pearson
 from neighborhoods.training.distillation import distances, distil, manipulate
 from neighborhoods.training.epochs import State, run_epochs
 from neighborhoods.training.schedules import Schedule
-from pipeline.results import put_network, read_split
-from pipeline.resume import Progress
+from pipeline.results.shared import put_network, read_split
+from pipeline.results.training import HISTORY, put_history
+from pipeline.running.resume import Progress
 from pipeline.store import Provenance, StoreError, reading, writing
-from pipeline.training_results import HISTORY, put_history
 
 
 def distil_student(
@@ -101,7 +101,7 @@ def _read_targets(path: str) -> tuple[torch.Tensor, NDArray[np.int64]]:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         distil_student(

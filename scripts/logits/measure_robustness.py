@@ -16,8 +16,8 @@ from neighborhoods.attacks.robustness import (
 )
 from neighborhoods.images import to_inputs
 from neighborhoods.networks.architectures import restore
-from pipeline.devices import halving
-from pipeline.results import read_checkpoint, read_split
+from pipeline.results.shared import read_checkpoint, read_split
+from pipeline.running.devices import halving
 from pipeline.store import Provenance, Writer, writing
 
 OF_SEEDS = ("measured", "low", "high")
@@ -112,7 +112,7 @@ def _put_accuracy(file: Writer, group: str, accuracy: Accuracy) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure_robustness(

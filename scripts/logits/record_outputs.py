@@ -8,8 +8,8 @@ from neighborhoods.boundary.points import logits_in_batches
 from neighborhoods.images import to_inputs
 from neighborhoods.networks.architectures import restore
 from neighborhoods.training.schedules import kept_rows
-from pipeline.devices import halving
-from pipeline.results import read_checkpoint, read_split
+from pipeline.results.shared import read_checkpoint, read_split
+from pipeline.running.devices import halving
 from pipeline.store import Provenance, writing
 
 BATCH_SIZE = 500
@@ -54,7 +54,7 @@ def record_outputs(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         record_outputs(

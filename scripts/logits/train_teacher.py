@@ -12,10 +12,10 @@ from neighborhoods.statistics.intervals import clopper_pearson
 from neighborhoods.training import epochs
 from neighborhoods.training.epochs import State, classify, run_epochs
 from neighborhoods.training.schedules import Schedule, kept_rows
-from pipeline.results import put_network, read_split
-from pipeline.resume import Progress
+from pipeline.results.shared import put_network, read_split
+from pipeline.results.training import put_history
+from pipeline.running.resume import Progress
 from pipeline.store import Provenance, writing
-from pipeline.training_results import put_history
 
 
 def train_teacher(
@@ -81,7 +81,7 @@ def train_teacher(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         train_teacher(

@@ -16,9 +16,9 @@ from neighborhoods.manifolds.points import (
 )
 from neighborhoods.networks.architectures import restore
 from neighborhoods.training.minibatch import predict
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.manifold_results import put_kind, put_simulated
-from pipeline.results import read_checkpoint, read_split
+from pipeline.results.manifolds import put_kind, put_simulated
+from pipeline.results.shared import read_checkpoint, read_split
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, StoreError, writing
 
 # Of a pass, where memory is enough.
@@ -128,7 +128,7 @@ def _generator(seed: int) -> torch.Generator:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(

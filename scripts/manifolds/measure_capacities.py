@@ -62,7 +62,7 @@ def measure(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(output=snakemake.output[0], provenance=run.provenance, **run.settings)

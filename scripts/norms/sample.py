@@ -65,7 +65,7 @@ def sample(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         sample(output=snakemake.output[0], provenance=run.provenance, **run.settings)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.page import colours, levels, rounded, write_page
+from pipeline.figures.page import colours, levels, rounded, write_page
 from pipeline.store import reading
 
 SCRIPT = Path(__file__).with_name("tilting_path.js")
@@ -45,7 +45,7 @@ weight of a linear support vector machine. Move the slider to change its regular
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         write(tilting=snakemake.input.tilting, outputs=snakemake.output, **run.settings)

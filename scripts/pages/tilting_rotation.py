@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.page import colours, rounded, write_page
+from pipeline.figures.page import colours, rounded, write_page
 from pipeline.store import reading
 
 SCRIPT = Path(__file__).with_name("tilting_rotation.js")
@@ -34,7 +34,7 @@ boundary from the first to the second, and between them it is interpolated.</p>
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         write(tilting=snakemake.input.tilting, outputs=snakemake.output, **run.settings)

@@ -8,7 +8,7 @@ from neighborhoods.networks.architectures import build
 from neighborhoods.path_kernel.kernel_geometry import places
 from neighborhoods.path_kernel.kernel_machine import path_kernel
 from neighborhoods.path_kernel.path import recorded
-from pipeline.results import read_path, read_split
+from pipeline.results.shared import read_path, read_split
 from pipeline.store import Provenance, writing
 
 # Places of the map of classes along each coordinate.
@@ -66,7 +66,7 @@ def integrate(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         integrate(

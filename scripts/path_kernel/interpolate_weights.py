@@ -14,7 +14,7 @@ from neighborhoods.networks.principal import fit_projections
 from neighborhoods.path_kernel.interpolated_weights import interpolate_weights, norm_changes
 from neighborhoods.statistics.intervals import clopper_pearson, summarize
 from neighborhoods.training.robust import fit
-from pipeline.results import put_summary, read_split
+from pipeline.results.shared import put_summary, read_split
 from pipeline.store import Provenance, writing
 
 HITS = {"train_correct": "training images", "test_correct": "test images", "robust": "attacked test images"}
@@ -85,7 +85,7 @@ def interpolate(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         interpolate(

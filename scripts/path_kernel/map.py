@@ -9,7 +9,7 @@ from neighborhoods.networks.architectures import build
 from neighborhoods.path_kernel.kernel_geometry import places, variation
 from neighborhoods.path_kernel.path import recorded
 from neighborhoods.path_kernel.trace_kernel import cross, paired
-from pipeline.results import read_path, read_split
+from pipeline.results.shared import read_path, read_split
 from pipeline.store import Provenance, StoreError, writing
 
 KERNEL = "squared logits per squared weight, summed over the steps"
@@ -60,7 +60,7 @@ def draw_map(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         draw_map(

@@ -10,7 +10,7 @@ from neighborhoods.networks.architectures import build
 from neighborhoods.path_kernel.geometry import cosines_off_path, path_geometry, random_cosine, summary_of
 from neighborhoods.path_kernel.path import recorded, train_path
 from neighborhoods.statistics.intervals import summarize
-from pipeline.results import put_summary, read_path, read_split
+from pipeline.results.shared import put_summary, read_path, read_split
 from pipeline.store import Provenance, writing
 
 ALONG = {
@@ -74,7 +74,7 @@ def measure(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(

@@ -17,7 +17,7 @@ from neighborhoods.path_kernel.influence import (
 from neighborhoods.path_kernel.kernel_machine import path_kernel
 from neighborhoods.path_kernel.loss_gradients import outputs_at
 from neighborhoods.path_kernel.path import recorded
-from pipeline.results import read_path, read_split
+from pipeline.results.shared import read_path, read_split
 from pipeline.store import Provenance, writing
 
 KERNELS: dict[str, dict[str, Any]] = {
@@ -101,7 +101,7 @@ def rank(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         rank(

@@ -8,7 +8,7 @@ import torch
 from neighborhoods.images import to_samples
 from neighborhoods.networks.architectures import build
 from neighborhoods.path_kernel.path import train_path
-from pipeline.results import read_split
+from pipeline.results.shared import read_split
 from pipeline.store import Provenance, writing
 
 
@@ -41,7 +41,7 @@ def record(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         record(data=snakemake.input.data, output=snakemake.output[0], provenance=run.provenance, **run.settings)

@@ -23,8 +23,8 @@ from neighborhoods.path_kernel.path import recorded
 from neighborhoods.path_kernel.trace_kernel import cross, gram, paired, tangent
 from neighborhoods.persistence.detection import auroc, roc_curve
 from neighborhoods.statistics.intervals import rank_correlation, summarize
-from pipeline import kernel_results as put
-from pipeline.results import put_summary, read_path, read_split
+from pipeline.results import kernel as put
+from pipeline.results.shared import put_summary, read_path, read_split
 from pipeline.store import Provenance, Writer, writing
 
 # Of distances to hulls, in the unit of the points.
@@ -137,7 +137,7 @@ def _put_tangent(file: Writer, name: str, values: Tensor, reference: Tensor) -> 
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         study(

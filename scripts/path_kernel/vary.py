@@ -15,7 +15,7 @@ from neighborhoods.path_kernel.kernel_machine import path_kernel
 from neighborhoods.path_kernel.path import train_path
 from neighborhoods.path_kernel.signs import CASES, signs_of, single_machine_gaps
 from neighborhoods.statistics.intervals import summarize
-from pipeline.results import put_summary, read_path, read_split
+from pipeline.results.shared import put_summary, read_path, read_split
 from pipeline.store import Provenance, Writer, writing
 
 
@@ -114,7 +114,7 @@ def _put_signs(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         vary(

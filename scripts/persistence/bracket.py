@@ -8,8 +8,8 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.persistence.measure import Persistence, persistence
 from neighborhoods.statistics.intervals import NO_VALUES, Summary, difference, summarize
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import PIXELS, put_persistence, put_persistence_summary, put_summary, read_network
+from pipeline.results.shared import PIXELS, put_persistence, put_persistence_summary, put_summary, read_network
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, reading, writing
 
 
@@ -59,7 +59,7 @@ def bracket(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         bracket(

@@ -12,8 +12,8 @@ from neighborhoods.cones.closed_forms import orthant_persistence
 from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.statistics.intervals import NO_VALUES, summarize
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
+from pipeline.results.shared import PIXELS, one_success_each, put_summary, read_network, read_split
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, StoreError, Writer, reading, writing
 
 LOG = "ln of the face number"
@@ -99,7 +99,7 @@ def _put(file: Writer, name: str, group: Faces) -> None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         compare(

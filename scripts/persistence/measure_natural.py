@@ -8,8 +8,8 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.persistence.measure import persistence
 from neighborhoods.statistics.intervals import summarize
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import put_persistence, put_persistence_summary, read_network, read_split
+from pipeline.results.shared import put_persistence, put_persistence_summary, read_network, read_split
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, writing
 
 
@@ -40,7 +40,7 @@ def measure(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(

@@ -9,8 +9,8 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.persistence.measure import stability_curve
 from neighborhoods.persistence.noise import noise_directions
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import IMAGE_DIMS, PIXELS, read_network
+from pipeline.results.shared import IMAGE_DIMS, PIXELS, read_network
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, StoreError, reading, writing
 
 
@@ -70,7 +70,7 @@ def sweep(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         sweep(

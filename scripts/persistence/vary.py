@@ -11,8 +11,8 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks.architectures import restore
 from neighborhoods.persistence.measure import persistence_of_gammas
 from neighborhoods.statistics.intervals import summarize
-from pipeline.devices import halve_on_out_of_memory
-from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
+from pipeline.results.shared import PIXELS, one_success_each, put_summary, read_network, read_split
+from pipeline.running.devices import halve_on_out_of_memory
 from pipeline.store import Provenance, StoreError, reading, writing
 
 COLUMNS = {"sigma": "persistence", "low": "lower limit", "high": "upper limit, inf if beyond the range"}
@@ -86,7 +86,7 @@ def vary(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         vary(

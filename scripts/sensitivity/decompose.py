@@ -19,9 +19,9 @@ from neighborhoods.sensitivity.flatness import flatness, random_directions
 from neighborhoods.sensitivity.growth import perturbation_growth, towards_nearest
 from neighborhoods.statistics.intervals import clopper_pearson, share, summarize, summarize_columns
 from neighborhoods.training.minibatch import predict
-from pipeline import sensitivity_results as put
-from pipeline.devices import halve_on_out_of_memory, halving
-from pipeline.results import PIXELS, one_success_each, put_summary, read_network, read_split
+from pipeline.results import sensitivity as put
+from pipeline.results.shared import PIXELS, one_success_each, put_summary, read_network, read_split
+from pipeline.running.devices import halve_on_out_of_memory, halving
 from pipeline.store import Provenance, StoreError, reading, writing
 
 
@@ -145,7 +145,7 @@ def _logarithms(growth: Tensor) -> np.ndarray:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         decompose(

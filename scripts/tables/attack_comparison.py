@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from neighborhoods.statistics.intervals import Summary, clopper_pearson, summarize
-from pipeline.results import read_job_seconds, write_csv
+from pipeline.results.shared import read_job_seconds, write_csv
 from pipeline.store import reading
 
 
@@ -46,7 +46,7 @@ def _columns(name: str, summary: Summary) -> dict[str, float]:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

@@ -8,10 +8,10 @@ from typing import Any
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_RUN, Finding, combined
-from pipeline.claim_rows import Ground, Grounds, without_number
-from pipeline.claim_runs import offers
-from pipeline.ledger import Claim, Part, load
-from pipeline.results import Stored, write_csv
+from pipeline.claims.ledger import Claim, Part, load
+from pipeline.claims.rows import Ground, Grounds, without_number
+from pipeline.claims.runs import offers
+from pipeline.results.shared import Stored, write_csv
 from pipeline.store import Provenance, reading
 
 # What the figure of all claims needs beside the rows, in a file of its own.
@@ -111,7 +111,7 @@ def _row(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         decide(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from neighborhoods.persistence.detection import auroc, detection_rate
-from pipeline.results import write_csv
+from pipeline.results.shared import write_csv
 from pipeline.store import reading
 
 
@@ -51,7 +51,7 @@ def tabulate(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

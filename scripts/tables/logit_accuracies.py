@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.results import write_csv
+from pipeline.results.shared import write_csv
 from pipeline.store import Reader, reading
 
 ACCURACIES = ("natural", "adversarial")
@@ -73,7 +73,7 @@ def _judged(entry: Mapping[str, Any]) -> str:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

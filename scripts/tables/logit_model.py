@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.logit_model_results import ESTIMATES, MEASURES, TERMS
-from pipeline.results import write_csv
+from pipeline.results.logit_model import ESTIMATES, MEASURES, TERMS
+from pipeline.results.shared import write_csv
 from pipeline.store import Reader, reading
 
 Row = dict[str, Any]
@@ -145,7 +145,7 @@ def _dependence(file: Reader) -> list[Row]:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from neighborhoods.networks.layers import Layer, layers_of
-from pipeline.results import read_network, write_csv
+from pipeline.results.shared import read_network, write_csv
 from pipeline.store import StoreError
 
 # The published table holds for every network C-Ch, with Ch for the number of channels.
@@ -62,7 +62,7 @@ def _reported(layers: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, 
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

@@ -9,7 +9,7 @@ import yaml
 from neighborhoods.evidence.verdicts import verdict
 from neighborhoods.images import recounted
 from neighborhoods.statistics.intervals import NO_VALUES, clopper_pearson, difference, ratio, summarize
-from pipeline.results import write_csv
+from pipeline.results.shared import write_csv
 from pipeline.store import reading
 
 TOTAL = "total"
@@ -131,7 +131,7 @@ def _sign(row: Mapping[str, Any]) -> str | None:
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

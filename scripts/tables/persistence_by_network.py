@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from neighborhoods.evidence.verdicts import verdict
-from pipeline.results import write_csv
+from pipeline.results.shared import write_csv
 from pipeline.store import reading
 
 
@@ -58,7 +58,7 @@ def tabulate(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.results import write_csv
+from pipeline.results.shared import write_csv
 from pipeline.store import reading
 
 COLUMNS = ("alpha", "theta", "d_adv", "train/error", "test/error", "train/low", "train/high", "test/low", "test/high",
@@ -31,7 +31,7 @@ def tabulate(*, tilting: Sequence[str], pairs: Sequence[str], output: str) -> No
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(tilting=snakemake.input.tilting, output=snakemake.output[0], **run.settings)

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from neighborhoods.statistics.intervals import summarize
-from pipeline.results import read_job_seconds, write_csv
+from pipeline.results.shared import read_job_seconds, write_csv
 
 HOUR = 3600.0
 
@@ -44,7 +44,7 @@ def tabulate(*, times: Sequence[str], published: str, output: str, rows: Sequenc
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         tabulate(

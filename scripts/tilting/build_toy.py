@@ -56,7 +56,7 @@ def build(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         build(output=snakemake.output[0], provenance=run.provenance, **run.settings)

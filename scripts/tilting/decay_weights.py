@@ -12,7 +12,7 @@ from neighborhoods.images import to_unit_interval
 from neighborhoods.networks import architectures as networks
 from neighborhoods.statistics.intervals import clopper_pearson, summarize_finite
 from neighborhoods.training.minibatch import predict, train
-from pipeline.results import PIXELS, put_summary, read_split
+from pipeline.results.shared import PIXELS, put_summary, read_split
 from pipeline.store import Provenance, writing
 
 
@@ -67,7 +67,7 @@ def decay(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         output = snakemake.output[0]

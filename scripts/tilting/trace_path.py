@@ -19,8 +19,8 @@ from neighborhoods.tilting.plane import (
     tilt_directions,
 )
 from neighborhoods.tilting.support_vectors import SupportVectors, svm_path
-from pipeline.pairs import read_pair
-from pipeline.results import IMAGE_DIMS, PIXELS
+from pipeline.data.pairs import read_pair
+from pipeline.results.shared import IMAGE_DIMS, PIXELS
 from pipeline.store import Provenance, Writer, writing
 
 SPLITS = ("train", "test")
@@ -151,7 +151,7 @@ def _put_rotation(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         data, pair = snakemake.input.data, snakemake.wildcards.pair

@@ -12,9 +12,9 @@ from neighborhoods.networks.architectures import read_state_dict, restore, weigh
 from neighborhoods.networks.photos import published_weights
 from neighborhoods.statistics.intervals import clopper_pearson
 from neighborhoods.training.minibatch import accuracy
-from pipeline.download import digested, fetch, file_digest, of_collection
-from pipeline.foreign import Wanted, read_foreign
-from pipeline.results import put_network, read_split
+from pipeline.data.download import digested, fetch, file_digest, of_collection
+from pipeline.data.foreign import Wanted, read_foreign
+from pipeline.results.shared import put_network, read_split
 from pipeline.store import Provenance, verify, writing
 
 
@@ -64,7 +64,7 @@ def _published(network: Mapping[str, Any], downloads: str, mirror: str | None) -
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         import_weights(

@@ -10,7 +10,7 @@ from neighborhoods.networks import architectures as networks
 from neighborhoods.networks.principal import fit_projections
 from neighborhoods.statistics.intervals import clopper_pearson
 from neighborhoods.training.robust import fit
-from pipeline.results import put_network, read_split
+from pipeline.results.shared import put_network, read_split
 from pipeline.store import Provenance, writing
 
 HISTORY = {
@@ -53,7 +53,7 @@ def train_network(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         train_network(

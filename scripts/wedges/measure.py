@@ -13,7 +13,7 @@ from neighborhoods.cones.as_printed import Errors, flat_errors, projection_error
 from neighborhoods.cones.crossings import Line, Shape, cross, side_ratio
 from neighborhoods.cones.wedges import nearest_in_orthant, nearest_in_wedge, wedge_normals
 from neighborhoods.statistics.intervals import NO_VALUES, summarize
-from pipeline.results import DEGREES
+from pipeline.results.shared import DEGREES
 from pipeline.store import Provenance, Writer, writing
 
 DTYPE = torch.float32
@@ -154,7 +154,7 @@ def _put_crossings(
 
 
 if "snakemake" in globals():
-    from pipeline.job import job
+    from pipeline.running.job import job
 
     with job(snakemake) as run:
         measure(output=snakemake.output[0], provenance=run.provenance, **run.settings)

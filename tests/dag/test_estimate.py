@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import resolve
-from pipeline.costs import cost_of, measured_costs
-from pipeline.estimate import DRAWS, estimate, report
-from pipeline.planned import Plan, PlannedJob
+from pipeline.config.schema import resolve
+from pipeline.costs.dry_run import Plan, PlannedJob
+from pipeline.costs.estimate import DRAWS, estimate, report
+from pipeline.costs.measured import cost_of, measured_costs
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "-m", "pipeline.estimate", "--directory", str(folder), *arguments]
+    command = [sys.executable, "-m", "pipeline.costs.estimate", "--directory", str(folder), *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
@@ -77,7 +77,7 @@ def test_threads_do_not_shorten_what_a_gpu_was_measured_to_take(config, monkeypa
     plan = replace(plan, jobs=(replace(plan.jobs[0], threads=2),))
     on_cpu = cost_of(config, "train", plan.jobs[0].names)
     assert estimate(plan, [4]).wall_s[4].value == pytest.approx(on_cpu.seconds / 2)
-    monkeypatch.setattr("pipeline.estimate.cost_of", lambda *_: replace(on_cpu, kind="gpu"))
+    monkeypatch.setattr("pipeline.costs.estimate.cost_of", lambda *_: replace(on_cpu, kind="gpu"))
     found = estimate(plan, [4])
     assert found.wall_s[4].value == pytest.approx(on_cpu.seconds)
     assert found.gpu_s.value == pytest.approx(on_cpu.seconds)
@@ -87,7 +87,7 @@ def test_intervals_are_said_to_leave_extrapolation_out(config, monkeypatch):
     plan = planned(config)
     assert "far more work" not in report(estimate(plan, [1]))
     cost = cost_of(config, "train", plan.jobs[0].names)
-    monkeypatch.setattr("pipeline.estimate.cost_of", lambda *_: replace(cost, beyond=100.0))
+    monkeypatch.setattr("pipeline.costs.estimate.cost_of", lambda *_: replace(cost, beyond=100.0))
     assert "far more work than was measured, as marked" in report(estimate(plan, [1]))
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.provenance import read_provenance
+from pipeline.provenance.history import read_provenance
 from pipeline.store import reading
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,7 +12,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_last_result_of_a_run_is_recorded_with_its_job(tmp_path):
     target = "results/data/gaussians.h5"
-    command = [sys.executable, "-m", "pipeline.launch", "--workflow-profile", "profiles/default", "--cores", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.running.launch",
+        "--workflow-profile",
+        "profiles/default",
+        "--cores",
+        "1",
+    ]
     run = subprocess.run(
         [*command, "--directory", str(tmp_path), "--", target], cwd=ROOT, capture_output=True, text=True, timeout=120
     )

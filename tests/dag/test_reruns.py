@@ -105,7 +105,7 @@ def test_swapped_values_are_a_change(finished):
         ("published/claims/bell_tables.yaml", "factor: 1.25", "factor: 1.3", CLAIMS),
         ("report/class_frequencies.rst", "How often", "How frequently", Counter()),
         ("neighborhoods/__init__.py", '__version__ = "', '__version__ = "1', Counter()),
-        ("pipeline/seeds.py", ">> 1", ">> 2", ALL),
+        ("pipeline/provenance/seeds.py", ">> 1", ">> 2", ALL),
     ],
 )  # fmt: skip
 def test_changed_code_reruns_its_users(finished, file, old, new, expected):

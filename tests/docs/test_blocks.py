@@ -17,7 +17,7 @@ from snakefmt.parser.parser import Snakefile
 from snakemake.cli import get_argument_parser
 from snakemake.utils import update_config
 
-from pipeline.config import ConfigError, resolve
+from pipeline.config.schema import ConfigError, resolve
 from pipeline.store import Provenance, StoreError, writing
 from scripts.data.import_hdf5 import import_hdf5
 from tests.docs.pages import MARKER, PAGES, ROOT, Block, blocks, output, prose, read

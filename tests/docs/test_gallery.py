@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.gallery import WIDTH, GalleryError, write_gallery
+from pipeline.report.gallery import WIDTH, GalleryError, write_gallery
 from tests.docs.pages import ROOT, read
 
 CATALOGUE = {

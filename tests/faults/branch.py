@@ -69,7 +69,7 @@ class Branch:
         if overlay:
             (self.folder / "overlay.yaml").write_text(overlay, encoding="utf-8")
             files.append(str(self.folder / "overlay.yaml"))
-        command = [*prefix, sys.executable, "-m", "pipeline.launch"]
+        command = [*prefix, sys.executable, "-m", "pipeline.running.launch"]
         command += ["--workflow-profile", str(ROOT / "profiles/default"), "--cores", str(cores)]
         command += [*options, "--directory", str(self.folder), "--configfile", *files, "--", *(targets or TARGETS)]
         variables = {key: value for key, value in os.environ.items() if not key.startswith("COV_CORE")}

@@ -16,7 +16,7 @@ from tests.faults.kills import unexplained
 JOB = """
 import os, sys, time
 from pathlib import Path
-from pipeline.devices import choose_device
+from pipeline.running.devices import choose_device
 os.environ.pop("CUDA_VISIBLE_DEVICES", None)
 with choose_device("auto", Path(sys.argv[1]), find_gpus=lambda: ["0", "1", "2"]) as device:
     print(device, os.environ["CUDA_VISIBLE_DEVICES"], time.monotonic(), flush=True)

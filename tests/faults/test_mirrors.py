@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from pipeline import download
-from pipeline.download import DownloadError, fetch_gzip
+from pipeline.data import download
+from pipeline.data.download import DownloadError, fetch_gzip
 from tests.faults.branch import Branch
 from tests.faults.kills import unexplained
 from tests.servers import serving

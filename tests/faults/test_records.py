@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from pipeline.records import bring_back, mark_unrecorded
+from pipeline.running.records import bring_back, mark_unrecorded
 from tests.conftest import job_counts
 from tests.faults.branch import PERSISTENCE
 

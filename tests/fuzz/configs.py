@@ -11,12 +11,13 @@ from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from pipeline import ledger, study_comparison
-from pipeline.claims import claim_inputs, claims_spec
-from pipeline.config import ConfigError, load_schema, resolve
-from pipeline.config_text import text_mistakes
-from pipeline.selection import artefact_paths, atlas_artefacts, kernel_paths, measured_paths, result_paths
-from pipeline.specs import compute_spec, figure_spec, table_spec
+from pipeline.claims import ledger
+from pipeline.claims.rule import claim_inputs, claims_spec
+from pipeline.config.schema import ConfigError, load_schema, resolve
+from pipeline.config.text import text_mistakes
+from pipeline.plan import study_comparison
+from pipeline.plan.selection import artefact_paths, atlas_artefacts, kernel_paths, measured_paths, result_paths
+from pipeline.provenance.specs import compute_spec, figure_spec, table_spec
 from pipeline.yaml_files import read_yaml
 from tests.fuzz.harness import CleanError, Target
 from tests.fuzz.mutations import damaged_config, damaged_text, places

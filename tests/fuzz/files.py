@@ -13,13 +13,13 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from pipeline import foreign
-from pipeline.cifar import ARCHIVES, read_archive
-from pipeline.download import DownloadError, unpack
+from pipeline.data import foreign
+from pipeline.data.cifar import ARCHIVES, read_archive
+from pipeline.data.download import DownloadError, unpack
+from pipeline.data.idx import parse_idx
+from pipeline.data.photos import PhotoError, decode
 from pipeline.errors import UserError
-from pipeline.idx import parse_idx
-from pipeline.photos import PhotoError, decode
-from pipeline.resume import Progress
+from pipeline.running.resume import Progress
 from pipeline.store import Provenance, StoreError, reading, seal, verify, writing
 from tests.fuzz.harness import CleanError, Target
 from tests.fuzz.mutations import damaged

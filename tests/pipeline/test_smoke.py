@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline import verify
-from pipeline.provenance import read_provenance, result_files
-from pipeline.results import read_split
+from pipeline.provenance import verify
+from pipeline.provenance.history import read_provenance, result_files
+from pipeline.results.shared import read_split
 from pipeline.store import reading
 from tests.conftest import Checkout, job_counts
 from tests.figure_checks import COUNTED

@@ -36,7 +36,7 @@ def run_on_slurm(slurm: Cluster):
     """Starts the workflow with a profile of a checkout; stdout and stderr are one text."""
 
     def start(
-        checkout: Path, *arguments: str, profile: str = "slurm", module: str = "pipeline.launch"
+        checkout: Path, *arguments: str, profile: str = "slurm", module: str = "pipeline.running.launch"
     ) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", module, *profile_arguments(checkout, profile), *arguments]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COV_CORE")}

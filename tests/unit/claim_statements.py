@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pipeline.ledger import Part
+from pipeline.claims.ledger import Part
 from tests.unit.claim_cases import (
     CASES,
     Cell,

@@ -11,7 +11,7 @@ from torch import nn
 
 from neighborhoods.attacks.methods import METHODS, ROUNDING, AttackError, attack, verify
 from neighborhoods.training.minibatch import predict
-from pipeline.attack_settings import ATTACK_SETTINGS, ATTACK_TARGETS
+from pipeline.config.attack_settings import ATTACK_SETTINGS, ATTACK_TARGETS
 from tests.unit.attack_cases import CLASSES, SETTINGS, Broken, Flat, Negative, linear
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline import audit
+from pipeline.provenance import audit
 from tests.servers import serving
 
 ADVISORIES = {

@@ -8,7 +8,7 @@ from scipy import stats
 
 from neighborhoods.networks.architectures import fully_connected, weights_of
 from neighborhoods.training.minibatch import train
-from pipeline.results import IMAGE_DIMS, put_network, put_split
+from pipeline.results.shared import IMAGE_DIMS, put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.boundary.measure import measure
 from scripts.figures import normals, persistence_reexamined, skewness

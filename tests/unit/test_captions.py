@@ -8,9 +8,9 @@ import yaml
 from docutils.core import publish_parts
 from jinja2 import Environment
 
-from pipeline.config import resolve
-from pipeline.scale import figure_scale
-from pipeline.sizes import PUBLIC
+from pipeline.config.schema import resolve
+from pipeline.data.sizes import PUBLIC
+from pipeline.figures.scale import figure_scale
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPTIONS = sorted((ROOT / "report").glob("*.rst"))

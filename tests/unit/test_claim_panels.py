@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pipeline.claim_panels import FARTHEST, PAGE, Row, columns, counts, labelled, place, read_rows
+from pipeline.figures.claims import FARTHEST, PAGE, Row, columns, counts, labelled, place, read_rows
 from scripts.figures.claims import draw
 
 HEAD = "id,source,claim,published,measured,low,high,n,scale,verdict,evidence\n"

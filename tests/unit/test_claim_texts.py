@@ -12,9 +12,9 @@ from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.students import PUBLISHED_IMAGES
 from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
 from neighborhoods.statistics.intervals import summarize
-from pipeline.claim_panels import read_rows
-from pipeline.ledger import load
-from pipeline.results import put_summary
+from pipeline.claims.ledger import load
+from pipeline.figures.claims import read_rows
+from pipeline.results.shared import put_summary
 from pipeline.store import Provenance, writing
 from pipeline.yaml_files import read_yaml
 from scripts.tables.claims import decide

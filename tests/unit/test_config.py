@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pipeline.attack_settings import ATTACK_SETTINGS, EVERY_SETTING, settings_of
-from pipeline.config import ConfigError, load_schema, resolve
-from pipeline.reference import reference
+from pipeline.config.attack_settings import ATTACK_SETTINGS, EVERY_SETTING, settings_of
+from pipeline.config.reference import reference
+from pipeline.config.schema import ConfigError, load_schema, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.arguments import config_files
-from pipeline.config_text import text_mistakes
-from pipeline.launch import main
+from pipeline.config.text import text_mistakes
+from pipeline.running.arguments import config_files
+from pipeline.running.launch import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DEEP = "[" * 3000 + "]" * 3000

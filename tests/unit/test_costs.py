@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline import cost_fit
-from pipeline.config import resolve
-from pipeline.cost_fit import Record, check, fit, fitted
-from pipeline.cost_table import page
-from pipeline.costs import LEAST_MB, LEAST_MB_GPU, LEAST_MINUTES, Requests, cost_of, measured_costs, priced
-from pipeline.sizes import Sizes, sizes_of
-from pipeline.usage import Usage
-from pipeline.work import Work
-from pipeline.workload import COUNTED, work_of
+from pipeline.config.schema import resolve
+from pipeline.costs.fit import Record, check, fit, fitted, main
+from pipeline.costs.measured import LEAST_MB, LEAST_MB_GPU, LEAST_MINUTES, Requests, cost_of, measured_costs, priced
+from pipeline.costs.table import page
+from pipeline.costs.work import Work
+from pipeline.costs.workload import COUNTED, work_of
+from pipeline.data.sizes import Sizes, sizes_of
+from pipeline.running.usage import Usage
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL = {"dataset": "mnist5k", "model": "c-4", "attack": "lbfgs"}
@@ -213,7 +212,7 @@ def test_nearly_equal_jobs_ask_for_the_same(config):
 def test_a_request_is_never_far_above_what_is_wanted(config, monkeypatch):
     for wanted in np.geomspace(2000, 2e6, 200):
         cost = type("Cost", (), {"memory_mb": wanted / 1.5, "seconds": 1.0})()
-        monkeypatch.setattr("pipeline.costs.cost_of", lambda *_, cost=cost: cost)
+        monkeypatch.setattr("pipeline.costs.measured.cost_of", lambda *_, cost=cost: cost)
         asked = Requests(config).memory_mb("draw_norms", {}, 1)
         assert wanted - 1e-6 <= asked <= 1.5 * wanted
 
@@ -223,7 +222,7 @@ def test_the_page_of_costs_is_what_was_measured():
 
 
 def test_a_folder_without_a_run_is_refused_in_one_sentence(tmp_path, capsys):
-    assert cost_fit.main(["--run", "mine", str(tmp_path / "nowhere")]) == 1
+    assert main(["--run", "mine", str(tmp_path / "nowhere")]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "expected the folder of a finished run" in error

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from pipeline.config import ConfigError, resolve
-from pipeline.results import put_split, read_path
-from pipeline.scale import figure_scale
-from pipeline.selection import result_paths
-from pipeline.specs import compute_spec
+from pipeline.config.schema import ConfigError, resolve
+from pipeline.costs.workload import work_of
+from pipeline.figures.scale import figure_scale
+from pipeline.plan.selection import result_paths
+from pipeline.provenance.specs import compute_spec
+from pipeline.results.shared import put_split, read_path
 from pipeline.store import Provenance, reading, writing
-from pipeline.workload import work_of
 from scripts.path_kernel.integrate import integrate
 from scripts.path_kernel.record import record
 

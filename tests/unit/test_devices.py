@@ -6,15 +6,15 @@ import time
 
 import pytest
 
-from pipeline import devices
-from pipeline.devices import DeviceError, candidates, choose_device, gpus_of_a_job, halve_on_out_of_memory
 from pipeline.errors import UserError
+from pipeline.running import devices
+from pipeline.running.devices import DeviceError, candidates, choose_device, gpus_of_a_job, halve_on_out_of_memory
 
 # Takes a GPU of a fake list of three, notes when it had it, and lets go.
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from pipeline.devices import choose_device
+from pipeline.running.devices import choose_device
 with choose_device("auto", Path(sys.argv[1]), find_gpus=lambda: ["0", "1", "2"]) as device:
     begin = time.monotonic()
     print(device, os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
@@ -185,7 +185,7 @@ def test_gpus_are_listed_by_the_driver(monkeypatch, tmp_path):
 
 
 def test_the_module_leaves_torch_alone():
-    code = "import sys, pipeline.devices, pipeline.launch, pipeline.rulegraph; sys.exit('torch' in sys.modules)"
+    code = "import sys, pipeline.running.devices, pipeline.running.launch, pipeline.report.rulegraph; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

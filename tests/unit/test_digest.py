@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.digest import code_digest, imported_files
+from pipeline.provenance.digest import code_digest, imported_files
 
 FILES = {
     "scripts/stage/run.py": "from neighborhoods.persistence import f\nimport numpy\n",

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from neighborhoods.networks.architectures import restore
-from pipeline.results import put_split, read_checkpoint, read_network
-from pipeline.resume import Progress
+from pipeline.results.shared import put_split, read_checkpoint, read_network
+from pipeline.running.resume import Progress
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.logits.average_targets import average_targets
 from scripts.logits.distil import distil_student

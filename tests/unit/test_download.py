@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import download
-from pipeline.download import DownloadError, fetch_gzip
+from pipeline.data import download
+from pipeline.data.download import DownloadError, fetch_gzip
+from pipeline.data.idx import parse_idx
 from pipeline.errors import UserError
-from pipeline.idx import parse_idx
 from tests.servers import serving
 
 CONTENT = bytes(range(256)) * 40
@@ -116,7 +116,7 @@ OFFLINE = Path(__file__).resolve().parents[3] / "shared" / "data"
 @pytest.mark.skipif(not (OFFLINE / "mnist").is_dir(), reason="needs a folder with the official MNIST files")
 @pytest.mark.parametrize("source", ["mnist", "fashion_mnist"])
 def test_official_files_become_a_dataset(tmp_path, source):
-    from pipeline.results import read_split
+    from pipeline.results.shared import read_split
     from pipeline.store import Provenance
     from scripts.data.fetch_idx import fetch_idx
 

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 
-from pipeline.artist_numbers import PICTURE
-from pipeline.figure import drawing, save
-from pipeline.figure_numbers import COLUMNS, write_numbers
+from pipeline.figures.artist_numbers import PICTURE
+from pipeline.figures.numbers import COLUMNS, write_numbers
+from pipeline.figures.style import drawing, save
 from pipeline.store import Provenance, writing
 from scripts.figures import persistence_histogram
 
@@ -181,7 +181,7 @@ def test_bodies_in_three_dimensions():
     axes = figure.add_subplot(projection="3d")
     axes.plot([0, 1], [2, 3], [4, 5], label="line")
     axes.scatter([0.5], [0.25], [0.125])
-    from pipeline.figure_numbers import _figure_rows
+    from pipeline.figures.numbers import _figure_rows
 
     blocks = {block["kind"]: block for block in _figure_rows(figure)}
     plt.close(figure)
@@ -256,7 +256,7 @@ def test_a_series_without_points_has_no_rows(projection, rows_of):
 
 def test_columns_of_unlike_lengths_are_never_cut(panel, rows_of, monkeypatch):
     unlike = {"kind": "line", "x": [1.0, 2.0], "y": []}
-    monkeypatch.setattr("pipeline.figure_numbers.artist_rows", lambda artist, axes: iter([unlike]))
+    monkeypatch.setattr("pipeline.figures.numbers.artist_rows", lambda artist, axes: iter([unlike]))
     with pytest.raises(ValueError, match="zip"):
         rows_of(panel)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
-from pipeline import figure
+from pipeline.figures import style as figure
 from pipeline.store import Provenance, StoreError, writing
 from scripts.figures import class_frequencies, persistence_histogram
 from tests.figure_checks import problems

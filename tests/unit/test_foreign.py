@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.foreign import ROOT, Wanted, ended_early, read_foreign, receive
+from pipeline.data.foreign import ROOT, Wanted, ended_early, read_foreign, receive
 from pipeline.store import StoreError
 
 X = Wanted(("x",))
@@ -186,7 +186,7 @@ def test_a_reader_that_is_killed_at_any_byte_says_nothing_wrong(tmp_path):
         file["x"] = np.arange(3, dtype=np.uint8)
         file["classes"] = np.array(["a", "ç"], h5py.string_dtype())
     sent = subprocess.run(
-        [sys.executable, "-m", "pipeline.foreign", str(path), '{"arrays": ["x"], "texts": "classes"}'],
+        [sys.executable, "-m", "pipeline.data.foreign", str(path), '{"arrays": ["x"], "texts": "classes"}'],
         cwd=ROOT, capture_output=True, check=True,
     ).stdout  # fmt: skip
     arrays, problem = receive(io.BufferedReader(io.BytesIO(sent)))

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.job import job
+from pipeline.running.job import job
 
 RUN = """
 import json, sys, torch
 from types import SimpleNamespace
 from pipeline.errors import UserError
-from pipeline.job import job
+from pipeline.running.job import job
 
 class Params(dict):
     spec = {"threads": 3, "seed": 5, "code": "x", "gamma": 0.7}

@@ -14,8 +14,8 @@ from neighborhoods.networks.architectures import build
 from neighborhoods.path_kernel.kernel_machine import path_kernel
 from neighborhoods.path_kernel.path import recorded
 from neighborhoods.path_kernel.trace_kernel import gram
-from pipeline import figure
-from pipeline.results import put_split, read_path, read_split
+from pipeline.figures import style
+from pipeline.results.shared import put_split, read_path, read_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import (
     kernel_agreement,
@@ -99,7 +99,7 @@ def images(tmp_path_factory):
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    save = figure.save
+    save = style.save
 
     def keep(picture, outputs):
         save(picture, outputs)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import launch as launcher
-from pipeline.arguments import on_cluster, option, working_folder
-from pipeline.launch import locks, main, users_of
+from pipeline.running import launch as launcher
+from pipeline.running.arguments import on_cluster, option, working_folder
+from pipeline.running.launch import locks, main, users_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEFILE = """
@@ -48,7 +48,7 @@ def no_cluster(tmp_path_factory, monkeypatch) -> None:
 
 
 def launch(folder: Path, *arguments: str, start_new_session: bool = False) -> subprocess.Popen:
-    command = [sys.executable, "-m", "pipeline.launch", "--cores", "1", *arguments]
+    command = [sys.executable, "-m", "pipeline.running.launch", "--cores", "1", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command,
@@ -134,7 +134,7 @@ def ids(processes) -> list[int]:
     [
         ["/somewhere/bin/snakemake", "--cores", "1"],
         ["-u", "-W", "ignore", "-m", "snakemake"],
-        ["-m", "pipeline.engine", "--cores", "1"],
+        ["-m", "pipeline.running.engine", "--cores", "1"],
         ["/lib/snakemake/__main__.py", "all"],
     ],
 )  # fmt: skip
@@ -170,7 +170,7 @@ def test_strangers_other_folders_and_zombies_do_not_count(tmp_path, no_run):
             process.kill()
             process.wait()
     assert not lock.exists()
-    assert no_run == [[sys.executable, "-m", "pipeline.engine", "-d", str(tmp_path)]]
+    assert no_run == [[sys.executable, "-m", "pipeline.running.engine", "-d", str(tmp_path)]]
 
 
 def test_snakemake_on_its_way_into_the_folder_counts(tmp_path):
@@ -251,7 +251,9 @@ def test_ctrl_c_reaches_snakemake_once(project):
     if pid == 0:
         os.chdir(project)
         os.environ["PYTHONPATH"] = str(ROOT)
-        os.execv(sys.executable, [sys.executable, "-c", go, sys.executable, "-m", "pipeline.launch", "--cores", "1"])
+        os.execv(
+            sys.executable, [sys.executable, "-c", go, sys.executable, "-m", "pipeline.running.launch", "--cores", "1"]
+        )
     wait_until((project / "started").exists)
     os.write(terminal, b"\x03")
     text = b""
@@ -365,8 +367,8 @@ def test_profiles_are_found_where_snakemake_finds_them(monkeypatch, tmp_path):
 
 def test_the_front_end_decides_before_snakemake_starts(project, monkeypatch, capsys):
     started = []
-    monkeypatch.setattr("pipeline.launch._run", lambda command: started.append(command) or 0)
-    monkeypatch.setattr("pipeline.launch.ORPHANS_END_S", 0.3)
+    monkeypatch.setattr("pipeline.running.launch._run", lambda command: started.append(command) or 0)
+    monkeypatch.setattr("pipeline.running.launch.ORPHANS_END_S", 0.3)
     arguments = ["--directory", str(project)]
     (project / ".snakemake/locks").mkdir(parents=True)
     (project / ".snakemake/scripts").mkdir()

@@ -11,7 +11,7 @@ from torch import nn
 
 from neighborhoods.networks.architectures import build, weights_of
 from neighborhoods.networks.layers import layers_of
-from pipeline.results import put_network
+from pipeline.results.shared import put_network
 from pipeline.store import Provenance, StoreError, writing
 from scripts.tables import network_layers
 

@@ -13,14 +13,14 @@ from scipy import stats
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED
 from neighborhoods.statistics.intervals import summarize
-from pipeline.claims import claim_inputs, claims_spec
-from pipeline.config import resolve
+from pipeline.claims.ledger import load, results_of
+from pipeline.claims.rule import claim_inputs, claims_spec
+from pipeline.config.schema import resolve
 from pipeline.errors import UserError
-from pipeline.ledger import load, results_of
-from pipeline.results import put_summary
-from pipeline.selection import result_paths
+from pipeline.plan.selection import result_paths
+from pipeline.plan.study_comparison import names_of
+from pipeline.results.shared import put_summary
 from pipeline.store import Provenance, writing
-from pipeline.study_comparison import names_of
 from scripts.tables.claims import decide
 
 ROOT = Path(__file__).resolve().parents[2]

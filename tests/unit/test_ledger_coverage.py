@@ -9,11 +9,11 @@ import yaml
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_RUN, VERDICTS
-from pipeline.claim_panels import LOOKS
-from pipeline.claim_runs import LEAST_FILES, claim_kernels, offers
-from pipeline.config import resolve
-from pipeline.ledger import DECIDED, NEEDED, OPTIONAL, PART_KEYS, UNMEASURED, ledger_files, load
-from pipeline.published_numbers import read_numbers
+from pipeline.claims.ledger import DECIDED, NEEDED, OPTIONAL, PART_KEYS, UNMEASURED, ledger_files, load
+from pipeline.claims.published_numbers import read_numbers
+from pipeline.claims.runs import LEAST_FILES, claim_kernels, offers
+from pipeline.config.schema import resolve
+from pipeline.figures.claims import LOOKS
 from pipeline.store import Provenance
 from scripts.tables.claims import decide
 from tests.unit.claim_cases import layers, robust, summary

@@ -7,8 +7,8 @@ import pytest
 
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_AS_PRINTED, NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from pipeline.ledger import load
-from pipeline.study_comparison import names_of
+from pipeline.claims.ledger import load
+from pipeline.plan.study_comparison import names_of
 from tests.unit.claim_statements import SAYS, cells_of
 from tests.unit.test_ledger import ROLES, STUDENT, STUDY, STUDY_ROLES
 

@@ -8,7 +8,7 @@ import torch
 from neighborhoods.boundary.lines import natural_lines, pairs_of_classes
 from neighborhoods.boundary.projected_spectra import random_cosine
 from neighborhoods.networks.architectures import fully_connected, weights_of
-from pipeline.results import IMAGE_DIMS, put_network, put_split
+from pipeline.results.shared import IMAGE_DIMS, put_network, put_split
 from pipeline.store import Provenance, reading, writing
 from scripts.boundary.decompose import decompose
 from scripts.boundary.measure_level_sets import measure_level_sets

@@ -11,8 +11,8 @@ import torch
 from neighborhoods.logits.model import surrogates
 from neighborhoods.logits.response import ridge, spectrum, unit_length
 from neighborhoods.networks.architectures import fully_connected, weights_of
-from pipeline.logit_model_results import PREDICTIONS
-from pipeline.results import put_network, put_split
+from pipeline.results.logit_model import PREDICTIONS
+from pipeline.results.shared import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import gap_response, loss_surface, surrogate_logits
 from scripts.logit_model.evaluate import evaluate

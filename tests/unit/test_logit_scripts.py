@@ -10,8 +10,8 @@ from scipy import stats
 
 from neighborhoods.logits.confidence_ranks import confidence
 from neighborhoods.logits.distributions import logit_gap
-from pipeline import figure
-from pipeline.results import put_split
+from pipeline.figures import style
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import (
     confident_images,
@@ -240,7 +240,7 @@ def test_small_images_have_no_border(study, tmp_path):
 @pytest.mark.parametrize("module", FIGURES, ids=lambda module: module.__name__.split(".")[-1])
 def test_figures_are_readable_in_a_column(study, tmp_path, monkeypatch, module):
     sizes = []
-    save = figure.save
+    save = style.save
 
     def keep(picture, outputs):
         save(picture, outputs)

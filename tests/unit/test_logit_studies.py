@@ -7,18 +7,18 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from pipeline.catalogue import SCRIPTS
-from pipeline.config import ConfigError, resolve
-from pipeline.job import NOT_ARGUMENTS
-from pipeline.logit_studies import (
+from pipeline.config.schema import ConfigError, resolve
+from pipeline.plan.catalogue import SCRIPTS
+from pipeline.plan.logit_studies import (
     judged_checkpoints,
     network_files,
     networks_of,
     student_targets,
     study_graph,
 )
-from pipeline.specs import compute_spec
-from pipeline.study_artefacts import plot_inputs
+from pipeline.plan.study_artefacts import plot_inputs
+from pipeline.provenance.specs import compute_spec
+from pipeline.running.job import NOT_ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = "mnist5k"

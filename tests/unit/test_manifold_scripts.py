@@ -14,7 +14,7 @@ from neighborhoods.manifolds.layers import ANALYSED, analyse
 from neighborhoods.manifolds.mean_field import mftma
 from neighborhoods.manifolds.points import activation_layers, layer_points, uniform_perturbations
 from neighborhoods.networks.architectures import build, fully_connected, weights_of
-from pipeline.results import put_network, put_split
+from pipeline.results.shared import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import manifold_capacity, manifold_layers
 from scripts.manifolds.measure import measure

@@ -7,7 +7,7 @@ from scipy import stats
 
 from neighborhoods.networks import architectures as networks
 from neighborhoods.training.minibatch import train
-from pipeline.results import put_network, put_split, read_checkpoint, read_network
+from pipeline.results.shared import put_network, put_split, read_checkpoint, read_network
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.logits.measure_robustness import measure_robustness
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from pipeline import figure
+from pipeline.figures import style
 from pipeline.store import Provenance, StoreError, writing
 from scripts.figures import (
     adversarial_examples,
@@ -23,7 +23,7 @@ DIMS = ("image", "channel", "row", "column")
 def drawn(monkeypatch):
     """Figures that scripts save, kept open enough to look at."""
     kept = []
-    save = figure.save
+    save = style.save
 
     def keep(picture, outputs):
         save(picture, outputs)

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from pipeline.config import ConfigError, resolve
-from pipeline.job import NOT_ARGUMENTS
-from pipeline.named_networks import named_network, named_path, names_shown, networks_behind
-from pipeline.specs import compute_spec
+from pipeline.config.schema import ConfigError, resolve
+from pipeline.plan.named_networks import named_network, named_path, names_shown, networks_behind
+from pipeline.provenance.specs import compute_spec
+from pipeline.running.job import NOT_ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 

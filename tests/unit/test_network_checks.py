@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import ConfigError, resolve
+from pipeline.config.schema import ConfigError, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from neighborhoods.networks.architectures import build
-from pipeline.network_work import PHOTO_NETWORKS, pass_work
+from pipeline.costs.network_work import PHOTO_NETWORKS, pass_work
 
 NETWORKS = [
     ({"architecture": "fully_connected", "hidden": []}, (1, 28, 28)),

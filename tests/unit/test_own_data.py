@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.results import read_split
+from pipeline.results.shared import read_split
 from pipeline.store import Provenance, StoreError
 from scripts.data.import_hdf5 import import_hdf5
 from scripts.data.make_gaussians import make_gaussians

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import parsed_code as module
-from pipeline.parsed_code import ParsedCode, parsed_code
+from pipeline.provenance import parsed_code as module
+from pipeline.provenance.parsed_code import ParsedCode, parsed_code
 
 SOURCE = '"""Doc."""\nfrom . import statistics\nimport numpy\n\n\ndef f():\n    """What."""\n    return 1  # one\n'
 PARSED = ParsedCode(

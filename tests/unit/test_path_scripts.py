@@ -8,8 +8,8 @@ from scipy import stats
 
 from neighborhoods.networks.architectures import build
 from neighborhoods.path_kernel.path import train_path
-from pipeline import figure as shared
-from pipeline.results import put_split, read_path
+from pipeline.figures import style
+from pipeline.results.shared import put_split, read_path
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import datamodeling_score, interpolated_weights, path_geometry, sample_importance
 from scripts.path_kernel.interpolate_weights import interpolate
@@ -81,7 +81,7 @@ def interpolated(folder):
 def drawn(monkeypatch):
     """The figures that were saved, kept open until the test has looked at them."""
     figures = []
-    save = shared.save
+    save = style.save
     for module in (path_geometry, interpolated_weights, sample_importance, datamodeling_score):
         monkeypatch.setattr(module, "save", lambda figure, outputs: (save(figure, outputs), figures.append(figure)))
     yield figures

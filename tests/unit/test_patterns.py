@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.patterns import one_of
+from pipeline.plan.patterns import one_of
 
 LETTERS = "ab-/_0."
 

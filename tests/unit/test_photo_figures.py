@@ -10,10 +10,10 @@ import yaml
 from scipy import stats
 
 from neighborhoods.statistics.intervals import ratio
-from pipeline import figure
-from pipeline.frequencies import MOST_GREY, _Name
-from pipeline.panels import LONGEST_NAME, resampling, shortened
-from pipeline.results import read_job_seconds
+from pipeline.figures import style
+from pipeline.figures.frequencies import MOST_GREY, _Name
+from pipeline.figures.panels import LONGEST_NAME, resampling, shortened
+from pipeline.results.shared import read_job_seconds
 from pipeline.store import Provenance, StoreError, writing
 from scripts.figures import (
     adversarial_examples,
@@ -31,7 +31,7 @@ SIDE = 64
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    save = figure.save
+    save = style.save
 
     def keep(picture, outputs):
         save(picture, outputs)
@@ -296,7 +296,7 @@ def test_names_of_classes_along_a_line_do_not_cover_each_other(drawn, monkeypatc
         file.put("samples", 100, "samples", ())
         for name, value in (("sigma", 0.02), ("low", 0.01), ("high", 0.03)):
             file.put(name, np.full((1, 11, 1), value), name, ("pair", "point", "gamma"))
-    save = figure.save
+    save = style.save
     monkeypatch.setattr(
         persistence_along_line, "save", lambda picture, outputs: (save(picture, outputs), drawn.append(picture))
     )

@@ -13,10 +13,10 @@ from neighborhoods.networks.architectures import build, read_state_dict, restore
 from neighborhoods.networks.photos import CifarResNet, Normalized, published_weights
 from neighborhoods.networks.vision import torchvision_models
 from neighborhoods.training.minibatch import predict
-from pipeline.cifar import ARCHIVES, read_archive
-from pipeline.download import DownloadError, digested
-from pipeline.photos import decode, packaged_imagenet
-from pipeline.results import read_network, read_split
+from pipeline.data.cifar import ARCHIVES, read_archive
+from pipeline.data.download import DownloadError, digested
+from pipeline.data.photos import decode, packaged_imagenet
+from pipeline.results.shared import read_network, read_split
 from pipeline.store import Provenance, writing
 from scripts.data.fetch_cifar import fetch_cifar
 from scripts.train.import_weights import import_weights
@@ -202,7 +202,7 @@ def test_published_weights_come_from_the_mirror_when_their_checksum_is_right(tmp
         data.put("x_test", np.zeros((2, 3, 64, 64), np.uint8), "x", ("image", "channel", "row", "column"))
         for key in ("y_test", "order_test"):
             data.put(key, np.arange(2), "y", ("image",))
-    monkeypatch.setattr("pipeline.download._download", lambda url, target: target.write_bytes(b"damaged"))
+    monkeypatch.setattr("pipeline.data.download._download", lambda url, target: target.write_bytes(b"damaged"))
     (tmp_path / "downloads" / "weights").mkdir(parents=True)
     settings = {
         "data": str(tmp_path / "data.h5"), "output": str(tmp_path / "model.h5"), "seed": 0, "provenance": Provenance(),

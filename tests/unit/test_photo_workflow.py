@@ -11,8 +11,8 @@ from PIL import Image
 from neighborhoods.networks.architectures import restore
 from neighborhoods.networks.vision import torchvision_models
 from neighborhoods.training.minibatch import predict
-from pipeline.photos import decode, synset_numbers
-from pipeline.results import read_network
+from pipeline.data.photos import decode, synset_numbers
+from pipeline.results.shared import read_network
 from pipeline.store import Provenance, reading
 from scripts.attack.generate import generate
 from scripts.data.import_photos import import_photos

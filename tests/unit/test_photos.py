@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 
 from neighborhoods.networks.vision import imagenet_classes, torchvision_models
+from pipeline.data.photos import chosen, decode, find_photos, packaged_imagenet, photos_below, synset_numbers
 from pipeline.errors import UserError
-from pipeline.photos import chosen, decode, find_photos, packaged_imagenet, photos_below, synset_numbers
-from pipeline.results import read_split
+from pipeline.results.shared import read_split
 from pipeline.store import Provenance
 from scripts.data.import_photos import import_photos
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.digest import imported_files
+from pipeline.provenance.digest import imported_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
@@ -92,14 +92,19 @@ def test_scripts_stay_small_and_never_read_the_configuration(script):
     assert not public[0].args.args, "keyword arguments only"
 
 
-def imported_packages(code: Path | ast.AST) -> set[str]:
+def imported_names(code: Path | ast.AST) -> set[str]:
+    """Dotted names, each with what is taken from it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(code.read_text()) if isinstance(code, Path) else code):
         if isinstance(node, ast.Import):
-            names.update(alias.name.split(".")[0] for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return names
+
+
+def imported_packages(code: Path | ast.AST) -> set[str]:
+    return {name.split(".")[0] for name in imported_names(code)}
 
 
 def test_layers_point_one_way():
@@ -109,6 +114,16 @@ def test_layers_point_one_way():
         assert not imported_packages(path) & {"neighborhoods", "scripts"}, path.name
     for path in (ROOT / "scripts" / "figures").rglob("*.py"):
         assert not imported_packages(path) & {"neighborhoods", "torch", "scipy"}, f"{path.name} should only draw"
+
+
+def test_packages_of_the_pipeline_import_what_the_architecture_lists_above_them():
+    tables = re.findall(r"^\| `pipeline\.(\w+)` \|", (ROOT / "docs" / "architecture.md").read_text(), re.M)
+    assert sorted(tables) == sorted(path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py"))
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        own = path.parent.name
+        allowed = tables[: tables.index(own) + 1] if own in tables else []
+        imported = {name.split(".")[1] for name in imported_names(path) if name.startswith("pipeline.")}
+        assert imported & set(tables) <= set(allowed), path.relative_to(ROOT)
 
 
 def test_both_styles_set_the_same_keys_and_colours():

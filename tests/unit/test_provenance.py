@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import provenance, surroundings, verify
-from pipeline.provenance import PROVENANCE, read_provenance, record, result_files
+from pipeline.provenance import history, surroundings, verify
+from pipeline.provenance.history import PROVENANCE, read_provenance, record, result_files
+from pipeline.provenance.surroundings import code_state, hardware, versions
+from pipeline.running.usage import Usage
 from pipeline.store import Provenance, StoreError, reading, writing
-from pipeline.surroundings import code_state, hardware, versions
-from pipeline.usage import Usage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,9 +35,9 @@ class Notes:
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A folder with results of each kind; calling it writes the record of a run whose jobs Snakemake noted."""
-    monkeypatch.setattr(provenance, "code_state", lambda root: {"commit": "c0ffee", "dirty": False, "changes": None})
-    monkeypatch.setattr(provenance, "versions", dict)
-    monkeypatch.setattr(provenance, "hardware", dict)
+    monkeypatch.setattr(history, "code_state", lambda root: {"commit": "c0ffee", "dirty": False, "changes": None})
+    monkeypatch.setattr(history, "versions", dict)
+    monkeypatch.setattr(history, "hardware", dict)
     (tmp_path / "results" / "figures").mkdir(parents=True)
     with writing(tmp_path / "results" / "sigma.h5", Provenance({"seed": 5})) as file:
         file.put("sigma", range(1000), "widths", ("image",))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline import guard
-from pipeline.resume import Progress
+from pipeline.running.resume import Progress
 from pipeline.store import Provenance, StoreError
 
 ARRAYS = {
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_what_was_kept_and_gets_one_sentence(tmp_path):
     code = """
 import resource, signal, sys
 import numpy as np
-from pipeline.resume import Progress
+from pipeline.running.resume import Progress
 from pipeline.store import StoreError
 from tests.unit.test_resume import provenance
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

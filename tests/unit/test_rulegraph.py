@@ -7,7 +7,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from pipeline.rulegraph import BOX, _wrapped, draw, inner, layers, main, parse_dot, positions, routed
+from pipeline.report.rulegraph import BOX, _wrapped, draw, inner, layers, main, parse_dot, positions, routed
 
 
 def test_layers_follow_the_longest_path():
@@ -64,7 +64,7 @@ def test_forty_rules_give_the_same_bytes_in_every_process(tmp_path):
     edges = [(i // 2, i) for i in range(1, 40)] + [(i, i + 13) for i in range(1, 27, 4)]
     nodes = "\n".join(f'{i}[label = "rule_{i}"];' for i in range(40))
     text = "\n".join([nodes, *(f"{start} -> {end}" for start, end in edges)])
-    command = [sys.executable, "-m", "pipeline.rulegraph"]
+    command = [sys.executable, "-m", "pipeline.report.rulegraph"]
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         subprocess.run([*command, tmp_path / f"{seed}.png"], input=text, text=True, check=True, env=environment)
@@ -95,7 +95,7 @@ def test_anything_else_is_refused_with_a_sentence(tmp_path, capsys):
     assert "besides `all`" in capsys.readouterr().err
     assert main("hello", tmp_path / "a.png") == 1
     assert "expected a rule graph in DOT" in capsys.readouterr().err
-    command = [sys.executable, "-m", "pipeline.rulegraph"]
+    command = [sys.executable, "-m", "pipeline.report.rulegraph"]
     for arguments in ([], [tmp_path / "a.png"]):
         run = subprocess.run([*command, *arguments], input=b"\xff\x00", capture_output=True)
         assert run.returncode == 1

@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.schedule import critical_path, makespan
+from pipeline.costs.schedule import critical_path, makespan
 
 
 def random_jobs(seed, count=7):

@@ -20,13 +20,13 @@ from PIL import Image
 
 from neighborhoods.networks.architectures import read_state_dict
 from neighborhoods.networks.photos import SHA256, published_weights, torchvision_models
-from pipeline import cifar, download
-from pipeline.attack_settings import OWN_METHOD
-from pipeline.cifar import ARCHIVES, read_archive
-from pipeline.config import ConfigError, load_schema, resolve
-from pipeline.download import DownloadError, unpack
-from pipeline.idx import COLLECTIONS, FILES
-from pipeline.photos import PhotoError, decode, photos_below
+from pipeline.config.attack_settings import OWN_METHOD
+from pipeline.config.schema import ConfigError, load_schema, resolve
+from pipeline.data import cifar, download
+from pipeline.data.cifar import ARCHIVES, read_archive
+from pipeline.data.download import DownloadError, unpack
+from pipeline.data.idx import COLLECTIONS, FILES
+from pipeline.data.photos import PhotoError, decode, photos_below
 from pipeline.yaml_files import LOADER, read_yaml
 from tests.conftest import Checkout
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.seeds import seed_for
+from pipeline.provenance.seeds import seed_for
 
 NAMES = st.lists(st.text("abcXYZ0189_-", min_size=1, max_size=8), min_size=1, max_size=4)
 
@@ -29,7 +29,7 @@ def test_parts_of_a_path_do_not_run_together():
 
 def test_seed_is_the_same_in_another_process():
     # Python's own hash() is salted in each process; this one must not be.
-    code = "from pipeline.seeds import seed_for; print(seed_for(7, 'attack', 'mnist5k', 3))"
+    code = "from pipeline.provenance.seeds import seed_for; print(seed_for(7, 'attack', 'mnist5k', 3))"
     outputs = {
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                        env={"PYTHONHASHSEED": salt, "PYTHONPATH": "."}).stdout

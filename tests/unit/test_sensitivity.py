@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from neighborhoods.networks.architectures import fully_connected
-from pipeline.results import IMAGE_DIMS, one_success_each, put_network, put_split, put_summary
+from pipeline.results.shared import IMAGE_DIMS, one_success_each, put_network, put_split, put_summary
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import sensitivity as figure
 from scripts.persistence.vary import vary

@@ -20,8 +20,8 @@ from neighborhoods.evidence.sensitivity import (
 from neighborhoods.evidence.statistics import STATISTICS as ALL
 from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED, UNDECIDED
 from neighborhoods.networks.architectures import fully_connected, weights_of
-from pipeline import figure
-from pipeline.results import put_network, put_split
+from pipeline.figures import style
+from pipeline.results.shared import put_network, put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import factors as factors_figure
 from scripts.figures import flatness as flatness_figure
@@ -201,7 +201,7 @@ def test_an_attack_without_success_gets_a_sentence(cell, tmp_path):
 
 def test_figures_fit_a_column_and_hold_readable_text(cell, tmp_path, monkeypatch):
     kept_figures = []
-    save = figure.save
+    save = style.save
 
     def keep(picture, outputs):
         save(picture, outputs)

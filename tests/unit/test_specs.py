@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import resolve
-from pipeline.selection import (
+from pipeline.config.schema import resolve
+from pipeline.plan.selection import (
     artefact_paths,
     artefacts_of,
     atlas_artefacts,
@@ -14,7 +14,7 @@ from pipeline.selection import (
     measured_paths,
     result_paths,
 )
-from pipeline.specs import (
+from pipeline.provenance.specs import (
     compute_spec,
     figure_spec,
     table_spec,

@@ -10,8 +10,8 @@ from matplotlib.colors import to_hex
 from scipy import stats
 
 from neighborhoods.statistics.seed_accuracies import share_over_seeds
-from pipeline import figure
-from pipeline.results import put_summary
+from pipeline.figures import style
+from pipeline.results.shared import put_summary
 from pipeline.store import Provenance, StoreError, writing
 from scripts.figures import distillation_losses, manipulated_logits, teacher_epochs
 from scripts.tables import logit_accuracies, training_times
@@ -27,7 +27,7 @@ def drawn(monkeypatch):
     kept = []
 
     def keep(picture, outputs):
-        figure.save(picture, outputs)
+        style.save(picture, outputs)
         kept.append(picture)
 
     for module in MODULES:

@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from neighborhoods.evidence.verdicts import NOT_RUN, REPRODUCED
+from pipeline.claims.ledger import load
 from pipeline.errors import UserError
-from pipeline.ledger import load
-from pipeline.store import Provenance, writing
-from pipeline.study_comparison import (
+from pipeline.plan.study_comparison import (
     accuracy_rows,
     as_published,
     claim_studies,
@@ -21,6 +20,7 @@ from pipeline.study_comparison import (
     scale_of,
     source_of,
 )
+from pipeline.store import Provenance, writing
 from scripts.tables.claims import decide
 
 ROOT = Path(__file__).resolve().parents[2]

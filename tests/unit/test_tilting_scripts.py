@@ -17,7 +17,7 @@ from scipy import stats
 from neighborhoods.evidence.statistics import STATISTICS
 from neighborhoods.evidence.verdicts import NOT_REPRODUCED, REPRODUCED
 from pipeline.errors import UserError
-from pipeline.results import Stored, put_split
+from pipeline.results.shared import Stored, put_split
 from pipeline.store import Provenance, reading, writing
 from scripts.figures import (
     tilted_digits,
@@ -263,7 +263,7 @@ def test_published_numbers_come_out_on_all_of_mnist(one_thread):
     """A few of the 81 values: the whole path takes a minute."""
     from neighborhoods.tilting.plane import centroids, deviation_angle
     from neighborhoods.tilting.support_vectors import svm_path
-    from pipeline.idx import parse_idx
+    from pipeline.data.idx import parse_idx
 
     files = [next(FULL.glob(f"train-{name}*.gz")) for name in ("images", "labels")]
     x, y = (torch.tensor(parse_idx(gzip.decompress(file.read_bytes()))) for file in files)

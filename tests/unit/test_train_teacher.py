@@ -13,7 +13,7 @@ import torch
 from neighborhoods.networks.architectures import restore
 from neighborhoods.training.minibatch import accuracy
 from neighborhoods.training.schedules import kept_rows
-from pipeline.results import put_split, read_network, read_split
+from pipeline.results.shared import put_split, read_network, read_split
 from pipeline.store import Provenance, reading, writing
 from scripts.logits.train_teacher import train_teacher
 

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import pytest
 
-from pipeline.usage import MARK, Usage, read_benchmark, read_usage, usage
+from pipeline.running.usage import MARK, Usage, read_benchmark, read_usage, usage
 
 USED = Usage(2.5, 1.5, 300.0, "cpu", 0.0, "some processor", "some host")
-MEASURE = "from pipeline.usage import usage; print(usage('cpu').line())"
+MEASURE = "from pipeline.running.usage import usage; print(usage('cpu').line())"
 
 
 def measured(code):

@@ -8,8 +8,8 @@ from scipy import stats
 from sklearn.neighbors import KNeighborsClassifier
 
 from neighborhoods.networks.architectures import restore
-from pipeline import figure as shared
-from pipeline.results import put_split, read_network, read_split
+from pipeline.figures import style
+from pipeline.results.shared import put_split, read_network, read_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.boundary.compare_voronoi import compare
 from scripts.boundary.map_plane import map_plane
@@ -206,7 +206,7 @@ def test_maps_need_two_coordinates(cell, tmp_path):
 
 
 def test_each_figure_shows_what_is_stored(voronoi, plane, tmp_path, monkeypatch):
-    drawn, save = [], shared.save
+    drawn, save = [], style.save
     for module in (voronoi_angles, boundary_plane):
         monkeypatch.setattr(module, "save", lambda figure, outputs: (save(figure, outputs), drawn.append(figure)))
     output = {"outputs": [str(tmp_path / "a.png")], "style": "paper"}

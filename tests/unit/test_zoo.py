@@ -10,8 +10,8 @@ from torch import nn
 
 from neighborhoods.boundary.normals import skewness
 from neighborhoods.boundary.zoo import measures, right_for_all, robustness
-from pipeline import figure
-from pipeline.results import put_split
+from pipeline.figures import style
+from pipeline.results.shared import put_split
 from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.attack.generate import generate
 from scripts.boundary.compare_networks import compare
@@ -166,7 +166,7 @@ def test_an_adversarially_trained_network_is_no_other_network(files):
 
 def test_figures_draw_what_is_there(files, tmp_path, monkeypatch):
     kept = []
-    save = figure.save
+    save = style.save
 
     def keep(picture, outputs):
         save(picture, outputs)

@@ -42,7 +42,7 @@ def _limit_memory(megabytes: int) -> None:
     import resource
 
     # What jobs import takes gigabytes of addresses.
-    for module in ("neighborhoods.persistence.measure", "pipeline.results"):
+    for module in ("neighborhoods.persistence.measure", "pipeline.results.shared"):
         importlib.import_module(module)
 
     with open("/proc/self/statm") as file:

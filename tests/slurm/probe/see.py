@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from pipeline.devices import candidates
+from pipeline.running.devices import candidates
 
 began = time.time()
 held = bytearray(int(snakemake.params.hold_mb) * 2**20)

@@ -1,0 +1,1 @@
+"""What the sources claim, which results decide it, and when."""

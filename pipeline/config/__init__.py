@@ -1,0 +1,1 @@
+"""The configuration: types, defaults and bounds, and every mistake in it."""

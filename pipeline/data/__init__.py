@@ -1,0 +1,1 @@
+"""Where images come from: public files, photos, files of one's own."""

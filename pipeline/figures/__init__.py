@@ -1,0 +1,1 @@
+"""What figures share: style, panels, and the numbers beside each."""

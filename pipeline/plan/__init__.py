@@ -1,0 +1,1 @@
+"""What there is, what of it a configuration asks for, and where it lies."""

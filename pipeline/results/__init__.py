@@ -1,0 +1,1 @@
+"""What stages store, array by array, for those that read it."""
