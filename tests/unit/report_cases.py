@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import yaml
 from PIL import Image
 
-from pipeline.config import resolve
+from pipeline.config.schema import resolve
 from pipeline.report.run import PLACE, Item, Job, Run
 from tests.html_pages import Page, check_pages
 
