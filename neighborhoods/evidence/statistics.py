@@ -37,11 +37,11 @@ from neighborhoods.evidence.verdicts import (
 from neighborhoods.images import recounted
 from neighborhoods.statistics.intervals import (
     clopper_pearson,
+    clustered_difference,
     difference,
     normal,
     stored_summary,
     student,
-    summarize,
 )
 
 Cell = Mapping[str, Any]
@@ -115,7 +115,7 @@ def mean_difference(
 def column_difference(
     cells: Sequence[Cell], column: str, expects: float, confidence: float, comparisons: int = 1
 ) -> Finding | None:
-    """The sign of the difference of two cells' means of a column, clustered by the `index` of the image.
+    """The sign of the difference of two cells' means of a column, clustered by the `index` of the image in both.
 
     None where a column that is no share does not vary, or an attack never succeeded.
     """
@@ -123,20 +123,21 @@ def column_difference(
     rows = [np.ones_like(kept) if column in ("success", "queries") else kept for kept in works]
     if len(cells) != 2 or not all(kept.any() for kept in rows):
         return None
-    first, second = (
-        summarize(np.asarray(cell[column], float)[kept], np.asarray(cell["index"])[kept], confidence)
-        for cell, kept in zip(cells, rows, strict=True)
-    )
+    values = [np.asarray(cell[column], float)[kept] for cell, kept in zip(cells, rows, strict=True)]
+    images = [np.asarray(cell["index"])[kept] for cell, kept in zip(cells, rows, strict=True)]
     level = bonferroni(confidence, comparisons)
-    found = difference(first, second, level)
+    found = clustered_difference(values[0], values[1], images[0], images[1], level)
     low, high = found.low, found.high
     if column == "success" and not low <= high:
-        # Neither varies: the shares' own exact limits, over images, hold together at half of the error each.
+        # The difference is the same everywhere: the shares' own exact limits, over images, hold together at half of
+        # the error each.
+        counts = [len(np.unique(each)) for each in images]
         limits = [
-            clopper_pearson(each.mean * each.clusters, each.clusters, (1 + level) / 2) for each in (first, second)
+            clopper_pearson(float(each.mean()) * count, count, (1 + level) / 2)
+            for each, count in zip(values, counts, strict=True)
         ]
         low, high = (float(limits[0][side] - limits[1][1 - side]) for side in (0, 1))
-    return None if np.isnan(low) else signed(found.mean, low, high, first.n + second.n, expects)
+    return None if np.isnan(low) else signed(found.mean, low, high, sum(map(len, values)), expects)
 
 
 def rank_trend(

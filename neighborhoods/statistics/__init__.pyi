@@ -8,6 +8,7 @@ from .intervals import Estimate as Estimate
 from .intervals import Ratio as Ratio
 from .intervals import Summary as Summary
 from .intervals import clopper_pearson as clopper_pearson
+from .intervals import clustered_difference as clustered_difference
 from .intervals import difference as difference
 from .intervals import interval_text as interval_text
 from .intervals import rank_correlation as rank_correlation

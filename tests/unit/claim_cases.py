@@ -42,7 +42,12 @@ def robust(share: float, natural: float = 1.0) -> Cell:
 
 
 def attacked(success: float, distortion: float = 0.1, queries: float = 10.0) -> Cell:
-    parts = {"distortion": sample(distortion, 0.001), "queries": sample(queries, 0.1), "index": np.arange(N)}
+    spread = 0.01  # Of the mean: images differ in how much two attacks differ on them.
+    parts = {
+        "distortion": sample(distortion, spread * distortion),
+        "queries": sample(queries, spread * queries),
+        "index": np.arange(N),
+    }
     return {"success": hits(success), "x": np.zeros((N, 1, 2, 2)), **parts}
 
 

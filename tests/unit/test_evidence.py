@@ -78,6 +78,10 @@ def test_columns_of_two_attacks_are_compared_over_clusters():
     exact = stats.ttest_1samp(np.arange(20) % 2 == 0, 0.0).confidence_interval()
     assert (found.measured, found.low, found.high) == pytest.approx((0.5, 1 - exact.high, 1 - exact.low))
     assert found.verdict == REPRODUCED
+    # Both attack the same images: the test is the paired one, over images.
+    queries = compare([dict(first, queries=95.0 + index + index % 3), second], column="queries", expects=-1, **LEVEL)
+    paired = stats.ttest_1samp(np.arange(20) % 3 - 5.0, 0.0).confidence_interval()
+    assert (queries.low, queries.high) == pytest.approx((paired.low, paired.high))
     # Queries count every image, distortions the successes alone.
     assert compare([first, second], column="queries", expects=-1, **LEVEL).n == 120
     assert compare([first, second], column="distortion", expects=-1, **LEVEL).n == 90

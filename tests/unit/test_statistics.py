@@ -12,6 +12,8 @@ from neighborhoods.statistics.intervals import (
     BOOTSTRAP_REPLICATES,
     NO_VALUES,
     clopper_pearson,
+    clustered_difference,
+    difference,
     share,
     student,
     summarize,
@@ -243,3 +245,47 @@ def test_equal_values_have_no_spread():
 def test_bad_samples_are_refused(x, clusters):
     with pytest.raises(ValueError, match="value"):
         summarize(x, clusters)
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(3, 40), spread=st.floats(0.1, 10), confidence=CONFIDENCE, seed=SEED)
+def test_differences_of_the_same_images_are_those_of_the_paired_t_test(n, spread, confidence, seed):
+    generator = np.random.default_rng(seed)
+    shared, images = generator.normal(size=n), generator.permutation(n)
+    first, second = (shared + generator.normal(1.0, spread, n) for _ in range(2))
+    order = generator.permutation(n)
+    found = clustered_difference(first, second[order], images, images[order], confidence)
+    exact = stats.ttest_rel(first, second).confidence_interval(confidence)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    # Further values of an image are no further images.
+    again = clustered_difference(np.tile(first, 2), second, np.tile(images, 2), images, confidence)
+    assert (again.low, again.high) == pytest.approx((exact.low, exact.high))
+    swapped = clustered_difference(second, first, images, images, confidence)
+    assert (swapped.low, swapped.high) == pytest.approx((-exact.high, -exact.low))
+
+
+def test_differences_of_samples_that_share_some_images_hold_their_level():
+    # 40 images, of which each side has 30 and 20 are shared; 3 values of an image on one side. Their common part is
+    # nearly all that varies, so that intervals for independent samples cover always.
+    generator = np.random.default_rng(3)
+    replications, covered, covered_independent = 400, 0, 0
+    ones, others = np.repeat(np.arange(30), 3), np.arange(10, 40)
+    for _ in range(replications):
+        image = generator.normal(size=40)
+        first, second = (image[own] + generator.normal(scale=0.3, size=len(own)) for own in (ones, others))
+        found = clustered_difference(first, second, ones, others)
+        covered += found.low <= 0 <= found.high
+        apart = difference(summarize(first, ones), summarize(second, others))
+        covered_independent += apart.low <= 0 <= apart.high
+    # 3.3 standard errors of a share of 400.
+    assert abs(covered / replications - 0.95) < 3.3 * math.sqrt(0.95 * 0.05 / replications)
+    assert covered_independent / replications > 0.985, "the comparison should be able to fail"
+
+
+def test_differences_without_spread_or_of_one_image_have_no_interval():
+    assert math.isnan(clustered_difference([0.1, 0.4], [0.3, 0.6], [0, 1], [0, 1]).low)
+    one = clustered_difference([1.0, 2.0], [0.0, 0.5], [7, 7], [7, 8])
+    assert (one.mean, math.isnan(one.low)) == (1.25, True)
+    for bad, images in (([], []), ([math.nan, 1.0], [0, 1]), ([1.0], [0, 1])):
+        with pytest.raises(ValueError, match="value"):
+            clustered_difference(bad, [1.0, 2.0], images, [0, 1])
