@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,8 +35,9 @@ LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": binary_cross_entropy,
 }
 
-# A fixed number of samples at a time, so that a path trained again is the same path to the bit.
-TRAIN_CHUNK = 1024
+# Values of training points at a time: on a processor, so many that its caches hold the layers of a small network. Fixed
+# by the points and the device, so that a path trained again is the same path to the bit.
+TRAIN_CHUNK, MOST_POINTS = 1 << 18, 1024
 
 
 @dataclass(frozen=True)
@@ -261,13 +262,26 @@ def _gradient(twin: nn.Module, path: Path, w: Tensor, rows: Tensor | None) -> Te
     parameters = list(twin.parameters())
     with torch.no_grad():
         nn.utils.vector_to_parameters(w, parameters)
-    chunks = (path.x if rows is None else path.x[rows]).split(TRAIN_CHUNK)
+    x, targets = (path.x, path.y) if rows is None else (path.x[rows], path.y[rows])
+    size = MOST_POINTS if x.is_cuda else max(1, min(MOST_POINTS, TRAIN_CHUNK // x[0].numel()))
+    chunks = x.split(size)
+    total = torch.zeros_like(w)
+    if isinstance(path.loss, str):
+        # Losses of `LOSSES` are means over points, so that each chunk has its share.
+        criterion = path.criterion()
+        with torch.enable_grad():
+            for chunk, wanted in zip(chunks, targets.split(size), strict=True):
+                share = criterion(twin(chunk), wanted) * (len(chunk) / len(x))
+                total += _flat(torch.autograd.grad(share, parameters, materialize_grads=True))
+        return total
     with torch.no_grad():
         outputs = torch.cat([twin(chunk) for chunk in chunks])
-    errors = loss_gradient(path, outputs, rows).split(TRAIN_CHUNK)
-    total = torch.zeros_like(w)
+    errors = loss_gradient(path, outputs, rows).split(size)
     with torch.enable_grad():
         for chunk, error in zip(chunks, errors, strict=True):
-            found = torch.autograd.grad(twin(chunk), parameters, error, materialize_grads=True)
-            total += torch.cat([part.flatten() for part in found])
+            total += _flat(torch.autograd.grad(twin(chunk), parameters, error, materialize_grads=True))
     return total
+
+
+def _flat(gradients: Sequence[Tensor]) -> Tensor:
+    return torch.cat([part.flatten() for part in gradients])

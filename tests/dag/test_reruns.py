@@ -100,7 +100,7 @@ def test_swapped_values_are_a_change(finished):
         ("neighborhoods/persistence/search.py", "GIVE_UP = 1.6", "GIVE_UP = 1.7",
          MEASURED | CONES),
         ("scripts/persistence/bracket.py", "difference(summary, other,", "difference(other, summary,", BRACKETED),
-        ("neighborhoods/path_kernel/path.py", "TRAIN_CHUNK = 1024", "TRAIN_CHUNK = 512", KERNEL),
+        ("neighborhoods/path_kernel/path.py", "1 << 18, 1024", "1 << 17, 1024", KERNEL),
         ("styles/paper.mplstyle", "font.size: 8", "font.size: 9", FIGURES),
         ("published/claims/bell_tables.yaml", "factor: 1.25", "factor: 1.3", CLAIMS),
         ("report/class_frequencies.rst", "How often", "How frequently", Counter()),

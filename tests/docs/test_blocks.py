@@ -37,8 +37,8 @@ OF_SNAKEMAKE = {"run", "report", "dag"}
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 SENTENCES = {
     "configuration: persistence.gama: unknown key; the nearest valid one is 'gamma'": "persistence: {gama: 0.9}",
-    "configuration: experiments[0].attack: there is no attack 'igsm-al' in attacks; the nearest valid one is 'igsm-all'": (
-        "experiments: [{dataset: mnist5k, model: fc-100-20-10, attack: igsm-al, measure: [persistence]}]"
+    "configuration: experiments[0].attack: there is no attack 'igsm-frst' in attacks; the nearest valid one is 'igsm-first'": (
+        "experiments: [{dataset: mnist5k, model: fc-100-20-10, attack: igsm-frst, measure: [persistence]}]"
     ),
 }
 
@@ -80,7 +80,7 @@ def reader(tmp_path, monkeypatch, one_thread) -> Iterator[dict]:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    result = Path("results/persistence/mine/mine/igsm-all.h5")
+    result = Path("results/persistence/mine/mine/igsm-first.h5")
     result.parent.mkdir(parents=True)
     generator = np.random.default_rng(0)
     with writing(result, Provenance()) as file:

@@ -26,6 +26,21 @@ def test_the_path_is_that_of_torch_s_sgd_and_leaves_the_model(settings):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", "binary_cross_entropy", "own"])
+def test_points_are_taken_in_chunks_that_no_step_depends_on(loss, monkeypatch):
+    x, y = data(11)
+    classes = 1 if loss == "binary_cross_entropy" else 2
+    # A loss of one's own may join points, here by the largest error.
+    own = {"own": lambda a, b: (a - functional.one_hot(b, 2)).square().sum(1).amax()}
+    paths = []
+    for values in (11, 3, 1):
+        monkeypatch.setattr("neighborhoods.path_kernel.path.TRAIN_CHUNK", values * x[0].numel())
+        settings = {"learning_rate": 0.3, "steps": 4, "loss": own.get(loss, loss), "batch_size": 10}
+        paths.append(train_path(network(classes=classes), x, y, **settings).weights.numpy())
+    assert paths[1] == pytest.approx(paths[0], abs=1e-13)
+    assert paths[2] == pytest.approx(paths[0], abs=1e-13)
+
+
 def test_batches_use_every_point_once_an_epoch():
     x, y = data(10)
     path = train_path(network(), x, y, learning_rate=0.1, steps=6, batch_size=4)
