@@ -30,7 +30,8 @@ KERNEL_GROUPS = {
     "far": ("C3", "s", "--"),
 }
 
-_PERSISTENCE = ("sigma", *(f"summary/{key}" for key in ("median", "median_low", "median_high", "n", "clusters")))
+_SUMMARY = ("median", "median_low", "median_high", "n", "clusters", "censored_high")
+_PERSISTENCE = ("sigma", *(f"summary/{key}" for key in _SUMMARY))
 
 
 def resampling(side: int) -> str:
@@ -64,7 +65,7 @@ def persistence_bars(
         groups: as `read_persistence` gives them.
         notes: by group, a line that its label ends with.
     """
-    top = 1.05 * max(_reach(group["sigma"]) for group in groups.values())
+    top = 1.05 * max(_reach(group["sigma"], int(group["summary/censored_high"])) for group in groups.values())
     edges = np.linspace(0, top, BINS + 1)
     for (name, group), colour in zip(groups.items(), (NATURAL, ADVERSARIAL), strict=True):
         median, low, high = (float(group[f"summary/{key}"]) for key in ("median", "median_low", "median_high"))
@@ -80,9 +81,10 @@ def persistence_bars(
     axes.set(xlabel="persistence σ* (pixel range = 1)", ylabel="share of images per bin", xlim=(0, top))
 
 
-def _reach(sigma: np.ndarray) -> float:
-    """Where nearly all lie; where many have a far end, such as that of the search, not that far."""
-    lower, upper, most = np.quantile(sigma, (0.25, 0.75, 0.99))
+def _reach(sigma: np.ndarray, censored: int) -> float:
+    """Where nearly all lie but for the largest, so many, at which the search ended; a few far ones do not count."""
+    found = np.sort(sigma)[: len(sigma) - censored]
+    lower, upper, most = np.quantile(found if len(found) else sigma, (0.25, 0.75, 0.99))
     return float(min(most, upper + 3 * (upper - lower))) or float(most)
 
 

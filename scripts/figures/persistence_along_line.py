@@ -20,6 +20,7 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
         t, measured, label = file.read("t"), file.read("gamma"), file.read("label")
         classes = [shortened(str(name)) for name in file.read("classes")]
         curves = {name: file.read(name) for name in ("sigma", "low", "high")}
+        found = file.read("status") != "censored_high"
         samples = int(file.read("samples"))
     if pair >= len(label):
         raise StoreError(f"{interpolation}: holds {len(label)} pairs, there is no pair {pair}")
@@ -30,9 +31,12 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
     changes = np.flatnonzero(np.diff(path)) + 1
     with drawing(style):
         figure, axes = plt.subplots()
-        for number, gamma in enumerate(measured):
-            if gammas and gamma not in gammas:
-                continue
+        shown = [number for number, gamma in enumerate(measured) if not gammas or gamma in gammas]
+        # Where the search came to its end without a change of class, a curve lies above the axes, and says so.
+        within = found[pair][:, shown]
+        top = 1.15 * curves["sigma"][pair][:, shown][within].max() if within.any() and not within.all() else None
+        for number in shown:
+            gamma = measured[number]
             sigma, low, high = (curves[name][pair, :, number] for name in ("sigma", "low", "high"))
             name = f"_γ = {gamma:g}"
             axes.plot(t, sigma, color="0.6", linewidth=0.8, zorder=1, label=name)
@@ -41,7 +45,11 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
                 shape = MARKERS[number % len(MARKERS)]
                 bar = bars[:, i : i + 1]
                 look: dict[str, Any] = {"color": colour, "marker": shape, "markersize": 3, "elinewidth": 0.8}
-                axes.errorbar(t[i], sigma[i], bar, label=name, zorder=2, **look)
+                if top and not found[pair, i, number]:
+                    above: dict[str, Any] = {"marker": "^", "fillstyle": "none", "zorder": 3}
+                    axes.plot(t[i], 0.97 * top, color=colour, markersize=4, linestyle="", label=name, **above)
+                else:
+                    axes.errorbar(t[i], sigma[i], bar, label=name, zorder=2, **look)
             axes.plot([], [], color="0.4", marker=shape, markersize=3, label=f"γ = {gamma:g}")
         edges = [0, *changes, len(t)]
         # Right ends of the names on each line above the axes.
@@ -61,7 +69,10 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
             position = (middle, 1.0), (0, 1.3 * size * line)
             axes.annotate(classes[path[first]], *position, textcoords="offset points", color=colours[first], **place)
         axes.set(xlabel="position between natural (0) and adversarial (1)", ylabel="persistence σ* (pixel range = 1)")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, top)
+        if top:
+            beyond = f"above {np.nanmax(curves['sigma'][pair]):g}"
+            axes.plot([], [], color="0.4", marker="^", fillstyle="none", markersize=4, linestyle="", label=beyond)
         axes.legend(title=f"n = {samples:,} samples a point")
         save(figure, outputs)
 

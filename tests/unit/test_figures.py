@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from pipeline.figures import style as figure
-from pipeline.store import Provenance, StoreError, writing
+from pipeline.store import Provenance, StoreError, reading, writing
 from scripts.figures import class_frequencies, persistence_histogram
 from tests.figure_checks import problems
 
@@ -43,6 +43,7 @@ def persistence_file(tmp_path):
                 "median": median,
                 "median_low": median - 0.1,
                 "median_high": median + 0.1,
+                "censored_high": 0,
             }
             for key, value in summary.items():
                 file.put(f"{name}/summary/{key}", value, key, ())
@@ -85,6 +86,31 @@ def texts(picture) -> list[str]:
 def smallest_text(picture) -> float:
     items = [text for text in picture.findobj(plt.Text) if text.get_text().strip() and text.get_visible()]
     return min(text.get_fontsize() for text in items)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.25, 0.5, 0.9])
+def test_images_that_keep_their_class_to_the_end_do_not_take_the_axis_over(share, persistence_file, drawn, tmp_path):
+    kinds = ("natural", "adversarial")
+    with reading(persistence_file) as file:
+        sigmas = {name: file.read(f"{name}/sigma") for name in kinds}
+        keys = ("n", "clusters", "median", "median_low", "median_high")
+        summaries = {name: {key: file.read(f"{name}/summary/{key}") for key in keys} for name in kinds}
+    path = tmp_path / "censored.h5"
+    with writing(path, Provenance()) as file:
+        for name in kinds:
+            kept = round(share * len(sigmas[name]))
+            file.put(f"{name}/sigma", np.r_[np.full(kept, 100.0), sigmas[name][kept:]], "sigma", ("image",))
+            for key, value in (summaries[name] | {"censored_high": kept}).items():
+                file.put(f"{name}/summary/{key}", value, key, ())
+    persistence_histogram.draw(persistence=str(path), outputs=[str(tmp_path / "a.png")], style="paper")
+    axes = drawn[0].axes[0]
+    assert axes.get_xlim()[1] < 3
+    said = "\n".join(text.get_text() for text in axes.get_legend().get_texts())
+    assert said.count("% above the axis") == 2
+    # All are drawn, those above in the last bin.
+    for bars in axes.containers:
+        assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
+        assert bars[-1].get_height() >= share - 0.01
 
 
 def test_the_histogram_shows_both_groups_with_n_and_interval(persistence_file, drawn, tmp_path):

@@ -285,8 +285,24 @@ def test_job_times_come_from_benchmark_files(tmp_path):
             read_job_seconds(path)
 
 
-def test_names_of_classes_along_a_line_do_not_cover_each_other(drawn, monkeypatch, tmp_path):
-    path = tmp_path / "interpolation.h5"
+@pytest.fixture
+def line(tmp_path, drawn, monkeypatch):
+    """The figure of a line of eleven points, the first of which have no change of class within the search."""
+
+    def draw(beyond):
+        path = tmp_path / "interpolation.h5"
+        put_line(path, beyond)
+        save = style.save
+        monkeypatch.setattr(
+            persistence_along_line, "save", lambda picture, outputs: (save(picture, outputs), drawn.append(picture))
+        )
+        persistence_along_line.draw(interpolation=str(path), outputs=[str(tmp_path / "a.png")], style="paper", pair=0)
+        return drawn[0]
+
+    return draw
+
+
+def put_line(path, beyond):
     label = [0, 0, 0, 0, 1, 2, 2, 3, 3, 3, 3]
     with writing(path, Provenance()) as file:
         file.put("t", np.linspace(0, 1, 11), "t", ("point",))
@@ -294,15 +310,30 @@ def test_names_of_classes_along_a_line_do_not_cover_each_other(drawn, monkeypatc
         file.put("label", [label], "label", ("pair", "point"))
         file.put("classes", ["goldfinch", "American goldfinch", "brambling finch", "indigo bunting"], "c", ("class",))
         file.put("samples", 100, "samples", ())
-        for name, value in (("sigma", 0.02), ("low", 0.01), ("high", 0.03)):
-            file.put(name, np.full((1, 11, 1), value), name, ("pair", "point", "gamma"))
-    save = style.save
-    monkeypatch.setattr(
-        persistence_along_line, "save", lambda picture, outputs: (save(picture, outputs), drawn.append(picture))
-    )
-    persistence_along_line.draw(interpolation=str(path), outputs=[str(tmp_path / "a.png")], style="paper", pair=0)
-    drawn[0].draw_without_rendering()
-    texts = [text for text in drawn[0].axes[0].texts if text.get_text()]
+        for name, value, end in (("sigma", 0.02, 100), ("low", 0.01, 100), ("high", 0.03, np.inf)):
+            values = np.full(11, value)
+            values[:beyond] = end
+            file.put(name, values[None, :, None], name, ("pair", "point", "gamma"))
+        status = np.array(["censored_high"] * beyond + ["ok"] * (11 - beyond))
+        file.put("status", status[None, :, None], "status", ("pair", "point", "gamma"))
+
+
+@pytest.mark.parametrize("beyond", [0, 3, 11])
+def test_points_beyond_the_search_do_not_take_the_axis_over(line, beyond):
+    axes = line(beyond).axes[0]
+    top = axes.get_ylim()[1]
+    assert top > 100 if beyond == 11 else 0.02 < top < 0.1
+    open_ones = [one for one in axes.lines if one.get_marker() == "^" and len(one.get_xdata())]
+    assert len(open_ones) == (3 if beyond == 3 else 0)
+    assert all(0.95 * top < float(one.get_ydata()[0]) < top for one in open_ones)
+    said = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert ("above 100" in said) == (beyond == 3)
+
+
+def test_names_of_classes_along_a_line_do_not_cover_each_other(line):
+    picture = line(0)
+    picture.draw_without_rendering()
+    texts = [text for text in picture.axes[0].texts if text.get_text()]
     assert len(texts) == 4
     boxes = [text.get_window_extent() for text in texts]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
