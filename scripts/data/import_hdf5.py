@@ -26,6 +26,10 @@ def import_hdf5(*, file: str, output: str, seed: int, provenance: Provenance) ->
     for split, values in labels.items():
         if values.min() < 0 or values.max() >= count:
             raise StoreError(f"{file}: y_{split} must lie in 0..{count - 1}, found {values.min()} to {values.max()}")
+    first = min(int(values.min()) for values in labels.values())
+    if names is None and first > 0:
+        found = f"found none below {first}"
+        raise StoreError(f"{file}: y_train and y_test must count from 0 where `classes` names none, {found}")
     generator = np.random.default_rng(seed)
     with writing(output, provenance) as target:
         target.put("classes", names or [str(i) for i in range(count)], "name of each class", ("class",))

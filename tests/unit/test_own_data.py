@@ -58,6 +58,7 @@ def test_floats_and_class_names_are_kept(tmp_path):
         ({"x_test": None}, "dataset 'x_test' is missing .*x_train, y_test, y_train"),
         ({"y_train": np.arange(20) - 1}, "y_train must lie in"),
         ({"classes": np.array(["a", "b"], h5py.string_dtype())}, r"y_train must lie in 0\.\.1, found 0 to 2"),
+        ({"y_train": 1 + np.arange(20) % 3, "y_test": 1 + np.arange(6) % 3}, "must count from 0 .*found none below 1"),
         ({"y_train": np.arange(19)}, "y_train must be 20 integers"),
         ({"y_train": np.linspace(0, 1, 20)}, "y_train must be 20 integers"),
         ({"x_train": np.zeros((20, 48), np.uint8)}, "must be .N, rows, columns. with 1 or 3 colours"),
