@@ -203,7 +203,7 @@ def test_a_figure_of_a_script_shows_what_the_file_holds(tmp_path):
         for name, values in sigma.items():
             file.put(f"{name}/sigma", values, "sigma", ("image",))
             middle = np.median(values)
-            summary = {"n": len(values), "clusters": len(values), "median": middle}
+            summary = {"n": len(values), "clusters": len(values), "median": middle, "censored_high": 0}
             summary |= {"median_low": middle * 0.9, "median_high": middle * 1.1}
             for key, value in summary.items():
                 file.put(f"{name}/summary/{key}", value, key, ())
