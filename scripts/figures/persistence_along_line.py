@@ -12,6 +12,7 @@ from pipeline.figures.style import ADVERSARIAL, NATURAL, OTHER, drawing, save
 from pipeline.store import StoreError, reading
 
 MARKERS = ("o", "s", "^", "D", "v")
+ABOVE: dict[str, Any] = {"marker": "^", "fillstyle": "none", "markersize": 4, "linestyle": "", "zorder": 3}
 
 
 def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, gammas: Sequence[float] = ()) -> None:
@@ -35,6 +36,7 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
         # Where the search came to its end without a change of class, a curve lies above the axes, and says so.
         within = found[pair][:, shown]
         top = 1.15 * curves["sigma"][pair][:, shown][within].max() if within.any() and not within.all() else None
+        beyond = f"above {curves['sigma'][pair].max():g}"
         for number in shown:
             gamma = measured[number]
             sigma, low, high = (curves[name][pair, :, number] for name in ("sigma", "low", "high"))
@@ -46,8 +48,9 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
                 bar = bars[:, i : i + 1]
                 look: dict[str, Any] = {"color": colour, "marker": shape, "markersize": 3, "elinewidth": 0.8}
                 if top and not found[pair, i, number]:
-                    above: dict[str, Any] = {"marker": "^", "fillstyle": "none", "zorder": 3}
-                    axes.plot(t[i], 0.97 * top, color=colour, markersize=4, linestyle="", label=name, **above)
+                    # At a share of the axes: the place is no number, and the CSV beside the figure has none.
+                    place_above = axes.get_xaxis_transform()
+                    axes.plot(t[i], 0.97, color=colour, label=f"_{beyond}", transform=place_above, **ABOVE)
                 else:
                     axes.errorbar(t[i], sigma[i], bar, label=name, zorder=2, **look)
             axes.plot([], [], color="0.4", marker=shape, markersize=3, label=f"γ = {gamma:g}")
@@ -71,8 +74,7 @@ def draw(*, interpolation: str, outputs: Sequence[str], style: str, pair: int, g
         axes.set(xlabel="position between natural (0) and adversarial (1)", ylabel="persistence σ* (pixel range = 1)")
         axes.set_ylim(0, top)
         if top:
-            beyond = f"above {np.nanmax(curves['sigma'][pair]):g}"
-            axes.plot([], [], color="0.4", marker="^", fillstyle="none", markersize=4, linestyle="", label=beyond)
+            axes.plot([], [], color="0.4", label=beyond, **ABOVE)
         axes.legend(title=f"n = {samples:,} samples a point")
         save(figure, outputs)
 

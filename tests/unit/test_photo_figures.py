@@ -296,7 +296,12 @@ def line(tmp_path, drawn, monkeypatch):
         monkeypatch.setattr(
             persistence_along_line, "save", lambda picture, outputs: (save(picture, outputs), drawn.append(picture))
         )
-        persistence_along_line.draw(interpolation=str(path), outputs=[str(tmp_path / "a.png")], style="paper", pair=0)
+        persistence_along_line.draw(
+            interpolation=str(path),
+            outputs=[str(tmp_path / f"a.{kind}") for kind in ("png", "csv")],
+            style="paper",
+            pair=0,
+        )
         return drawn[0]
 
     return draw
@@ -319,13 +324,20 @@ def put_line(path, beyond):
 
 
 @pytest.mark.parametrize("beyond", [0, 3, 11])
-def test_points_beyond_the_search_do_not_take_the_axis_over(line, beyond):
+def test_points_beyond_the_search_do_not_take_the_axis_over(line, beyond, tmp_path):
     axes = line(beyond).axes[0]
     top = axes.get_ylim()[1]
     assert top > 100 if beyond == 11 else 0.02 < top < 0.1
     open_ones = [one for one in axes.lines if one.get_marker() == "^" and len(one.get_xdata())]
     assert len(open_ones) == (3 if beyond == 3 else 0)
-    assert all(0.95 * top < float(one.get_ydata()[0]) < top for one in open_ones)
+    # They stand inside the axes at a place that is no number: no row of the CSV has it.
+    assert all(one.get_transform() == axes.get_xaxis_transform() and one.get_ydata()[0] < 1 for one in open_ones)
+    with open(tmp_path / "a.csv", newline="") as file:
+        points = [row for row in csv.DictReader(file) if row["kind"] == "error bar"]
+        file.seek(0)
+        values = {row["y"] for row in csv.DictReader(file) if row["kind"] in ("points", "error bar", "line")}
+    assert len(points) == (11 - beyond if beyond < 11 else 11)
+    assert values <= {"0.02", "100.0", ""}
     said = [text.get_text() for text in axes.get_legend().get_texts()]
     assert ("above 100" in said) == (beyond == 3)
 
